@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authn::Authenticator;
-use crate::config::{Config, Limits, Shutdown};
+use crate::config::{self, Config, Shutdown};
 use crate::discovery::{self, Catalog};
 use crate::metrics::Metrics;
 use crate::proxy::admission::Admission;
@@ -22,7 +22,9 @@ use crate::proxy::{ControlPlane, Proxy};
 use crate::route::Router;
 use crate::tls::watched::{self, LoadError, Reload};
 use crate::tls::{self, ServingCertificate};
-use crate::upstream::source::UpstreamSource;
+use crate::upstream::Upstream;
+use crate::upstream::credentials::Credentials;
+use crate::upstream::source::Source;
 use crate::{admin, listen, serve};
 
 /// Why the daemon could not start.
@@ -56,9 +58,8 @@ pub struct App {
     tls: Arc<tokio_rustls::rustls::ServerConfig>,
     router: Arc<Router>,
     metrics: Metrics,
-    sources: Vec<(Arc<UpstreamSource>, discovery::Exposure)>,
+    sources: Vec<(Arc<Source>, discovery::Exposure)>,
     reloads: Vec<Arc<dyn Reload>>,
-    limits: Limits,
     connections_max: usize,
     shutdown: Shutdown,
     draining: CancellationToken,
@@ -76,7 +77,6 @@ impl App {
         reloads.push(certificate.watched());
         let tls = Arc::new(tls::server_config(certificate)?);
 
-        let catalog = Catalog::new();
         let (mut control_planes, mut sources) = (BTreeMap::new(), Vec::new());
         for (name, settings) in &config.control_planes {
             let exposure = exposure(name, &config);
@@ -84,11 +84,16 @@ impl App {
                 tracing::warn!(control_plane = %name, "no entry of apis names this control plane");
                 continue;
             }
-            let control_plane = ControlPlane::connect(settings, &metrics)
+            let control_plane = control_plane(settings, &metrics)
                 .map_err(|problem| StartError::ControlPlane { name: name.clone(), problem })?;
-            sources.push((Arc::new(UpstreamSource::new(&control_plane)), exposure));
+            let (upstream, credentials) =
+                (control_plane.upstream.clone(), control_plane.credentials.clone());
+            reloads.extend(credentials.watched());
+            let source = Source::new(upstream, credentials, control_plane.path_prefix.clone());
+            sources.push((Arc::new(source), exposure));
             control_planes.insert(name.clone(), control_plane);
         }
+        let catalog = Catalog::new(sources.iter().map(|(_, exposure)| exposure.clone()).collect());
         let router = Router {
             authenticator,
             direct_groups: config.direct_groups,
@@ -110,7 +115,6 @@ impl App {
             metrics,
             sources,
             reloads,
-            limits: config.limits,
             connections_max: config.listen.connections_max,
             shutdown: config.shutdown,
             draining,
@@ -173,6 +177,20 @@ impl App {
 
 async fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+}
+
+fn control_plane(
+    settings: &config::ControlPlane,
+    metrics: &Metrics,
+) -> Result<ControlPlane, String> {
+    Ok(ControlPlane {
+        name: settings.name.clone(),
+        upstream: Upstream::new(settings, metrics)?,
+        credentials: Credentials::load(&settings.credentials)?,
+        namespaces: Arc::new(settings.mapping.clone()),
+        path_prefix: settings.server.path.clone(),
+        request_timeout: settings.timeouts.request,
+    })
 }
 
 /// What the configuration exposes of one control plane.
