@@ -1,1 +1,2 @@
 //! claimgate.
+pub mod dev;

@@ -1,0 +1,8 @@
+//! What `claimgate dev` needs beyond the daemon: an in-memory control plane, throw-away
+//! certificates and an example claim API. The integration tests stand on the same code.
+//!
+//! Nothing in here is used by `claimgate serve`, and nothing in here knows of namespace mappings.
+
+pub mod certificates;
+pub mod control_plane;
+pub mod example;
