@@ -121,7 +121,12 @@ fn aggregated_root(
 pub(crate) fn tagged(request: &RecordedRequest, document: Vec<u8>) -> Response<Body> {
     let etag = format!("\"{}\"", hash(&document));
     let mut response = if request.header(IF_NONE_MATCH) == etag {
-        reply::response(StatusCode::NOT_MODIFIED, "application/json", Body::pieces([]))
+        let mut unchanged =
+            reply::response(StatusCode::NOT_MODIFIED, "application/json", Body::pieces([]));
+        // kubectl's cache takes headers of a 304 over into the stored answer (RFC 9111 3.2); a
+        // Content-Type without g, v and as would make it another document.
+        unchanged.headers_mut().remove(CONTENT_TYPE);
+        unchanged
     } else {
         reply::json(request, StatusCode::OK, document)
     };
