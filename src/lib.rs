@@ -48,4 +48,5 @@ pub mod metrics;
 mod notify;
 mod process;
 
+
 pub mod dev;
