@@ -81,7 +81,7 @@ func TestMain(m *testing.M) {
 
 // TestBed keeps the bed for use by hand.
 func TestBed(t *testing.T) {
-	if os.Getenv("CLAIMGATE_BED") == "" {
+	if os.Getenv("BED_KEEP") == "" {
 		t.Skip("only by `run bed`")
 	}
 	fmt.Printf("\napp cluster:    export KUBECONFIG=%s\ncontrol plane:  export KUBECONFIG=%s\nclaimgate:      https://localhost:%d, logs %s\n\nCtrl-C ends it.\n",

@@ -127,7 +127,7 @@ func (b *bed) startClaimgate() (err error) {
 	url := fmt.Sprintf("https://localhost:%d", b.link.port)
 	must(os.WriteFile(b.path("connector.kubeconfig"), []byte(b.pki.kubeconfig(url, "connector")), 0o600))
 	must(os.WriteFile(b.path("claimgate.yaml"), []byte(b.config()), 0o600))
-	b.claimgate, err = b.run("claimgate", os.Getenv("CLAIMGATE_BIN"), "serve", "--config", b.path("claimgate.yaml"))
+	b.claimgate, err = b.run("claimgate", os.Getenv("BED_CLAIMGATE"), "serve", "--config", b.path("claimgate.yaml"))
 	return err
 }
 
