@@ -24,14 +24,22 @@ pub(crate) async fn run(inner: Arc<Inner>, mut position: u64, ready_after: Durat
             // From the newest if the log was compacted past us.
             let events = state.log.since(position).unwrap_or_default();
             let claims = |event: &Arc<super::watch_log::Event>| {
-                let Change::Added { object } = &event.change else { return None };
+                let Change::Added { object } = &event.change else {
+                    return None;
+                };
                 let resource = state.resources().iter().find(|resource| {
                     resource.group_resource() == event.resource
-                        && resource.categories.iter().any(|name| name == CLAIM_CATEGORY)
+                        && resource
+                            .categories
+                            .iter()
+                            .any(|name| name == CLAIM_CATEGORY)
                 })?;
                 Some((Arc::clone(resource), Arc::clone(object)))
             };
-            (events.iter().filter_map(claims).collect::<Vec<_>>(), state.log.latest())
+            (
+                events.iter().filter_map(claims).collect::<Vec<_>>(),
+                state.log.latest(),
+            )
         });
         position = latest;
         for (resource, claim) in created {
@@ -54,7 +62,10 @@ async fn progress(inner: &Inner, resource: &Resource, place: (&str, &str), ready
     let ready = condition("Ready", "True", "Available");
     let steps = [
         (ready_after / 3, json!({"conditions": [synced, waiting]})),
-        (ready_after - ready_after / 3, json!({"conditions": [synced, ready]})),
+        (
+            ready_after - ready_after / 3,
+            json!({"conditions": [synced, ready]}),
+        ),
     ];
     // Without a pause there is no first step to be seen.
     let skipped = usize::from(ready_after.is_zero());
