@@ -6,3 +6,10 @@
 pub mod certificates;
 pub mod control_plane;
 pub mod example;
+
+#[derive(Debug, thiserror::Error)]
+#[error("x")]
+pub struct DevError;
+pub async fn run(_: std::path::PathBuf) -> Result<(), DevError> {
+    Ok(())
+}

@@ -1,1 +1,33 @@
-fn main() {}
+//! The `claimgate` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use claimgate::cli::{Cli, Failure};
+
+/// Long-lived connections with bodies of all sizes are where glibc's allocator keeps memory that
+/// nobody uses any more.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("claimgate: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(cli.run());
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Checked) {
+                eprintln!("claimgate: {failure}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

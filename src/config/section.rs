@@ -1,0 +1,276 @@
+//! Reads a section of the configuration key by key, and keeps account of what nobody asked for.
+//!
+//! serde stops at the first error; here every key is read on its own and every problem is kept.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::value::{Dict, Num, Value};
+
+use super::problem::Found;
+use super::units;
+
+/// What all sections of a file share.
+pub(super) struct Shared {
+    pub(super) found: RefCell<Found>,
+    /// Keys that the environment set: texts that take the key's type.
+    pub(super) from_environment: BTreeSet<String>,
+    /// Where relative paths start.
+    pub(super) directory: PathBuf,
+}
+
+impl Shared {
+    pub(super) fn problem(&self, key: &str, problem: impl Into<String>, cure: impl Into<String>) {
+        self.found.borrow_mut().add(key, problem, cure);
+    }
+}
+
+/// One mapping of keys to values.
+pub(super) struct Section<'a> {
+    shared: &'a Shared,
+    path: String,
+    dict: Dict,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(shared: &'a Shared, path: String, dict: Dict) -> Self {
+        Self { shared, path, dict, asked: RefCell::default() }
+    }
+
+    /// The full name of a key in this section.
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    pub(super) fn problem(&self, name: &str, problem: impl Into<String>, cure: impl Into<String>) {
+        self.shared.problem(&self.key(name), problem, cure);
+    }
+
+    fn value(&self, name: &'static str) -> Option<&Value> {
+        self.asked.borrow_mut().push(name);
+        self.dict.get(name).filter(|value| !matches!(value, Value::Empty(..)))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.dict.get(name).is_some_and(|value| !matches!(value, Value::Empty(..)))
+    }
+
+    fn wrong_type<T>(&self, name: &str, wanted: &str, example: &str) -> Option<T> {
+        self.problem(name, format!("is not {wanted}"), format!("write it as {example}"));
+        None
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
+        match self.value(name)? {
+            Value::String(_, text) => Some(text.clone()),
+            _ => self.wrong_type(name, "a text", "\"text\""),
+        }
+    }
+
+    pub(super) fn required_text(&self, name: &'static str, cure: &str) -> Option<String> {
+        if !self.has(name) {
+            self.asked.borrow_mut().push(name);
+            self.problem(name, "is missing", cure);
+            return None;
+        }
+        let text = self.text(name)?;
+        if text.is_empty() {
+            self.problem(name, "is empty", cure);
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(super) fn path(&self, name: &'static str) -> Option<PathBuf> {
+        self.text(name).filter(|text| !text.is_empty()).map(|text| self.resolve(&text))
+    }
+
+    pub(super) fn required_path(&self, name: &'static str, cure: &str) -> Option<PathBuf> {
+        self.required_text(name, cure).map(|text| self.resolve(&text))
+    }
+
+    fn resolve(&self, text: &str) -> PathBuf {
+        self.shared.directory.join(Path::new(text))
+    }
+
+    fn typed<T>(
+        &self,
+        name: &'static str,
+        default: T,
+        (wanted, example): (&str, &str),
+        parse: impl Fn(&Value, bool) -> Option<T>,
+    ) -> T {
+        let Some(value) = self.value(name) else { return default };
+        let environment = self.shared.from_environment.contains(&self.key(name));
+        match parse(value, environment) {
+            Some(value) => value,
+            None => self.wrong_type(name, wanted, example).unwrap_or(default),
+        }
+    }
+
+    pub(super) fn flag(&self, name: &'static str, default: bool) -> bool {
+        self.typed(name, default, ("true or false", "true"), |value, environment| match value {
+            Value::Bool(_, flag) => Some(*flag),
+            Value::String(_, text) if environment => text.parse().ok(),
+            _ => None,
+        })
+    }
+
+    /// A number of things, at least one.
+    pub(super) fn count(&self, name: &'static str, default: usize) -> usize {
+        let wanted = ("a whole number above 0", "200");
+        self.typed(name, default, wanted, |value, environment| {
+            let number = match value {
+                Value::Num(_, number) => whole(*number),
+                Value::String(_, text) if environment => text.trim().parse().ok(),
+                _ => None,
+            };
+            number.filter(|number| (1..=COUNT_MAX).contains(number))
+        })
+    }
+
+    pub(super) fn size(&self, name: &'static str, default: usize) -> usize {
+        let wanted = ("a size of 1 byte to 1 GiB", "16MiB");
+        self.typed(name, default, wanted, |value, _| {
+            let bytes = match value {
+                Value::Num(_, number) => whole(*number),
+                Value::String(_, text) => units::size(text),
+                _ => None,
+            };
+            bytes.filter(|bytes| (1..=SIZE_BYTES_MAX).contains(bytes))
+        })
+    }
+
+    pub(super) fn duration(&self, name: &'static str, default: Duration) -> Duration {
+        self.typed(name, default, ("a duration of at most 1 day", "30s"), |value, _| match value {
+            Value::String(_, text) => units::duration(text).filter(|time| *time <= DURATION_MAX),
+            _ => None,
+        })
+    }
+
+    /// As [`Section::duration`], but zero makes no sense.
+    pub(super) fn some_duration(&self, name: &'static str, default: Duration) -> Duration {
+        let time = self.duration(name, default);
+        if time.is_zero() {
+            self.problem(name, "is zero", "give it some time, such as 30s");
+        }
+        time
+    }
+
+    pub(super) fn texts(&self, name: &'static str, default: &[&str]) -> Vec<String> {
+        let default = || default.iter().map(|text| (*text).to_owned()).collect();
+        match self.value(name) {
+            None => default(),
+            Some(Value::Array(_, items)) => {
+                let texts: Option<Vec<String>> =
+                    items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                let wrong = || self.wrong_type(name, "a list of texts", "[a, b]");
+                texts.or_else(wrong).unwrap_or_else(default)
+            }
+            Some(_) => {
+                self.wrong_type(name, "a list of texts", "[a, b]").unwrap_or_else(default)
+            }
+        }
+    }
+
+    /// A mapping of texts to texts.
+    pub(super) fn table(&self, name: &'static str) -> Option<BTreeMap<String, String>> {
+        let Value::Dict(_, dict) = self.value(name)? else {
+            return self.wrong_type(name, "a mapping", "{default: app-ns-1}");
+        };
+        let row = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        let rows: Option<BTreeMap<String, String>> = dict.iter().map(row).collect();
+        rows.or_else(|| self.wrong_type(name, "a mapping of names", "{default: app-ns-1}"))
+    }
+
+    /// A section below this one; an absent one is empty.
+    pub(super) fn section(&self, name: &'static str) -> Section<'a> {
+        self.optional_section(name).unwrap_or_else(|| self.child(self.key(name), Dict::new()))
+    }
+
+    pub(super) fn optional_section(&self, name: &'static str) -> Option<Section<'a>> {
+        match self.value(name)? {
+            Value::Dict(_, dict) => Some(self.child(self.key(name), dict.clone())),
+            _ => self.wrong_type(name, "a section", "key: value"),
+        }
+    }
+
+    /// Sections by names that the user chose.
+    pub(super) fn named_sections(&self, name: &'static str) -> Vec<(String, Section<'a>)> {
+        let dict = match self.value(name) {
+            Some(Value::Dict(_, dict)) => dict.clone(),
+            Some(_) => self.wrong_type(name, "a section", "name: {…}").unwrap_or_default(),
+            None => Dict::new(),
+        };
+        let mut sections = Vec::new();
+        for (child, value) in dict {
+            let path = format!("{}.{child}", self.key(name));
+            match value {
+                Value::Dict(_, dict) => sections.push((child, self.child(path, dict))),
+                _ => self.shared.problem(&path, "is not a section", "give it keys of its own"),
+            }
+        }
+        sections
+    }
+
+    pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Section<'a>> {
+        let items = match self.value(name) {
+            Some(Value::Array(_, items)) => items.clone(),
+            Some(_) => self.wrong_type(name, "a list", "- group: k8s.starter.org").unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut sections = Vec::new();
+        for (at, value) in items.into_iter().enumerate() {
+            let path = format!("{}[{at}]", self.key(name));
+            match value {
+                Value::Dict(_, dict) => sections.push(self.child(path, dict)),
+                _ => self.shared.problem(&path, "is not a section", "give it keys of its own"),
+            }
+        }
+        sections
+    }
+
+    fn child(&self, path: String, dict: Dict) -> Section<'a> {
+        Section::new(self.shared, path, dict)
+    }
+
+    /// Reports the keys that nobody asked for. Call it when all are read.
+    pub(super) fn finish(self) {
+        let asked = self.asked.borrow();
+        for name in self.dict.keys().filter(|name| !asked.contains(&name.as_str())) {
+            let nearest = asked.iter().min_by_key(|known| distance(known, name));
+            let cure = match nearest.filter(|known| distance(known, name) <= name.len() / 2) {
+                Some(known) => format!("remove it, or did you mean {known}?"),
+                None => format!("remove it; known here: {}", asked.join(", ")),
+            };
+            self.problem(name, "is not a key of this section", cure);
+        }
+    }
+}
+
+/// The largest count, size and time that make sense; beyond them is a slip of the pen.
+const COUNT_MAX: usize = 10_000_000;
+const SIZE_BYTES_MAX: usize = 1 << 30;
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn whole(number: Num) -> Option<usize> {
+    number.to_u128().or_else(|| u128::try_from(number.to_i128()?).ok())?.try_into().ok()
+}
+
+/// Letters to add, remove or change to make one word of the other, without regard to case.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for ((y, diagonal), above) in b.chars().zip(row.iter()).zip(row.iter().skip(1)) {
+            let left = next.last().copied().unwrap_or(0);
+            next.push((diagonal + usize::from(x != y)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

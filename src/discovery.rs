@@ -1,0 +1,94 @@
+//! Which APIs there are: learned from the control planes, told to the aggregator and to clients
+//! from memory.
+//!
+//! [`refresh`] keeps the [`Catalog`] current in the background; [`answer`] and the router read it.
+//! Through an outage of a control plane it stays as it is, so that the app cluster's discovery stays
+//! whole. Of what a control plane serves only the exposed resources are in it.
+
+mod catalog;
+mod document;
+mod negotiate;
+mod refresh;
+mod render;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+pub use self::catalog::{Catalog, Lookup, Resource};
+pub use self::document::{Exposure, ExposedApi};
+pub use self::refresh::{REFRESH_EVERY, refresh};
+pub(crate) use self::negotiate::{Media, negotiate};
+pub(crate) use self::render::{Document, Rendered};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub path: &'a str,
+    pub query: &'a str,
+    pub accept: Option<&'a str>,
+    pub if_none_match: Option<&'a str>,
+}
+
+/// An answer out of memory.
+#[derive(Debug)]
+pub enum Answer {
+    Document { status: StatusCode, headers: HeaderMap, body: Bytes },
+    /// The media types that there are.
+    NotAcceptable(&'static str),
+    NotFound,
+    /// The control plane that has to be seen first.
+    Unseen(String),
+}
+
+impl Answer {
+    /// A document in one of its forms, or 304 to who has it already.
+    pub(crate) fn document(document: &Document, media: &'static str, asked: &Asked<'_>) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        headers.insert(header::ETAG, document.etag.clone());
+        let known = asked.if_none_match.is_some_and(|etags| {
+            etags.split(',').any(|etag| etag.trim().as_bytes() == document.etag.as_bytes())
+        });
+        if known {
+            return Self::Document { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
+        }
+        Self::Document { status: StatusCode::OK, headers, body: document.body.clone() }
+    }
+}
+
+/// Answers `/apis`, `/apis/G` and `/apis/G/V`.
+pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
+    let rendered = catalog.rendered();
+    let parts: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
+    let media = match parts.as_slice() {
+        ["apis"] => negotiate(asked.accept, &[Media::V2, Media::V2Beta1, Media::Json]),
+        _ => negotiate(asked.accept, &[Media::Json]),
+    };
+    let Some(media) = media else { return Answer::NotAcceptable("application/json") };
+    let document = match parts.as_slice() {
+        ["apis"] => {
+            if let Some(unseen) = catalog.unseen() {
+                return Answer::Unseen(unseen);
+            }
+            match media {
+                Media::V2 => Some(&rendered.v2),
+                Media::V2Beta1 => Some(&rendered.v2beta1),
+                Media::Json => Some(&rendered.groups),
+            }
+        }
+        ["apis", group] => rendered.group.get(*group),
+        ["apis", group, version] => {
+            rendered.version.get(&((*group).to_owned(), (*version).to_owned()))
+        }
+        _ => None,
+    };
+    match (document, parts.get(1)) {
+        (Some(document), _) => Answer::document(document, media.content_type(), asked),
+        (None, Some(group)) => match catalog.unseen_of(group, parts.get(2).copied()) {
+            Some(unseen) => Answer::Unseen(unseen),
+            None => Answer::NotFound,
+        },
+        (None, None) => Answer::NotFound,
+    }
+}

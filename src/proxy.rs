@@ -1,0 +1,201 @@
+//! The way of a request for claims: to the control plane and back.
+//!
+//! In flows a request that was authenticated, authorised and found among the exposed resources; out
+//! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
+//! [`request_body::HELD_BYTES_MAX`] are held so that it can be sent again, of a response nothing
+//! but errors up to [`answer::ERROR_BYTES_MAX`].
+
+pub mod admission;
+mod answer;
+mod media;
+mod plan;
+mod request_body;
+mod response_body;
+pub mod unmapped;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use self::admission::Admitted;
+use self::media::{Accept, RequestMedia};
+use self::plan::Plan;
+use self::unmapped::EmptyWatch;
+use crate::body::ReplyBody;
+use crate::config::Limits;
+use crate::error::Error;
+use crate::mapping::Namespaces;
+use crate::metrics::Metrics;
+use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::translate::request::RequestRules;
+use crate::translate::response::ResponseRules;
+use crate::upstream::credentials::Credentials;
+use crate::upstream::{self, Lane, Upstream};
+
+/// Request headers that mean something to the control plane. Everything else stays here, identity
+/// above all: the connector's own is put in its place.
+const FORWARDED: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    USER_AGENT,
+    HeaderName::from_static("audit-id"),
+    HeaderName::from_static("traceparent"),
+];
+
+/// One control plane, as requests see it.
+pub struct ControlPlane {
+    pub name: String,
+    pub upstream: Upstream,
+    pub credentials: Credentials,
+    pub namespaces: Arc<Namespaces>,
+    /// Path under which the API is served, without a slash at its end.
+    pub path_prefix: String,
+    pub request_timeout: Duration,
+}
+
+/// What all requests share.
+pub struct Proxy {
+    request_rules: RequestRules,
+    response_rules: ResponseRules,
+    limits: Limits,
+    metrics: Metrics,
+    /// Watches end at their next event boundary once this is cancelled.
+    draining: CancellationToken,
+}
+
+impl Proxy {
+    /// Fails only if a rule's path can't be compiled, which a test rules out.
+    pub fn new(
+        limits: Limits,
+        metrics: Metrics,
+        draining: CancellationToken,
+    ) -> Result<Self, crate::rewrite::RuleError> {
+        Ok(Self {
+            request_rules: RequestRules::compile()?,
+            response_rules: ResponseRules::compile()?,
+            limits,
+            metrics,
+            draining,
+        })
+    }
+
+    /// Sends a request to its control plane and answers with the response.
+    pub async fn forward(
+        &self,
+        control_plane: &ControlPlane,
+        kind: &unmapped::Kind,
+        request: &ResourceRequest,
+        parts: Parts,
+        body: Incoming,
+        admitted: Admitted,
+    ) -> Result<Response<ReplyBody>, Error> {
+        let accept = Accept::parse(&parts.headers)?;
+        let media = RequestMedia::parse(request.verb, &parts.headers)?;
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let Some(plan) = Plan::new(control_plane, request, query.clone(), accept.form())? else {
+            return self.unmapped(control_plane, kind, request, &query, accept.form());
+        };
+        let (body, failure) =
+            self.request_body(media, &plan, &parts.headers, body, request.verb).await?;
+        let sent = self.request(control_plane, &parts, &accept, &plan, body)?;
+        let lane = if request.verb == Verb::Watch { Lane::Watches } else { Lane::Requests };
+        let response = match control_plane.upstream.send(lane, sent).await {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(failure.take().unwrap_or_else(|| {
+                    upstream_error(control_plane, request.verb, &error)
+                }));
+            }
+        };
+        // The control plane may answer a body that we broke off, with whatever it made of the rest.
+        if let Some(error) = failure.take() {
+            return Err(error);
+        }
+        self.answer(control_plane, request, plan, parts.method == Method::HEAD, response, admitted)
+            .await
+    }
+
+    fn request(
+        &self,
+        control_plane: &ControlPlane,
+        parts: &Parts,
+        accept: &Accept,
+        plan: &Plan,
+        body: upstream::RequestBody,
+    ) -> Result<Request<upstream::RequestBody>, Error> {
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = plan.uri()?;
+        let headers = request.headers_mut();
+        copy_headers(&parts.headers, headers);
+        headers.insert(ACCEPT, accept.header()?);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        control_plane.credentials.authorize(headers);
+        Ok(request)
+    }
+
+    fn unmapped(
+        &self,
+        control_plane: &ControlPlane,
+        kind: &unmapped::Kind,
+        request: &ResourceRequest,
+        query: &Query,
+        form: media::Form,
+    ) -> Result<Response<ReplyBody>, Error> {
+        let body = match request.verb {
+            Verb::List | Verb::DeleteCollection => ReplyBody::whole(unmapped::list(kind, form)),
+            Verb::Watch => {
+                ReplyBody::streamed(EmptyWatch::new(kind, form, query, self.draining.clone()))
+            }
+            Verb::Get | Verb::Delete => {
+                return Err(Error::NotFound {
+                    resource: request.resource.clone(),
+                    group: request.group.clone(),
+                    name: request.name.clone().unwrap_or_default(),
+                });
+            }
+            Verb::Create | Verb::Update | Verb::Patch => {
+                return Err(Error::NamespaceNotMapped {
+                    control_plane: control_plane.name.clone(),
+                    namespace: request.namespace.clone().unwrap_or_default(),
+                    resource: request.resource.clone(),
+                    group: request.group.clone(),
+                    name: request.name.clone(),
+                });
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
+
+fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    for name in FORWARDED {
+        if let Some(value) = from.get(&name) {
+            to.insert(name, value.clone());
+        }
+    }
+}
+
+/// A read, and a write that was certainly not carried out, is told that the control plane is away;
+/// of any other write the outcome is not known.
+fn upstream_error(control_plane: &ControlPlane, verb: Verb, error: &upstream::Error) -> Error {
+    let (control_plane, seconds) =
+        (control_plane.name.clone(), control_plane.request_timeout.as_secs());
+    let why = error.to_string();
+    match error.outcome() {
+        upstream::Outcome::NotProcessed => Error::Away { control_plane, why },
+        upstream::Outcome::Unknown if error.reason() == "timeout" && verb.is_read() => {
+            Error::Timeout { control_plane, seconds }
+        }
+        upstream::Outcome::Unknown if verb.is_read() => Error::Away { control_plane, why },
+        upstream::Outcome::Unknown => Error::OutcomeUnknown { control_plane, why },
+    }
+}

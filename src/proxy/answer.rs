@@ -1,0 +1,181 @@
+//! The control plane's response on its way to the client.
+
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, WARNING,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+
+use super::admission::Admitted;
+use super::plan::Plan;
+use super::response_body::Rewritten;
+use super::{ControlPlane, Proxy, watch};
+use crate::body::ReplyBody;
+use crate::error::Error;
+use crate::request_info::{ResourceRequest, Verb};
+use crate::rewrite::{self, Framing, Output, Rewriter};
+use crate::translate::Scope;
+use crate::translate::response::{ResponseHandler, Shape};
+use crate::translate::text;
+use crate::upstream::ResponseBody;
+
+/// Bytes of a failure's body that are held to be mapped. A longer one is replaced by a short Status
+/// of the same code.
+pub(super) const ERROR_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of one string in a response that is compared or mapped.
+const STRING_BYTES_MAX: usize = ERROR_BYTES_MAX;
+
+/// Headers that belong to one hop, that the aggregator adds itself, or that the serving side sets.
+const DROPPED: [HeaderName; 14] = [
+    CACHE_CONTROL,
+    CONNECTION,
+    CONTENT_LENGTH,
+    DATE,
+    LOCATION,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    WARNING,
+    HeaderName::from_static("audit-id"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("x-kubernetes-pf-flowschema-uid"),
+    HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid"),
+];
+
+impl Proxy {
+    pub(super) async fn answer(
+        &self,
+        control_plane: &ControlPlane,
+        request: &ResourceRequest,
+        plan: Plan,
+        is_head: bool,
+        response: Response<ResponseBody>,
+        admitted: Admitted,
+    ) -> Result<Response<ReplyBody>, Error> {
+        let (parts, body) = response.into_parts();
+        let headers = headers(&parts.headers, &plan.scope);
+        let bad = |why: String| Error::BadAnswer { control_plane: control_plane.name.clone(), why };
+        let reply = match parts.status {
+            StatusCode::UNAUTHORIZED => {
+                return Err(Error::Away {
+                    control_plane: control_plane.name.clone(),
+                    why: "it refuses claimgate's own credentials (401)".into(),
+                });
+            }
+            status if status.is_redirection() || status.is_informational() => {
+                return Err(bad(format!("status {status}")));
+            }
+            _ if is_head => ReplyBody::whole(bytes::Bytes::new()),
+            status if !status.is_success() => {
+                self.failure(control_plane, status, &headers, &plan.scope, body).await?
+            }
+            _ if !is_json(&headers) => {
+                let kind = headers.get(CONTENT_TYPE).cloned();
+                return Err(bad(format!("content type {kind:?} instead of JSON")));
+            }
+            _ => self.success(request, plan, body, admitted),
+        };
+        let mut answer = Response::new(reply);
+        *answer.status_mut() = parts.status;
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+
+    fn success(
+        &self,
+        request: &ResourceRequest,
+        plan: Plan,
+        upstream: ResponseBody,
+        admitted: Admitted,
+    ) -> ReplyBody {
+        let shape = match request.verb {
+            Verb::Watch => Shape::Watch,
+            Verb::List | Verb::DeleteCollection => Shape::List,
+            _ => Shape::Object,
+        };
+        let limits = rewrite::Limits {
+            held_bytes_max: self.limits.held_bytes_max,
+            string_bytes_max: STRING_BYTES_MAX,
+            ..rewrite::Limits::default()
+        };
+        let framing = if shape == Shape::Watch { Framing::Many } else { Framing::One };
+        let rules = self.response_rules.rules(shape, &plan.scope);
+        let handler = ResponseHandler::new(plan.scope, shape);
+        let rewriter = Rewriter::new(rules, framing, limits, handler);
+        if shape == Shape::Watch {
+            let settings = watch::Settings {
+                buffer_bytes_max: self.limits.watch_buffer_bytes_max,
+                stall_max: self.limits.watch_stall_max,
+                draining: self.draining.clone(),
+                metrics: self.metrics.clone(),
+            };
+            return ReplyBody::streamed(watch::relay(upstream, rewriter, settings, admitted));
+        }
+        ReplyBody::streamed(Rewritten {
+            upstream,
+            rewriter,
+            metrics: self.metrics.clone(),
+            ended: false,
+            _admitted: admitted,
+        })
+    }
+
+    /// A failure's body, mapped: a Status, or text as kube-apiserver's filters write it.
+    async fn failure(
+        &self,
+        control_plane: &ControlPlane,
+        status: StatusCode,
+        headers: &HeaderMap,
+        scope: &Scope,
+        body: ResponseBody,
+    ) -> Result<ReplyBody, Error> {
+        let bad = |why: String| Error::BadAnswer { control_plane: control_plane.name.clone(), why };
+        let whole = match Limited::new(body, ERROR_BYTES_MAX).collect().await {
+            Ok(whole) => whole.to_bytes(),
+            Err(error) => return Err(bad(format!("status {status}, its message cut: {error}"))),
+        };
+        if !is_json(headers) {
+            let text = String::from_utf8_lossy(&whole);
+            return Ok(ReplyBody::whole(match text::to_local(&text, scope) {
+                Some(mapped) => mapped.into(),
+                None => whole,
+            }));
+        }
+        let limits = rewrite::Limits {
+            held_bytes_max: ERROR_BYTES_MAX,
+            string_bytes_max: ERROR_BYTES_MAX,
+            ..rewrite::Limits::default()
+        };
+        let rules = self.response_rules.rules(Shape::Status, scope);
+        let handler = ResponseHandler::new(scope.clone(), Shape::Status);
+        let mut rewriter = Rewriter::new(rules, Framing::Many, limits, handler);
+        let mut out = Output::default();
+        let mapped = rewriter.feed(whole, &mut out).and_then(|()| rewriter.finish(&mut out));
+        mapped.map_err(|error| bad(format!("status {status}, its message not readable: {error}")))?;
+        let length = bytes::Buf::remaining(&out);
+        Ok(ReplyBody::whole(bytes::Buf::copy_to_bytes(&mut out, length)))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let media_type = value.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("application/json")
+    })
+}
+
+fn headers(from: &HeaderMap, scope: &Scope) -> HeaderMap {
+    let mut headers = from.clone();
+    for name in DROPPED {
+        headers.remove(name);
+    }
+    for warning in from.get_all(WARNING) {
+        let mapped = warning.to_str().ok().and_then(|text| text::to_local(text, scope));
+        let mapped = mapped.and_then(|text| HeaderValue::from_str(&text).ok());
+        headers.append(WARNING, mapped.unwrap_or_else(|| warning.clone()));
+    }
+    headers
+}

@@ -1,0 +1,113 @@
+//! Where a request goes on the control plane: its path and query in remote terms.
+
+use http::Uri;
+
+use super::ControlPlane;
+use super::media::Form;
+use crate::error::Error;
+use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::translate::selector::{self, Mapped};
+use crate::translate::{Scope, token};
+
+/// A request in remote terms.
+pub(super) struct Plan {
+    pub(super) scope: Scope,
+    path: String,
+    query: Query,
+}
+
+impl Plan {
+    /// `None` if the request is about local namespaces that no remote one belongs to.
+    pub(super) fn new(
+        control_plane: &ControlPlane,
+        request: &ResourceRequest,
+        mut query: Query,
+        form: Form,
+    ) -> Result<Option<Self>, Error> {
+        let Some(scope) = scope(control_plane, request)? else { return Ok(None) };
+        if let Some(fields) = query.get("fieldSelector") {
+            let namespaces = &control_plane.namespaces;
+            let to_remote = |local: &str| namespaces.to_remote(local).map(str::to_owned);
+            match selector::to_remote(fields, to_remote) {
+                Mapped::Selector(fields) => query.set("fieldSelector", &fields),
+                Mapped::Nothing => return Ok(None),
+            }
+        }
+        if scope.is_all()
+            && let Some(token) = query.get("continue").filter(|token| !token.is_empty())
+        {
+            let token =
+                token::to_remote(token, &scope).map_err(|_| Error::ForeignContinueToken)?;
+            query.set("continue", &token);
+        }
+        // A row without its object can't be judged.
+        let rows = matches!(form, Form::Table(_)) && matches!(scope, Scope::Mapped(_));
+        if rows && query.get("includeObject") == Some("None") {
+            query.set("includeObject", "Metadata");
+        }
+        let path = path(&control_plane.path_prefix, request, scope.remote());
+        Ok(Some(Self { scope, path, query }))
+    }
+
+    pub(super) fn uri(&self) -> Result<Uri, Error> {
+        let query = self.query.to_string();
+        let text = match query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        };
+        text.parse().map_err(|_| Error::BadRequest("the request's path cannot be passed on".into()))
+    }
+}
+
+fn scope(
+    control_plane: &ControlPlane,
+    request: &ResourceRequest,
+) -> Result<Option<Scope>, Error> {
+    let namespaces = &control_plane.namespaces;
+    match (&request.namespace, request.verb) {
+        (Some(local), _) => Ok(namespaces
+            .to_remote(local)
+            .map(|remote| Scope::One { local: local.clone(), remote: remote.to_owned() })),
+        // As kube-apiserver has it: across namespaces there is reading alone.
+        (None, Verb::List | Verb::Watch) if request.name.is_none() => {
+            Ok(Some(match namespaces.single() {
+                Some((local, remote)) => {
+                    Scope::Only { local: local.to_owned(), remote: remote.to_owned() }
+                }
+                None => Scope::Mapped(namespaces.clone()),
+            }))
+        }
+        (None, _) => Err(Error::PathNotFound),
+    }
+}
+
+fn path(prefix: &str, request: &ResourceRequest, remote: Option<&str>) -> String {
+    let mut path = format!("{prefix}/apis/{}/{}", encode(&request.group), encode(&request.version));
+    if request.watch_path {
+        path.push_str("/watch");
+    }
+    let namespace = remote.map(|remote| ["namespaces", remote]);
+    let rest = [Some(&request.resource), request.name.as_ref(), request.subresource.as_ref()];
+    for segment in namespace.into_iter().flatten() {
+        path.push('/');
+        path.push_str(&encode(segment));
+    }
+    for segment in rest.into_iter().flatten() {
+        path.push('/');
+        path.push_str(&encode(segment));
+    }
+    path
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+fn encode(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

@@ -1,0 +1,322 @@
+//! What a request asks for: the path, method and query of an API request, parsed once.
+//!
+//! In flows a method and a URI, out comes a [`Target`]. Follows the request info resolver of
+//! Kubernetes' apiserver (`endpoints/request/requestinfo.go`), for the paths that an aggregated
+//! API server of namespaced resources is asked for. Knows nothing of mappings or of what is exposed.
+
+use std::fmt;
+
+use http::Method;
+
+/// Where a request goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// `/livez`, `/readyz` or `/healthz`.
+    Health,
+    /// `/version`.
+    Version,
+    /// Discovery: `/apis`, `/apis/G` and `/apis/G/V`.
+    Discovery,
+    /// `/openapi/v2`, `/openapi/v3` and what is below it.
+    OpenApi,
+    /// Objects of a resource.
+    Resource(ResourceRequest),
+    /// Anything else.
+    Unknown,
+}
+
+/// A request for objects of one resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResourceRequest {
+    pub verb: Verb,
+    pub group: String,
+    pub version: String,
+    /// The plural, as in the path.
+    pub resource: String,
+    /// As the client wrote it; `None` for all namespaces.
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+    /// The path starts with the legacy `watch/`.
+    pub watch_path: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Verb {
+    Create,
+    Delete,
+    DeleteCollection,
+    Get,
+    List,
+    Patch,
+    Update,
+    Watch,
+}
+
+impl Verb {
+    /// The name that RBAC and discovery use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+
+    /// Whether the verb changes nothing.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Get | Self::List | Self::Watch)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a request has no target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unparsable {
+    /// A method that no API request has.
+    Method,
+}
+
+impl Target {
+    /// Parses a request's method, path (still percent-encoded) and query.
+    pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Self, Unparsable> {
+        match path {
+            "/livez" | "/readyz" | "/healthz" => return Ok(Self::Health),
+            "/version" | "/version/" => return Ok(Self::Version),
+            _ => {}
+        }
+        let Some(segments) = segments(path) else { return Ok(Self::Unknown) };
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            ["openapi", "v2"] | ["openapi", "v3", ..] => Ok(Self::OpenApi),
+            ["apis"] | ["apis", _] | ["apis", _, _] => Ok(Self::Discovery),
+            ["apis", group, version, rest @ ..] => {
+                resource_request(method, group, version, rest, query)
+            }
+            _ => Ok(Self::Unknown),
+        }
+    }
+}
+
+fn resource_request(
+    method: &Method,
+    group: &str,
+    version: &str,
+    rest: &[&str],
+    query: &Query,
+) -> Result<Target, Unparsable> {
+    let (watch_path, rest) = match rest {
+        ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
+        rest => (false, rest),
+    };
+    let (namespace, rest) = match rest {
+        ["namespaces", namespace, resource @ ..] if !resource.is_empty() => {
+            (Some((*namespace).to_owned()), resource)
+        }
+        rest => (None, rest),
+    };
+    let (resource, name, subresource) = match rest {
+        [resource] => (resource, None, None),
+        [resource, name] => (resource, Some(*name), None),
+        [resource, name, subresource] => (resource, Some(*name), Some(*subresource)),
+        _ => return Ok(Target::Unknown),
+    };
+    let verb = match *method {
+        Method::GET | Method::HEAD if watch_path => Verb::Watch,
+        Method::GET | Method::HEAD if name.is_some() => Verb::Get,
+        Method::GET | Method::HEAD if query.is_watch() => Verb::Watch,
+        Method::GET | Method::HEAD => Verb::List,
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE if name.is_some() => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ => return Err(Unparsable::Method),
+    };
+    Ok(Target::Resource(ResourceRequest {
+        verb,
+        group: group.to_owned(),
+        version: version.to_owned(),
+        resource: (*resource).to_owned(),
+        namespace,
+        name: name.map(str::to_owned),
+        subresource: subresource.map(str::to_owned),
+        watch_path,
+    }))
+}
+
+/// The decoded segments of a path, or `None` where a segment could mean another path to the next
+/// server: empty, a dot segment, or one that holds a slash once it is decoded.
+fn segments(path: &str) -> Option<Vec<String>> {
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.split('/')
+        .map(|raw| {
+            let segment = percent_decode(raw)?;
+            let sound = !matches!(segment.as_str(), "" | "." | "..")
+                && !segment.contains(|c: char| c == '/' || c == '%' || c.is_control());
+            sound.then_some(segment)
+        })
+        .collect()
+}
+
+/// Decodes `%XX`; `None` where the result is no UTF-8 or an escape is broken.
+pub(crate) fn percent_decode(raw: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A query string as its pairs, in the order in which they came.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes form-urlencoded text, which is how Go encodes a query (`+` for a space).
+    pub fn parse(raw: &str) -> Self {
+        Self(url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
+    }
+
+    /// The first value of a parameter, which is the one that Kubernetes reads.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// Sets a parameter to one value, where its first one stood.
+    pub fn set(&mut self, key: &str, value: &str) {
+        match self.0.iter().position(|(k, _)| k == key) {
+            Some(first) => {
+                let mut at = 0;
+                self.0.retain_mut(|(k, v)| {
+                    if at == first {
+                        value.clone_into(v);
+                    }
+                    at += 1;
+                    at - 1 == first || k != key
+                });
+            }
+            None => self.0.push((key.to_owned(), value.to_owned())),
+        }
+    }
+
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(k, _)| k != key);
+    }
+
+    /// Whether a collection is to be watched: only `watch=0` and `watch=false`, in any case, say no,
+    /// since Kubernetes' query decoder takes every other value for true
+    /// (`apimachinery/pkg/runtime/converter.go`).
+    pub fn is_watch(&self) -> bool {
+        self.get("watch").is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        f.write_str(&text.extend_pairs(&self.0).finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: Method, path: &str, query: &str) -> Target {
+        Target::parse(&method, path, &Query::parse(query)).unwrap()
+    }
+
+    fn resource(method: Method, path: &str, query: &str) -> ResourceRequest {
+        match parse(method, path, query) {
+            Target::Resource(request) => request,
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn verbs_follow_method_name_and_watch() {
+        let one = "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/a";
+        let all = "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
+        for (method, path, query, verb) in [
+            (Method::GET, one, "", Verb::Get),
+            (Method::GET, one, "watch=true", Verb::Get),
+            (Method::GET, all, "", Verb::List),
+            (Method::GET, all, "watch=", Verb::Watch),
+            (Method::GET, all, "watch=no", Verb::Watch),
+            (Method::GET, all, "watch=FALSE", Verb::List),
+            (Method::GET, all, "watch=0", Verb::List),
+            (Method::POST, all, "", Verb::Create),
+            (Method::PUT, one, "", Verb::Update),
+            (Method::PATCH, one, "", Verb::Patch),
+            (Method::DELETE, one, "", Verb::Delete),
+            (Method::DELETE, all, "", Verb::DeleteCollection),
+        ] {
+            assert_eq!(resource(method, path, query).verb, verb, "{path}?{query}");
+        }
+    }
+
+    #[test]
+    fn legacy_watch_path_is_a_watch_even_of_one_name() {
+        let request = resource(Method::GET, "/apis/g/v1/watch/namespaces/ns/things/a", "");
+        assert_eq!(request.verb, Verb::Watch);
+        assert!(request.watch_path);
+        assert_eq!(request.namespace.as_deref(), Some("ns"));
+        assert_eq!(request.name.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn paths_that_could_be_read_differently_by_the_next_server_have_no_target() {
+        for path in [
+            "/apis/g/v1/namespaces/a/../b/things",
+            "/apis/g/v1/namespaces/a%2Fb/things",
+            "/apis/g/v1/namespaces/%2e%2e/things",
+            "/apis/g/v1//things",
+            "/apis/g/v1/namespaces/a%252Fb/things",
+            "/apis/g/v1/namespaces/a%00/things",
+            "/api",
+            "/",
+            "/metrics",
+            "/apis/g/v1/namespaces/a/things/b/status/more",
+        ] {
+            assert_eq!(parse(Method::GET, path, ""), Target::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_query_keeps_order_and_sets_in_place() {
+        let mut query = Query::parse("a=1&fieldSelector=metadata.namespace%3Dx&a=2&b=+y");
+        query.set("a", "3");
+        assert_eq!(query.to_string(), "a=3&fieldSelector=metadata.namespace%3Dx&b=+y");
+        query.set("c", "");
+        query.remove("b");
+        assert_eq!(query.to_string(), "a=3&fieldSelector=metadata.namespace%3Dx&c=");
+    }
+
+    #[test]
+    fn unknown_methods_have_no_verb() {
+        let query = Query::default();
+        assert_eq!(
+            Target::parse(&Method::TRACE, "/apis/g/v1/things", &query),
+            Err(Unparsable::Method)
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! A streaming JSON rewriter: bytes in, bytes out, and only what rules point at is touched.
+//!
+//! Give it [`Rules`] (paths, compiled once and shared) and a [`Handler`] (what happens there), feed
+//! it chunks as they come, and take [`Output`] as it goes. Every byte outside of what is replaced,
+//! removed or dropped leaves as it came, in order, as a slice of the chunk that it came in. Nothing
+//! is buffered but what a decision waits for: a tagged string with the beginning of its member, and
+//! an item until it is judged.
+//!
+//! ```
+//! use bytes::{Buf, Bytes};
+//! use claimgate::rewrite::{Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+//!
+//! struct Shout;
+//! impl Handler for Shout {
+//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+//!         Verdict::Replace(String::from_utf8_lossy(value).to_uppercase())
+//!     }
+//! }
+//!
+//! let rules = Rules::builder().string("$.users[*].name", 1).build()?;
+//! let mut rewriter = Rewriter::new(rules, Framing::One, Limits::default(), Shout);
+//! let mut out = Output::default();
+//! rewriter.feed(Bytes::from_static(br#"{"users":[{"name":"a"},{"na"#), &mut out)?;
+//! rewriter.feed(Bytes::from_static(br#"me":"b","age":1e2}]}"#), &mut out)?;
+//! rewriter.finish(&mut out)?;
+//! assert_eq!(out.copy_to_bytes(out.len()), r#"{"users":[{"name":"A"},{"name":"B","age":1e2}]}"#);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is checked
+//! In objects and arrays on the way to a rule everything is: keys, colons, commas, numbers and
+//! literals. All else is skipped, and there only strings, the kinds of brackets, their depth and
+//! truncation are checked. Keys and values compare after unescaping, and a key that stands twice is
+//! treated twice. After an error the stream is poisoned, and what was let out is a prefix of what
+//! would have been.
+//!
+//! # Items
+//! [`RulesBuilder::item`] makes array elements, or whole documents of a sequence, items: they are
+//! held from their comma on until they are judged, and then leave or are dropped. Strings in an
+//! item may wait for the judgement with [`Verdict::Later`].
+//!
+//! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
+
+mod error;
+mod handler;
+mod inner;
+mod item;
+mod output;
+mod rewriter;
+mod rules;
+mod scalar;
+mod scan;
+mod text;
+mod walk;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::error::Error;
+pub use self::handler::{Fate, Handler, Tag, Verdict};
+pub use self::output::{COPY_BELOW_BYTES, Output, Piece};
+pub use self::rewriter::Rewriter;
+pub use self::rules::{RuleError, Rules, RulesBuilder};
+
+/// Bytes of a key that is compared with those of the rules.
+pub const KEY_BYTES_MAX: usize = 4096;
+
+/// How many documents a stream has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Framing {
+    /// Exactly one; white space may surround it.
+    One,
+    /// Any number, one behind the other.
+    Many,
+}
+
+/// Bounds of one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes that wait for a decision.
+    pub held_bytes_max: usize,
+    /// Bytes of a string that is shown to the handler.
+    pub string_bytes_max: usize,
+    /// Containers that may be open at once.
+    pub depth_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { held_bytes_max: 4 << 20, string_bytes_max: 64 << 10, depth_max: 10_000 }
+    }
+}

@@ -1,0 +1,57 @@
+//! The item in hand: held until it is judged, then let go or dropped.
+
+use super::Tag;
+
+/// A place in the stream at which a member or an item begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) at: u64,
+    /// The comma before it belongs to it.
+    pub(super) has_comma: bool,
+}
+
+/// Where the item stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fated {
+    /// There is none.
+    Outside,
+    Held,
+    Kept,
+    Dropped,
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) fated: Fated,
+    pub(super) tag: Tag,
+    pub(super) start: Start,
+    /// Strings that wait for the judgement.
+    pub(super) later: Vec<Later>,
+}
+
+/// A string's content, quotes apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Later {
+    pub(super) tag: Tag,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// It stands in a string itself.
+    pub(super) within: bool,
+}
+
+impl Default for Item {
+    fn default() -> Self {
+        let start = Start { at: 0, has_comma: false };
+        Self { fated: Fated::Outside, tag: 0, start, later: Vec::new() }
+    }
+}
+
+impl Item {
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.fated, Fated::Held)
+    }
+
+    pub(super) fn is_dropped(&self) -> bool {
+        matches!(self.fated, Fated::Dropped)
+    }
+}

@@ -1,0 +1,367 @@
+//! The walk through a stream: what is pointed at by rules is looked at, the rest is skipped.
+
+use bytes::Bytes;
+
+use super::error::Error;
+use super::handler::{Fate, Handler, Verdict};
+use super::inner::{Found, Inner};
+use super::item::{Fated, Item, Later, Start};
+use super::output::Output;
+use super::rules::{Node, Rules};
+use super::scalar::Scalar;
+use super::scan::Skip;
+use super::text;
+use super::window::Window;
+use super::{Framing, KEY_BYTES_MAX, Limits, Tag};
+
+/// Rewrites one stream.
+#[derive(Debug)]
+pub struct Rewriter<H> {
+    pub(super) rules: Rules,
+    pub(super) framing: Framing,
+    pub(super) limits: Limits,
+    handler: H,
+    pub(super) window: Window,
+    pub(super) state: State,
+    /// Containers that are being walked.
+    pub(super) frames: Vec<Frame>,
+    pub(super) skip: Skip,
+    /// Where the member or element in hand begins, if it may go.
+    pub(super) member: Option<Start>,
+    pub(super) item: Item,
+    /// Raw bytes of a key that came in parts.
+    pub(super) key: Vec<u8>,
+    /// A newline is to go with the dropped document before it.
+    pub(super) swallow_newline: bool,
+    raw: Vec<u8>,
+    value: Vec<u8>,
+    found: Vec<Found>,
+    documents: u64,
+    replacements: u64,
+    poisoned: bool,
+}
+
+/// A container that is being walked.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) node: Node,
+    pub(super) is_object: bool,
+    /// What came first in it went, and the next comma has to follow.
+    pub(super) swallow_comma: bool,
+    /// Where the member that it is the value of begins, if that may go.
+    pub(super) member: Option<Start>,
+}
+
+/// What is expected next, or what is being read.
+#[derive(Debug)]
+pub(super) enum State {
+    Between,
+    Value { node: Option<Node>, may_close: bool },
+    Key { may_close: bool },
+    InKey { escaped: bool },
+    Colon(Option<Node>),
+    After,
+    Tagged { node: Node, tag: Tag, from: u64, escaped: bool },
+    Inside { node: Node, inner: Box<Inner>, escaped: bool },
+    Text { node: Option<Node>, escaped: bool },
+    Scalar { node: Option<Node>, scalar: Scalar },
+    Skip { node: Option<Node> },
+}
+
+impl<H: Handler> Rewriter<H> {
+    pub fn new(rules: Rules, framing: Framing, limits: Limits, handler: H) -> Self {
+        Self {
+            rules,
+            framing,
+            limits,
+            handler,
+            window: Window::default(),
+            state: State::Between,
+            frames: Vec::new(),
+            skip: Skip::default(),
+            member: None,
+            item: Item::default(),
+            key: Vec::new(),
+            swallow_newline: false,
+            raw: Vec::new(),
+            value: Vec::new(),
+            found: Vec::new(),
+            documents: 0,
+            replacements: 0,
+            poisoned: false,
+        }
+    }
+
+    /// Takes the next bytes of the stream and lets out all that is decided.
+    ///
+    /// # Errors
+    /// The stream can't go on; what was let out before is a prefix of it.
+    pub fn feed(&mut self, chunk: Bytes, out: &mut Output) -> Result<(), Error> {
+        if self.poisoned {
+            return Err(Error::Poisoned);
+        }
+        let (base, bytes) = (self.window.end(), chunk.clone());
+        self.window.push(chunk);
+        let fed = self.walk(&bytes, base).and_then(|()| self.release(out));
+        self.poisoned = fed.is_err();
+        fed
+    }
+
+    /// Tells that the stream has ended.
+    ///
+    /// # Errors
+    /// It ended within a value, or without one where one was expected.
+    pub fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
+        if self.poisoned {
+            return Err(Error::Poisoned);
+        }
+        // Only white space can end a number that is a whole document.
+        if self.frames.is_empty()
+            && let State::Scalar { node, scalar } = self.state
+            && scalar.is_whole()
+        {
+            self.ended(node, self.window.end())?;
+        }
+        let whole = matches!(self.state, State::Between)
+            && (self.framing == Framing::Many || self.documents > 0);
+        self.poisoned = true;
+        if !whole {
+            return Err(Error::Truncated);
+        }
+        self.window.flush(self.window.end(), out);
+        Ok(())
+    }
+
+    /// Whether the stream is between two documents, all of the former let out.
+    pub fn at_boundary(&self) -> bool {
+        matches!(self.state, State::Between) && self.window.held() == 0
+    }
+
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// Strings replaced so far.
+    pub fn replacements(&self) -> u64 {
+        self.replacements
+    }
+
+    /// Documents that have ended so far.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Lets out what nothing holds any more.
+    fn release(&mut self, out: &mut Output) -> Result<(), Error> {
+        let end = self.window.end();
+        if self.item.is_dropped() {
+            self.window.forget_edits(self.item.start.at);
+            self.window.remove(self.item.start.at, end);
+            self.window.flush(end, out);
+            self.item.start.at = end;
+            return Ok(());
+        }
+        let item = self.item.is_held().then_some(self.item.start.at);
+        let member = self.member.map(|member| member.at);
+        let frame = self.frames.iter().find_map(|frame| frame.member).map(|member| member.at);
+        let text = match &self.state {
+            State::Tagged { from, .. } => {
+                if end - from > self.limits.string_bytes_max as u64 {
+                    let max = self.limits.string_bytes_max;
+                    return Err(Error::StringTooLong { offset: end, max });
+                }
+                Some(*from)
+            }
+            State::Inside { inner, .. } => inner.hold(),
+            _ => None,
+        };
+        let limit = [item, member, frame, text].into_iter().flatten().min().unwrap_or(end);
+        self.window.flush(limit, out);
+        if self.window.held() > self.limits.held_bytes_max as u64 {
+            return Err(Error::HeldTooLarge { offset: end, max: self.limits.held_bytes_max });
+        }
+        Ok(())
+    }
+
+    /// A value at a node has ended, its last byte before `end`.
+    pub(super) fn ended(&mut self, node: Option<Node>, end: u64) -> Result<(), Error> {
+        self.state = if self.frames.is_empty() { State::Between } else { State::After };
+        let rules = node.and_then(|node| self.rules.node(node));
+        let (removed, judges, item) = rules
+            .map_or((false, false, false), |rules| (rules.remove, rules.judges, rules.item.is_some()));
+        if removed && !self.item.is_dropped() {
+            self.remove_member(end)?;
+        }
+        self.member = None;
+        if judges {
+            self.judge()?;
+        }
+        if item {
+            self.item_ended(end)?;
+        }
+        if self.frames.is_empty() {
+            self.documents += 1;
+        }
+        Ok(())
+    }
+
+    fn remove_member(&mut self, end: u64) -> Result<(), Error> {
+        let Some(start) = self.member.take() else {
+            return Err(Error::Refused("only a member of an object can be removed"));
+        };
+        self.gone(start, end);
+        Ok(())
+    }
+
+    /// What begins there goes; without a comma of its own it takes the next one.
+    fn gone(&mut self, start: Start, end: u64) {
+        self.window.remove(start.at, end);
+        match self.frames.last_mut() {
+            Some(frame) if !start.has_comma => frame.swallow_comma = true,
+            Some(_) => {}
+            None => self.swallow_newline = true,
+        }
+    }
+
+    pub(super) fn open_item(&mut self, tag: Tag, start: Start) {
+        self.item.fated = Fated::Held;
+        self.item.tag = tag;
+        self.item.start = start;
+        self.item.later.clear();
+        self.handler.open(tag);
+    }
+
+    fn judge(&mut self) -> Result<(), Error> {
+        match self.item.fated {
+            Fated::Outside | Fated::Dropped => Ok(()),
+            Fated::Held => match self.handler.judge(self.item.tag) {
+                Fate::Keep => {
+                    self.item.fated = Fated::Kept;
+                    let later = std::mem::take(&mut self.item.later);
+                    for one in &later {
+                        self.resolve(*one)?;
+                    }
+                    self.item.later = later;
+                    Ok(())
+                }
+                Fate::Drop => {
+                    self.item.fated = Fated::Dropped;
+                    Ok(())
+                }
+            },
+            Fated::Kept => match self.handler.judge(self.item.tag) {
+                Fate::Keep => Ok(()),
+                Fate::Drop => Err(Error::Refused(
+                    "an item that was let go has a second value which says that it must not",
+                )),
+            },
+        }
+    }
+
+    fn item_ended(&mut self, end: u64) -> Result<(), Error> {
+        if self.item.is_held() {
+            self.judge()?;
+        }
+        if self.item.is_dropped() {
+            self.window.forget_edits(self.item.start.at);
+            self.gone(self.item.start, end);
+        }
+        self.item.fated = Fated::Outside;
+        Ok(())
+    }
+
+    /// A tagged string has ended; its content stands at `from` to `to`.
+    pub(super) fn tagged(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
+        if to - from > self.limits.string_bytes_max as u64 {
+            return Err(Error::StringTooLong { offset: to, max: self.limits.string_bytes_max });
+        }
+        self.read(from, to)?;
+        let value = std::mem::take(&mut self.value);
+        let verdict = self.handler.string(tag, &value);
+        self.value = value;
+        let one = Later { tag, from, to, within: false };
+        match verdict {
+            // The quote behind the content goes as well.
+            Verdict::Remove => self.remove_member(to + 1),
+            verdict => self.apply(verdict, one),
+        }
+    }
+
+    /// Reads the content of a string that has not left yet into `value`.
+    fn read(&mut self, from: u64, to: u64) -> Result<(), Error> {
+        self.raw.clear();
+        self.value.clear();
+        self.window.gather(from, to, &mut self.raw);
+        let what = "a string has a broken escape or a control character";
+        text::unescape(&self.raw, &mut self.value).ok_or(Error::Syntax { offset: from, what })
+    }
+
+    fn apply(&mut self, verdict: Verdict, one: Later) -> Result<(), Error> {
+        match verdict {
+            Verdict::Keep => Ok(()),
+            Verdict::Replace(with) => {
+                let once = text::escaped(&with);
+                let content = if one.within { text::escaped(&once) } else { once };
+                self.window.replace(one.from, one.to, content);
+                self.replacements += 1;
+                Ok(())
+            }
+            Verdict::Later if self.item.is_held() => {
+                self.item.later.push(one);
+                Ok(())
+            }
+            Verdict::Later => self.resolve(one),
+            Verdict::Fail(why) => Err(Error::Refused(why)),
+            Verdict::Remove => Err(Error::Refused("this string's member can't be removed")),
+            Verdict::Inside(_) => Err(Error::Refused("this string can't be looked into now")),
+        }
+    }
+
+    fn resolve(&mut self, one: Later) -> Result<(), Error> {
+        self.raw.clear();
+        self.window.gather(one.from, one.to, &mut self.raw);
+        let raw = std::mem::take(&mut self.raw);
+        self.value.clear();
+        // It was read before, but a string within a string has escapes of both levels.
+        text::unescape(&raw, &mut self.value).ok_or(Error::Poisoned)?;
+        if one.within {
+            let once = std::mem::take(&mut self.value);
+            text::unescape(&once, &mut self.value).ok_or(Error::Poisoned)?;
+        }
+        let value = std::mem::take(&mut self.value);
+        let verdict = self.handler.resolve(one.tag, &value);
+        self.value = value;
+        let resolved = match verdict {
+            Verdict::Inside(rules) if !one.within => self.look_inside(rules, &raw, one.from),
+            Verdict::Later => Err(Error::Refused("a string was put off twice")),
+            verdict => self.apply(verdict, one),
+        };
+        self.raw = raw;
+        resolved
+    }
+
+    fn look_inside(&mut self, rules: Rules, raw: &[u8], from: u64) -> Result<(), Error> {
+        let mut inner = Inner::new(rules);
+        self.inside(&mut inner, raw, from)
+    }
+
+    /// Goes on with the content of a string that holds JSON.
+    pub(super) fn inside(&mut self, inner: &mut Inner, raw: &[u8], at: u64) -> Result<(), Error> {
+        let mut found = std::mem::take(&mut self.found);
+        inner.feed(raw, at, &mut found);
+        for Found { tag, from, to, value } in found.drain(..) {
+            let verdict = self.handler.string(tag, &value);
+            self.apply(verdict, Later { tag, from, to, within: true })?;
+        }
+        self.found = found;
+        Ok(())
+    }
+
+    pub(super) fn key_too_long(&self, offset: u64) -> Error {
+        Error::KeyTooLong { offset, max: KEY_BYTES_MAX }
+    }
+}

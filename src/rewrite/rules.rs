@@ -1,0 +1,235 @@
+//! Paths and what is to be done there, compiled into a tree that is walked key by key.
+
+use std::sync::Arc;
+
+use super::Tag;
+
+/// A node of the tree; 0 is the root, `$`.
+pub(super) type Node = usize;
+
+#[derive(Debug, Default)]
+pub(super) struct NodeRules {
+    keys: Vec<(Box<[u8]>, Node)>,
+    each: Option<Node>,
+    pub(super) string: Option<Tag>,
+    pub(super) inside: Option<Rules>,
+    /// The value is an item.
+    pub(super) item: Option<Tag>,
+    /// The end of the value decides over the item around it.
+    pub(super) judges: bool,
+    pub(super) remove: bool,
+    /// A member below may go, so that its comma matters.
+    pub(super) members_may_go: bool,
+}
+
+/// Compiled rules; clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Rules(Arc<[NodeRules]>);
+
+/// A path or a combination of rules that can't be.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RuleError {
+    #[error("{0:?} is no path: it starts with $, followed by .key, [\"any key\"] or [*]")]
+    Path(String),
+    #[error("{0:?} lies within another item")]
+    NestedItem(String),
+    #[error("{judged_after:?} does not lie within the item {item:?}")]
+    JudgedOutside { item: String, judged_after: String },
+    #[error("{0:?} has two rules for its string")]
+    TwoStrings(String),
+}
+
+/// Collects rules.
+#[derive(Debug)]
+pub struct RulesBuilder {
+    nodes: Vec<NodeRules>,
+    problem: Option<RuleError>,
+}
+
+#[derive(Debug)]
+enum Segment {
+    Key(Box<[u8]>),
+    Each,
+}
+
+impl Rules {
+    pub fn builder() -> RulesBuilder {
+        RulesBuilder { nodes: vec![NodeRules::default()], problem: None }
+    }
+
+    pub(super) fn node(&self, node: Node) -> Option<&NodeRules> {
+        self.0.get(node)
+    }
+
+    pub(super) fn key(&self, node: Node, key: &[u8]) -> Option<Node> {
+        let keys = &self.0.get(node)?.keys;
+        keys.iter().find(|(known, _)| **known == *key).map(|(_, child)| *child)
+    }
+
+    pub(super) fn each(&self, node: Node) -> Option<Node> {
+        self.0.get(node)?.each
+    }
+
+    /// Whether an object at the node has to be walked.
+    pub(super) fn walks_object(&self, node: Node) -> bool {
+        self.0.get(node).is_some_and(|rules| !rules.keys.is_empty())
+    }
+}
+
+impl RulesBuilder {
+    /// A string at `path` is shown to the handler.
+    #[must_use]
+    pub fn string(mut self, path: &str, tag: Tag) -> Self {
+        if let Some(rules) = self.at(path, true) {
+            let twice = rules.inside.is_some() || rules.string.is_some();
+            rules.string = Some(tag);
+            self.refuse_if(twice, || RuleError::TwoStrings(path.to_owned()));
+        }
+        self
+    }
+
+    /// A string at `path` holds JSON, to which `inner` applies.
+    #[must_use]
+    pub fn inside(mut self, path: &str, inner: Rules) -> Self {
+        if let Some(rules) = self.at(path, false) {
+            let twice = rules.inside.is_some() || rules.string.is_some();
+            rules.inside = Some(inner);
+            self.refuse_if(twice, || RuleError::TwoStrings(path.to_owned()));
+        }
+        self
+    }
+
+    /// The values at `path` are items: held from their first byte, comma included, until the value
+    /// at `judged_after`, which lies within or is the item itself, has ended.
+    #[must_use]
+    pub fn item(mut self, path: &str, judged_after: &str, tag: Tag) -> Self {
+        if !judged_after.starts_with(path) {
+            self.problem.get_or_insert(RuleError::JudgedOutside {
+                item: path.to_owned(),
+                judged_after: judged_after.to_owned(),
+            });
+        }
+        if let Some(rules) = self.at(judged_after, false) {
+            rules.judges = true;
+        }
+        if let Some(rules) = self.at(path, false) {
+            rules.item = Some(tag);
+        }
+        self
+    }
+
+    /// A member at `path` goes, whatever its value.
+    #[must_use]
+    pub fn remove(mut self, path: &str) -> Self {
+        if let Some(rules) = self.at(path, true) {
+            rules.remove = true;
+        }
+        self
+    }
+
+    /// # Errors
+    /// The first path that is none, or rules that contradict each other.
+    pub fn build(self) -> Result<Rules, RuleError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        self.nested_items(0, false, "$".to_owned())?;
+        Ok(Rules(self.nodes.into()))
+    }
+
+    fn nested_items(&self, node: Node, within: bool, path: String) -> Result<(), RuleError> {
+        let Some(rules) = self.nodes.get(node) else { return Ok(()) };
+        if within && rules.item.is_some() {
+            return Err(RuleError::NestedItem(path));
+        }
+        let within = within || rules.item.is_some();
+        for (key, child) in &rules.keys {
+            let path = format!("{path}.{}", String::from_utf8_lossy(key));
+            self.nested_items(*child, within, path)?;
+        }
+        rules.each.map_or(Ok(()), |child| self.nested_items(child, within, format!("{path}[*]")))
+    }
+
+    fn refuse_if(&mut self, refused: bool, problem: impl FnOnce() -> RuleError) {
+        if refused {
+            self.problem.get_or_insert_with(problem);
+        }
+    }
+
+    /// The node of a path, made if need be; `may_go` says that it may leave its object.
+    fn at(&mut self, path: &str, may_go: bool) -> Option<&mut NodeRules> {
+        let Some(segments) = segments(path) else {
+            self.problem.get_or_insert_with(|| RuleError::Path(path.to_owned()));
+            return None;
+        };
+        let mut node = 0;
+        let last = segments.len().wrapping_sub(1);
+        for (at, segment) in segments.into_iter().enumerate() {
+            let next = self.nodes.len();
+            let rules = self.nodes.get_mut(node)?;
+            rules.members_may_go |= may_go && at == last && matches!(segment, Segment::Key(_));
+            node = match segment {
+                Segment::Key(key) => match rules.keys.iter().find(|(known, _)| *known == key) {
+                    Some((_, child)) => *child,
+                    None => {
+                        rules.keys.push((key, next));
+                        next
+                    }
+                },
+                Segment::Each => *rules.each.get_or_insert(next),
+            };
+            if node == next {
+                self.nodes.push(NodeRules::default());
+            }
+        }
+        self.nodes.get_mut(node)
+    }
+}
+
+fn segments(path: &str) -> Option<Vec<Segment>> {
+    let mut rest = path.strip_prefix('$')?;
+    let mut segments = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("[*]") {
+            segments.push(Segment::Each);
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("[\"") {
+            let (key, after) = after.split_once("\"]")?;
+            segments.push(Segment::Key(key.as_bytes().into()));
+            rest = after;
+        } else {
+            let after = rest.strip_prefix('.')?;
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            let (key, after) = after.split_at(end);
+            if key.is_empty() {
+                return None;
+            }
+            segments.push(Segment::Key(key.as_bytes().into()));
+            rest = after;
+        }
+    }
+    Some(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_checked() {
+        for path in ["", "a", "$a", "$.", "$..a", "$[0]", "$[\"a"] {
+            let error = Rules::builder().string(path, 1).build().unwrap_err();
+            assert_eq!(error, RuleError::Path(path.to_owned()));
+        }
+    }
+
+    #[test]
+    fn items_do_not_nest_and_are_judged_within() {
+        let nested = Rules::builder().item("$", "$", 0).item("$.a[*]", "$.a[*]", 1).build();
+        assert_eq!(nested.unwrap_err(), RuleError::NestedItem("$.a[*]".into()));
+        let outside = Rules::builder().item("$.a[*]", "$.b", 0).build();
+        assert!(matches!(outside, Err(RuleError::JudgedOutside { .. })));
+        let twice = Rules::builder().string("$.a", 0).string("$.a", 1).build();
+        assert_eq!(twice.unwrap_err(), RuleError::TwoStrings("$.a".into()));
+    }
+}

@@ -1,0 +1,405 @@
+//! Every case goes through whole, split at every byte, byte by byte and in random pieces, and has
+//! to come out the same.
+
+use bytes::{Buf, Bytes};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const NAME: Tag = 1;
+const NEXT: Tag = 2;
+const DEEP: Tag = 3;
+
+/// Replaces `remote` by `local`, drops items that are called `foreign`, removes a `next` of "".
+#[derive(Default)]
+struct Map {
+    foreign: bool,
+    named: bool,
+}
+
+impl Handler for Map {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        match tag {
+            NEXT if value.is_empty() => Verdict::Remove,
+            NEXT => Verdict::Replace("n\"\\".into()),
+            DEEP => Verdict::Later,
+            _ if value == b"bad" => Verdict::Fail("bad"),
+            _ => {
+                self.foreign |= value == b"foreign";
+                self.named = true;
+                if value == b"remote" { Verdict::Replace("local".into()) } else { Verdict::Keep }
+            }
+        }
+    }
+
+    fn open(&mut self, _item: Tag) {
+        *self = Self::default();
+    }
+
+    fn judge(&mut self, _item: Tag) -> Fate {
+        if self.foreign || !self.named { Fate::Drop } else { Fate::Keep }
+    }
+
+    fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+        if value == b"remote" { Verdict::Replace("local".into()) } else { Verdict::Keep }
+    }
+}
+
+fn plain() -> Rules {
+    let inner = Rules::builder().string("$.m.ns", DEEP).build().unwrap();
+    let rules = Rules::builder().string("$.m.ns", NAME).string("$.next", NEXT);
+    rules.string("$.items[*].m.ns", NAME).remove("$.gone").inside("$.m.last", inner).build().unwrap()
+}
+
+fn filtering() -> Rules {
+    let inner = Rules::builder().string("$.m.ns", DEEP).build().unwrap();
+    Rules::builder()
+        .item("$.items[*]", "$.items[*].m", 0)
+        .string("$.items[*].m.ns", NAME)
+        .string("$.next", NEXT)
+        .remove("$.items[*].m.gone")
+        .inside("$.items[*].m.last", inner)
+        .build()
+        .unwrap()
+}
+
+fn events() -> Rules {
+    Rules::builder().item("$", "$", 0).string("$.object.m.ns", NAME).build().unwrap()
+}
+
+fn run(rules: &Rules, framing: Framing, limits: Limits, chunks: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    let mut rewriter = Rewriter::new(rules.clone(), framing, limits, Map::default());
+    let mut out = Output::default();
+    for chunk in chunks {
+        rewriter.feed(Bytes::copy_from_slice(chunk), &mut out)?;
+    }
+    rewriter.finish(&mut out)?;
+    Ok(out.copy_to_bytes(out.len()).to_vec())
+}
+
+/// All ways to cut the input give the same, which is returned.
+fn every_way(rules: &Rules, framing: Framing, input: &[u8]) -> Result<String, Error> {
+    let limits = Limits::default();
+    let whole = run(rules, framing, limits, &[input]);
+    let kind = |result: &Result<Vec<u8>, Error>| {
+        result.as_ref().map(Clone::clone).map_err(std::mem::discriminant)
+    };
+    for at in 0..=input.len() {
+        let (a, b) = input.split_at(at);
+        let split = run(rules, framing, limits, &[a, b]);
+        assert_eq!(kind(&split), kind(&whole), "split at {at}: {}", String::from_utf8_lossy(input));
+    }
+    let bytes: Vec<&[u8]> = input.chunks(1).collect();
+    assert_eq!(kind(&run(rules, framing, limits, &bytes)), kind(&whole), "byte by byte");
+    whole.map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+fn one(rules: &Rules, input: &str) -> Result<String, Error> {
+    every_way(rules, Framing::One, input.as_bytes())
+}
+
+#[test]
+fn only_what_rules_point_at_changes() {
+    for (input, output) in [
+        (r#"{"m":{"ns":"remote"}}"#, r#"{"m":{"ns":"local"}}"#),
+        (r#" { "m" : { "x":1, "ns" : "remote" } } "#, r#" { "m" : { "x":1, "ns" : "local" } } "#),
+        (r#"{"m":{"n\u0073":"rem\u006fte"}}"#, r#"{"m":{"n\u0073":"local"}}"#),
+        (r#"{"m":{"ns":"remote","ns":"remote"}}"#, r#"{"m":{"ns":"local","ns":"local"}}"#),
+        (r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#, r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#),
+        (r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#, r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#),
+        (r#"{"m":{"ns":{"ns":"remote"}}}"#, r#"{"m":{"ns":{"ns":"remote"}}}"#),
+        (r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#, r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#),
+        (r#"[{"m":{"ns":"remote"}}]"#, r#"[{"m":{"ns":"remote"}}]"#),
+        (r#""remote""#, r#""remote""#),
+        ("12", "12"),
+    ] {
+        assert_eq!(one(&plain(), input).unwrap(), output);
+    }
+}
+
+#[test]
+fn members_go_with_the_right_comma() {
+    for (input, output) in [
+        (r#"{"gone":[1,{}],"a":1}"#, r#"{"a":1}"#),
+        (r#"{"a":1,"gone":"x"}"#, r#"{"a":1}"#),
+        (r#"{"a":1,"gone":2,"b":3}"#, r#"{"a":1,"b":3}"#),
+        (r#"{"gone":2}"#, r#"{}"#),
+        (r#"{"gone":2,"gone":{"x":"}"},"next":""}"#, r#"{}"#),
+        (r#"{"gone":2,"next":"","b":3,"gone":null}"#, r#"{"b":3}"#),
+        (r#"{"next":"x","a":1}"#, r#"{"next":"n\"\\","a":1}"#),
+        (r#"{"a":1,"next":""}"#, r#"{"a":1}"#),
+    ] {
+        assert_eq!(one(&plain(), input).unwrap(), output);
+    }
+}
+
+#[test]
+fn items_go_with_the_right_comma() {
+    let item = |ns: &str| format!(r#"{{"a":1,"m":{{"ns":"{ns}"}},"z":[]}}"#);
+    let (mine, foreign) = (item("remote"), item("foreign"));
+    let local = item("local");
+    for (items, kept) in [
+        (vec![&foreign, &mine, &mine], vec![&local, &local]),
+        (vec![&mine, &foreign, &mine], vec![&local, &local]),
+        (vec![&mine, &mine, &foreign], vec![&local, &local]),
+        (vec![&foreign, &foreign], vec![]),
+        (vec![&foreign, &foreign, &mine, &foreign], vec![&local]),
+        (vec![], vec![]),
+    ] {
+        let list = |items: Vec<&String>| {
+            let items: Vec<&str> = items.into_iter().map(String::as_str).collect();
+            format!(r#"{{"items":[{}],"next":"x"}}"#, items.join(","))
+        };
+        let expected = list(kept).replace(r#""x""#, r#""n\"\\""#);
+        assert_eq!(one(&filtering(), &list(items)).unwrap(), expected);
+    }
+}
+
+#[test]
+fn an_item_without_what_it_is_judged_by_is_judged_at_its_end() {
+    let input = r#"{"items":[{"a":1},7,{"m":5},{"m":{"ns":"remote"}}]}"#;
+    assert_eq!(one(&filtering(), input).unwrap(), r#"{"items":[{"m":{"ns":"local"}}]}"#);
+}
+
+#[test]
+fn an_item_that_turns_out_foreign_after_it_was_let_go_ends_the_stream() {
+    let input = r#"{"items":[{"m":{"ns":"remote"},"m":{"ns":"foreign"}}]}"#;
+    assert!(matches!(one(&filtering(), input), Err(Error::Refused(_))));
+}
+
+#[test]
+fn strings_that_hold_json_keep_their_escapes() {
+    for (input, output) in [
+        (r#"{\"m\":{\"ns\":\"remote\"},\"é\":\"\\\"\u0041\"}\n"#, true),
+        (r#"{\u0022m\u0022:{\"x\":[{},1.5,null],\"ns\":\"remote\"}}"#, true),
+        (r#"{\"m\":{\"n\\u0073\":\"r\\u0065mote\"}}"#, true),
+        (r#"{\"s\":{\"m\":{\"ns\":\"remote\"}}}"#, false),
+        (r#"not json {\"m\":{\"ns\":\"remote\"}}"#, false),
+        (r#"{\"m\":{\"ns\":\"remote2\"}"#, false),
+        ("", false),
+    ] {
+        let wrap = |content: &str| format!(r#"{{"m":{{"last":"{content}","x":1}}}}"#);
+        let local = if output {
+            input.replace("remote", "local").replace(r"r\\u0065mote", "local")
+        } else {
+            input.to_owned()
+        };
+        assert_eq!(one(&plain(), &wrap(input)).unwrap(), wrap(&local));
+        let list = |content: &str, ns: &str| {
+            format!(r#"{{"items":[{{"m":{{"last":"{content}","gone":1,"ns":"{ns}"}}}}]}}"#)
+        };
+        let expected = list(&local, "local").replace(r#""gone":1,"#, "");
+        assert_eq!(one(&filtering(), &list(input, "remote")).unwrap(), expected);
+        assert_eq!(one(&filtering(), &list(input, "foreign")).unwrap(), r#"{"items":[]}"#);
+    }
+}
+
+#[test]
+fn events_leave_in_the_call_that_brings_their_last_byte() {
+    let mut rewriter =
+        Rewriter::new(events(), Framing::Many, Limits::default(), Map::default());
+    let mut out = Output::default();
+    for (event, left) in [
+        (r#"{"object":{"m":{"ns":"remote"}}}"#, r#"{"object":{"m":{"ns":"local"}}}"#),
+        ("\n", "\n"),
+        ("{\"object\":{\"m\":{\"ns\":\"foreign\"}}}\n", ""),
+        ("{\"object\":{\"m\":{\"ns\":\"x\"}}}\n", "{\"object\":{\"m\":{\"ns\":\"x\"}}}\n"),
+    ] {
+        rewriter.feed(Bytes::copy_from_slice(event.as_bytes()), &mut out).unwrap();
+        assert!(rewriter.at_boundary());
+        assert_eq!(out.copy_to_bytes(out.len()), left);
+    }
+    rewriter.feed(Bytes::from_static(b"{"), &mut out).unwrap();
+    assert!(!rewriter.at_boundary() && out.is_empty());
+    assert_eq!(rewriter.finish(&mut out), Err(Error::Truncated));
+}
+
+#[test]
+fn what_is_no_json_is_an_error_wherever_it_is_cut() {
+    for input in [
+        r#"{"m":{"ns":"remote"}"#,
+        r#"{"m":{"ns":"remote"]}"#,
+        r#"{"x":{]}"#,
+        r#"{"x":{[}]}"#,
+        r#"{"x":1 "y":2}"#,
+        r#"{"x":1,}"#,
+        r#"{,"x":1}"#,
+        r#"{"x" 1}"#,
+        r#"{"x":01}"#,
+        r#"{"x":1.}"#,
+        r#"{"x":tru}"#,
+        r#"{"x":truex}"#,
+        r#"{"m":{"ns":"\x"}}"#,
+        "{\"m\":{\"n\ns\":\"x\"}}",
+        r#"{"x":"#,
+        "{} {}",
+        "}",
+        "",
+        "  ",
+        "\"abc",
+    ] {
+        assert!(every_way(&plain(), Framing::One, input.as_bytes()).is_err(), "{input}");
+    }
+}
+
+#[test]
+fn after_an_error_nothing_more_is_taken() {
+    let mut rewriter = Rewriter::new(plain(), Framing::One, Limits::default(), Map::default());
+    let mut out = Output::default();
+    let error = rewriter.feed(Bytes::from_static(br#"{"m":{"ns":"bad"}}"#), &mut out);
+    assert_eq!(error, Err(Error::Refused("bad")));
+    assert_eq!(rewriter.feed(Bytes::from_static(b"{}"), &mut out), Err(Error::Poisoned));
+    assert_eq!(rewriter.finish(&mut out), Err(Error::Poisoned));
+    assert!(!String::from_utf8_lossy(&out.copy_to_bytes(out.len())).contains("bad"));
+}
+
+#[test]
+fn bounds_end_the_stream() {
+    let limits = Limits { held_bytes_max: 64, string_bytes_max: 16, depth_max: 8 };
+    let by_bytes = |rules: &Rules, input: String| {
+        let chunks: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
+        run(rules, Framing::One, limits, &chunks)
+    };
+    let long = "x".repeat(100);
+    let item = format!(r#"{{"items":[{{"a":"{long}","m":{{"ns":"remote"}}}}]}}"#);
+    assert!(matches!(by_bytes(&filtering(), item), Err(Error::HeldTooLarge { .. })));
+    let string = format!(r#"{{"m":{{"ns":"{long}"}}}}"#);
+    assert!(matches!(by_bytes(&plain(), string), Err(Error::StringTooLong { .. })));
+    let deep = format!("{{\"x\":{}{}}}", "[".repeat(8), "]".repeat(8));
+    assert!(matches!(by_bytes(&plain(), deep), Err(Error::Depth { .. })));
+    let key = format!(r#"{{"{}":1}}"#, "k".repeat(KEY_BYTES_MAX + 1));
+    let long_key = every_way(&plain(), Framing::One, key.as_bytes());
+    assert!(matches!(long_key, Err(Error::KeyTooLong { .. })));
+    let skipped = format!(r#"{{"x":{{"{long}":"{long}"}}}}"#);
+    assert_eq!(by_bytes(&plain(), skipped.clone()).unwrap(), skipped.as_bytes());
+}
+
+#[test]
+fn unchanged_bytes_are_slices_of_the_input() {
+    let filler = "x".repeat(1000);
+    let input = Bytes::from(format!(r#"{{"x":"{filler}","m":{{"ns":"remote"}},"y":"{filler}"}}"#));
+    let range = input.as_ptr() as usize..input.as_ptr() as usize + input.len();
+    let mut rewriter = Rewriter::new(plain(), Framing::One, Limits::default(), Map::default());
+    let mut out = Output::default();
+    rewriter.feed(input, &mut out).unwrap();
+    let mut originals = 0;
+    while let Some(piece) = out.pop() {
+        if let Piece::Original(bytes) = piece {
+            assert!(range.contains(&(bytes.as_ptr() as usize)));
+            originals += bytes.len();
+        }
+    }
+    assert!(originals > 2000);
+}
+
+#[test]
+fn the_module_is_pure() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/src/rewrite");
+    let mut files = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["http::", "hyper", "tokio", "figment", "crate::"] {
+            let used = text.lines().any(|line| !line.contains("//") && line.contains(word));
+            assert!(!used, "{} uses {word}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files > 5, "the walk found nothing");
+}
+
+/// Any JSON, with the keys and names that the rules know among others.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop_oneof!["remote", "foreign", "other", "\\PC{0,12}", "[\"\\\\{}\\[\\]]{0,9}"]
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        let key = prop_oneof!["m", "ns", "items", "gone", "last", "next", "\\PC{0,4}"];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((key, inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// The rules of [`filtering`] and [`plain`] without `last`, done the simple way.
+fn naive(mut value: Value, filter: bool) -> Value {
+    fn rename(value: &mut Value) {
+        if let Some(name) = value.pointer_mut("/m/ns") {
+            *name = "local".into();
+        }
+    }
+    fn text<'a>(value: &'a Value) -> Option<&'a str> {
+        value.as_object()?.get("m")?.as_object()?.get("ns")?.as_str()
+    }
+    let Some(object) = value.as_object_mut() else { return value };
+    if object.get("next") == Some(&Value::from("")) {
+        object.remove("next");
+    } else if let Some(next) = object.get_mut("next").filter(|next| next.is_string()) {
+        *next = "n\"\\".into();
+    }
+    if let Some(items) = object.get_mut("items").and_then(Value::as_array_mut) {
+        if filter {
+            items.retain(|item| text(item).is_some_and(|name| name != "foreign"));
+        }
+        for item in items {
+            if text(item) == Some("remote") {
+                rename(item);
+            }
+            if let Some(m) = item.get_mut("m").and_then(Value::as_object_mut).filter(|_| filter) {
+                m.remove("gone");
+            }
+        }
+    }
+    if !filter {
+        object.remove("gone");
+        if text(&value) == Some("remote") {
+            rename(&mut value);
+        }
+    }
+    value
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_simple_rewrite(
+        value in json(), pretty in any::<bool>(), filter in any::<bool>(),
+        cuts in prop::collection::vec(1usize..40, 1..8),
+    ) {
+        let input = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+        let input = input.unwrap();
+        let mut chunks = Vec::new();
+        let mut rest = input.as_bytes();
+        for size in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (chunk, after) = rest.split_at((*size).min(rest.len()));
+            chunks.push(chunk);
+            rest = after;
+        }
+        let rules = if filter { filtering() } else { plain() };
+        let output = run(&rules, Framing::One, Limits::default(), &chunks).unwrap();
+        let output: Value = serde_json::from_slice(&output).unwrap();
+        prop_assert_eq!(output, naive(value, filter));
+    }
+
+    #[test]
+    fn any_bytes_give_the_same_however_they_are_cut(
+        input in "[\\[\\]{}\",:\\\\a-e0-9 mns]{0,60}", at in 0usize..60,
+    ) {
+        let bytes = input.as_bytes();
+        let (a, b) = bytes.split_at(at.min(bytes.len()));
+        let kind = |result: Result<Vec<u8>, Error>| result.map_err(|error| std::mem::discriminant(&error));
+        let whole = run(&plain(), Framing::Many, Limits::default(), &[bytes]);
+        let split = run(&plain(), Framing::Many, Limits::default(), &[a, b]);
+        prop_assert_eq!(kind(whole), kind(split));
+    }
+}

@@ -1,0 +1,112 @@
+//! Escapes of JSON strings (RFC 8259 §7).
+
+/// Appends the text that a string's raw content stands for; a lone surrogate as the three bytes of
+/// its code point. `None` for an escape that is none, or a control character.
+pub(super) fn unescape(raw: &[u8], into: &mut Vec<u8>) -> Option<()> {
+    let mut rest = raw;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'\\' => rest = escape(rest, into)?,
+            0..0x20 => return None,
+            byte => into.push(byte),
+        }
+    }
+    Some(())
+}
+
+/// What follows a backslash; the rest behind it.
+fn escape<'a>(rest: &'a [u8], into: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let (&kind, rest) = rest.split_first()?;
+    if kind != b'u' {
+        into.push(simple(kind)?);
+        return Some(rest);
+    }
+    let (unit, rest) = hex4(rest)?;
+    if (0xd800..0xdc00).contains(&unit)
+        && let Some((low, after)) = rest.strip_prefix(b"\\u").and_then(hex4)
+        && (0xdc00..0xe000).contains(&low)
+    {
+        push(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), into);
+        return Some(after);
+    }
+    push(unit, into);
+    Some(rest)
+}
+
+/// The byte that a one-letter escape stands for.
+pub(super) fn simple(kind: u8) -> Option<u8> {
+    Some(match kind {
+        b'"' | b'\\' | b'/' => kind,
+        b'b' => 8,
+        b'f' => 12,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
+}
+
+fn hex4(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    Some((u32::from_str_radix(digits, 16).ok()?, rest))
+}
+
+/// Code point to bytes, surrogates too, which `char` can't hold.
+pub(super) fn push(point: u32, into: &mut Vec<u8>) {
+    let byte = |value: u32| u8::try_from(value & 0xff).unwrap_or(b'?');
+    if let Some(c) = char::from_u32(point) {
+        into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    } else {
+        let bytes = [0xe0 | (point >> 12), 0x80 | ((point >> 6) & 0x3f), 0x80 | (point & 0x3f)];
+        into.extend(bytes.map(byte));
+    }
+}
+
+/// The content of a string that stands for the text, to be put between quotes.
+pub(super) fn escaped(text: &str) -> String {
+    let mut content = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => content.push_str("\\\""),
+            '\\' => content.push_str("\\\\"),
+            '\n' => content.push_str("\\n"),
+            '\r' => content.push_str("\\r"),
+            '\t' => content.push_str("\\t"),
+            c if u32::from(c) < 0x20 => content.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => content.push(c),
+        }
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(raw: &str) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        unescape(raw.as_bytes(), &mut text).map(|()| text)
+    }
+
+    #[test]
+    fn escapes_stand_for_characters() {
+        assert_eq!(text(r#"a\u0062\n\/\"\\"#).unwrap(), b"ab\n/\"\\");
+        assert_eq!(text(r"\ud83d\ude00").unwrap(), "😀".as_bytes());
+        assert_eq!(text(r"\ud83dx").unwrap(), b"\xed\xa0\xbdx");
+        assert_eq!(text(r"\ud83d\ud83d\ude00").unwrap(), b"\xed\xa0\xbd\xf0\x9f\x98\x80");
+        for bad in [r"\x", r"\u12", r"\u+123", "\\", "\n"] {
+            assert_eq!(text(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_escaped_is_unescaped_to_itself() {
+        let all = "a\"\\\n\r\t\u{1}é😀";
+        assert_eq!(text(&escaped(all)).unwrap(), all.as_bytes());
+    }
+}

@@ -1,0 +1,304 @@
+//! One step of the walk for each state.
+
+use super::error::Error;
+use super::handler::Handler;
+use super::inner::Inner;
+use super::item::Start;
+use super::rewriter::{Frame, Rewriter, State};
+use super::rules::Node;
+use super::scalar::Scalar;
+use super::scan::{Bad, string_end};
+use super::{Framing, KEY_BYTES_MAX, text};
+
+/// The chunk in hand and where in the stream it stands.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    bytes: &'a [u8],
+    base: u64,
+}
+
+impl Chunk<'_> {
+    fn offset(&self, at: usize) -> u64 {
+        self.base + at as u64
+    }
+
+    fn from(&self, at: usize) -> &[u8] {
+        self.bytes.get(at..).unwrap_or_default()
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+impl<H: Handler> Rewriter<H> {
+    pub(super) fn walk(&mut self, bytes: &[u8], base: u64) -> Result<(), Error> {
+        let chunk = Chunk { bytes, base };
+        let mut at = 0;
+        while at < bytes.len() {
+            at = self.step(chunk, at)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on from `at`; the position to go on from after that.
+    fn step(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+        match &mut self.state {
+            State::Skip { node } => {
+                let node = *node;
+                let end = self.skip.find_end(chunk.bytes, at);
+                match end.map_err(|(at, bad)| self.bad(bad, chunk.offset(at)))? {
+                    Some(end) => {
+                        self.ended(node, chunk.offset(end))?;
+                        Ok(end)
+                    }
+                    None => Ok(chunk.bytes.len()),
+                }
+            }
+            State::Text { node, escaped } => {
+                let node = *node;
+                match string_end(chunk.bytes, at, escaped) {
+                    Some(quote) => {
+                        self.ended(node, chunk.offset(quote + 1))?;
+                        Ok(quote + 1)
+                    }
+                    None => Ok(chunk.bytes.len()),
+                }
+            }
+            State::Tagged { node, tag, from, escaped } => {
+                let (node, tag, from) = (*node, *tag, *from);
+                let Some(quote) = string_end(chunk.bytes, at, escaped) else {
+                    return Ok(chunk.bytes.len());
+                };
+                self.tagged(tag, from, chunk.offset(quote))?;
+                self.ended(Some(node), chunk.offset(quote + 1))?;
+                Ok(quote + 1)
+            }
+            State::Inside { .. } => self.step_inside(chunk, at),
+            State::InKey { .. } => self.step_key(chunk, at),
+            State::Scalar { .. } => self.step_scalar(chunk, at),
+            _ => self.step_structure(chunk, at),
+        }
+    }
+
+    fn bad(&self, bad: Bad, offset: u64) -> Error {
+        match bad {
+            Bad::Bracket => {
+                Error::Syntax { offset, what: "a closing bracket is of the wrong kind" }
+            }
+            Bad::Depth => Error::Depth { offset, max: self.limits.depth_max },
+        }
+    }
+
+    fn step_inside(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let State::Inside { node, mut inner, mut escaped } =
+            std::mem::replace(&mut self.state, State::After)
+        else {
+            return Ok(at);
+        };
+        let quote = string_end(chunk.bytes, at, &mut escaped);
+        let end = quote.unwrap_or(chunk.bytes.len());
+        let content = chunk.bytes.get(at..end).unwrap_or_default();
+        self.inside(&mut inner, content, chunk.offset(at))?;
+        if quote.is_none() {
+            self.state = State::Inside { node, inner, escaped };
+            return Ok(end);
+        }
+        self.ended(Some(node), chunk.offset(end + 1))?;
+        Ok(end + 1)
+    }
+
+    fn step_key(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let State::InKey { escaped } = &mut self.state else { return Ok(at) };
+        let quote = string_end(chunk.bytes, at, escaped);
+        let end = quote.unwrap_or(chunk.bytes.len());
+        let part = chunk.bytes.get(at..end).unwrap_or_default();
+        if self.key.len() + part.len() > KEY_BYTES_MAX {
+            return Err(self.key_too_long(chunk.offset(at)));
+        }
+        if quote.is_none() {
+            self.key.extend_from_slice(part);
+            return Ok(end);
+        }
+        let plain = |key: &[u8]| !key.iter().any(|byte| *byte == b'\\' || *byte < 0x20);
+        let child = if self.key.is_empty() && plain(part) {
+            self.child(part)
+        } else {
+            self.key.extend_from_slice(part);
+            let mut key = Vec::with_capacity(self.key.len());
+            let what = "a key has a broken escape or a control character";
+            let offset = chunk.offset(at);
+            text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
+            self.key.clear();
+            self.child(&key)
+        };
+        // A member that can't go need not be held.
+        let rules = child.and_then(|child| self.rules.node(child));
+        if !rules.is_some_and(|rules| rules.remove || rules.string.is_some()) {
+            self.member = None;
+        }
+        self.state = State::Colon(child);
+        Ok(end + 1)
+    }
+
+    fn child(&self, key: &[u8]) -> Option<Node> {
+        self.frames.last().and_then(|frame| self.rules.key(frame.node, key))
+    }
+
+    fn step_scalar(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let State::Scalar { node, mut scalar } = self.state else { return Ok(at) };
+        let mut end = at;
+        for byte in chunk.from(at) {
+            match scalar.next(*byte) {
+                Some(next) => scalar = next,
+                None if scalar.is_whole() => {
+                    self.ended(node, chunk.offset(end))?;
+                    return Ok(end);
+                }
+                None => return Err(syntax(chunk.offset(end), "a number or literal is broken")),
+            }
+            end += 1;
+        }
+        self.state = State::Scalar { node, scalar };
+        Ok(end)
+    }
+
+    /// A byte that is punctuation, white space or the first of a value.
+    fn step_structure(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let Some(byte) = chunk.bytes.get(at).copied() else { return Ok(at) };
+        let offset = chunk.offset(at);
+        if is_space(byte) {
+            if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
+                self.window.remove(offset, offset + 1);
+            }
+            let spaces = chunk.from(at).iter().take_while(|byte| is_space(**byte)).count();
+            return Ok(at + spaces);
+        }
+        match self.state {
+            State::Between => {
+                self.swallow_newline = false;
+                if self.framing == Framing::One && self.documents() > 0 {
+                    return Err(Error::SecondValue { offset });
+                }
+                self.member = Some(Start { at: offset, has_comma: false });
+                self.value(byte, Some(0), offset)?;
+            }
+            State::Value { may_close: true, .. } if byte == b']' => self.close(byte, offset)?,
+            State::Value { node, .. } => self.value(byte, node, offset)?,
+            State::Key { .. } if byte == b'"' => self.state = State::InKey { escaped: false },
+            State::Key { may_close: true } if byte == b'}' => self.close(byte, offset)?,
+            State::Key { .. } => return Err(syntax(offset, "a key is missing")),
+            State::Colon(node) if byte == b':' => {
+                self.state = State::Value { node, may_close: false };
+            }
+            State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
+            State::After if byte == b',' => self.comma(offset),
+            State::After if matches!(byte, b'}' | b']') => self.close(byte, offset)?,
+            _ => return Err(syntax(offset, "a comma is missing")),
+        }
+        Ok(at + 1)
+    }
+
+    fn comma(&mut self, offset: u64) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        let start = if std::mem::take(&mut frame.swallow_comma) {
+            self.window.remove(offset, offset + 1);
+            Start { at: offset + 1, has_comma: false }
+        } else {
+            Start { at: offset, has_comma: true }
+        };
+        let (node, is_object) = (frame.node, frame.is_object);
+        self.next_in(node, is_object, start, false);
+    }
+
+    /// What is expected at a container's beginning and after each comma.
+    fn next_in(&mut self, node: Node, is_object: bool, start: Start, may_close: bool) {
+        if is_object {
+            let may_go = self.rules.node(node).is_some_and(|rules| rules.members_may_go);
+            self.member = may_go.then_some(start);
+            self.state = State::Key { may_close };
+        } else {
+            let each = self.rules.each(node);
+            let rules = each.and_then(|each| self.rules.node(each));
+            self.member = rules.is_some_and(|rules| rules.item.is_some()).then_some(start);
+            self.state = State::Value { node: each, may_close };
+        }
+    }
+
+    fn close(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
+        let frame = self.frames.pop();
+        match frame {
+            Some(frame) if frame.is_object == (bracket == b'}') => {
+                self.member = frame.member;
+                self.ended(Some(frame.node), offset + 1)
+            }
+            _ => Err(self.bad(Bad::Bracket, offset)),
+        }
+    }
+
+    /// The first byte of a value.
+    fn value(&mut self, byte: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+        let rules = node.and_then(|node| self.rules.node(node));
+        if let Some(tag) = rules.and_then(|rules| rules.item) {
+            let start = self.member.take();
+            self.open_item(tag, start.unwrap_or(Start { at: offset, has_comma: true }));
+        } else if self.frames.is_empty() {
+            self.member = None;
+        }
+        let rules = node.and_then(|node| self.rules.node(node)).filter(|_| !self.item.is_dropped());
+        self.state = match byte {
+            b'"' => match (node, rules) {
+                (Some(node), Some(rules)) if rules.string.is_some() => State::Tagged {
+                    node,
+                    tag: rules.string.unwrap_or_default(),
+                    from: offset + 1,
+                    escaped: false,
+                },
+                (Some(node), Some(rules)) if rules.inside.is_some() => {
+                    let Some(inner) = rules.inside.clone() else { return Ok(()) };
+                    State::Inside { node, inner: Box::new(Inner::new(inner)), escaped: false }
+                }
+                _ => State::Text { node, escaped: false },
+            },
+            b'{' | b'[' => return self.container(byte, node, offset),
+            byte => match Scalar::begin(byte) {
+                Some(scalar) => State::Scalar { node, scalar },
+                None => return Err(syntax(offset, "a value is missing")),
+            },
+        };
+        // A string's member stays held until its verdict; of any other only a removal needs it.
+        if !matches!(self.state, State::Tagged { .. }) && !rules.is_some_and(|rules| rules.remove) {
+            self.member = None;
+        }
+        Ok(())
+    }
+
+    fn container(&mut self, byte: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+        let is_object = byte == b'{';
+        let walked = node.filter(|node| {
+            let each = || self.rules.each(*node).is_some();
+            let below = if is_object { self.rules.walks_object(*node) } else { each() };
+            below && !self.item.is_dropped()
+        });
+        let removed = node.and_then(|node| self.rules.node(node)).is_some_and(|rules| rules.remove);
+        let member = self.member.take().filter(|_| removed);
+        let depth = self.frames.len();
+        if depth >= self.limits.depth_max {
+            return Err(self.bad(Bad::Depth, offset));
+        }
+        let Some(node) = walked else {
+            self.member = member;
+            let begun = self.skip.begin(byte, self.limits.depth_max - depth);
+            begun.map_err(|bad| self.bad(bad, offset))?;
+            self.state = State::Skip { node };
+            return Ok(());
+        };
+        self.frames.push(Frame { node, is_object, swallow_comma: false, member });
+        self.next_in(node, is_object, Start { at: offset + 1, has_comma: false }, true);
+        Ok(())
+    }
+}
+
+fn syntax(offset: u64, what: &'static str) -> Error {
+    Error::Syntax { offset, what }
+}

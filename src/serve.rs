@@ -1,0 +1,125 @@
+//! HTTP on one connection.
+//!
+//! In flows a TLS stream, out go its requests to the [`Router`], each with the [`Peer`] whose
+//! certificate the connection showed. Bounds are chosen after the handshake, by who is there.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::authn::Peer;
+use crate::body::ReplyBody;
+use crate::route::Router;
+
+/// What one connection may use.
+struct Bounds {
+    /// Concurrent HTTP/2 streams. An aggregated API server needs many, since the aggregator sends
+    /// all its users over one connection (`apiserver/pkg/server/options/recommended.go`).
+    streams_max: u32,
+    /// All header fields of a request, as HPACK counts them.
+    header_bytes_max: u32,
+}
+
+const FRONT_PROXY: Bounds = Bounds { streams_max: 1000, header_bytes_max: 64 << 10 };
+const ANYONE: Bounds = Bounds { streams_max: 100, header_bytes_max: 16 << 10 };
+
+/// Header fields of a request.
+pub const HEADERS_MAX: usize = 1000;
+
+/// Flow-control windows for request bodies, as kube-apiserver has them for a stream; the
+/// connection's lets sixteen bodies come at once.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Bytes of a response that wait in one stream's send buffer.
+const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Streams that a peer reset and that are remembered (the rapid reset attack, CVE-2023-44487).
+const PENDING_RESETS_MAX: usize = 50;
+
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Time in which an HTTP/1.1 client has to send its request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves one connection to its end; once `draining` is cancelled it takes no new requests.
+pub async fn connection(
+    stream: TlsStream<TcpStream>,
+    router: Arc<Router>,
+    draining: CancellationToken,
+) {
+    let (_, session) = stream.get_ref();
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    let chain = session.peer_certificates().map(|chain| chain.to_vec()).unwrap_or_default();
+    let chain = chain.into_iter().map(|certificate| certificate.into_owned()).collect();
+    let peer = Arc::new(Peer::new(chain));
+    let bounds = if router.authenticator().is_front_proxy(&peer) { FRONT_PROXY } else { ANYONE };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (router, peer) = (Arc::clone(&router), Arc::clone(&peer));
+        async move {
+            let response: Response<ReplyBody> = router.handle(&peer, request).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = TokioIo::new(stream);
+    let served = if is_http2 {
+        let connection = http2(&bounds).serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = draining.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = http1(&bounds).serve_connection(io, service);
+        tokio::pin!(connection);
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = draining.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+}
+
+fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds.streams_max)
+        .max_header_list_size(bounds.header_bytes_max)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+fn http1(bounds: &Bounds) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    let buffer = usize::try_from(bounds.header_bytes_max).unwrap_or(usize::MAX);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(buffer);
+    builder
+}

@@ -1,0 +1,154 @@
+//! Bodies on their way to the control plane.
+
+use crate::rewrite::{Fate, Handler, RuleError, Rules, Tag, Verdict};
+
+use super::{LAST_APPLIED, Scope};
+
+const NAMESPACE: Tag = 1;
+const APPLIED_NAMESPACE: Tag = 2;
+const PATH: Tag = 3;
+const FROM: Tag = 4;
+const OPERATION: Tag = 5;
+/// An operation's value, by how deep in it the object's namespace would stand.
+const VALUE: Tag = 6;
+const VALUE_NAMESPACE: Tag = 7;
+const VALUE_METADATA_NAMESPACE: Tag = 8;
+const VALUE_ANNOTATION: Tag = 9;
+const VALUE_ANNOTATIONS_ANNOTATION: Tag = 10;
+const VALUE_METADATA_ANNOTATION: Tag = 11;
+
+/// The namespace and the last-applied annotation as members of `metadata`, in a JSON patch's terms.
+const POINTER_ROOT: &str = "";
+const POINTER_METADATA: &str = "/metadata";
+const POINTER_NAMESPACE: &str = "/metadata/namespace";
+const POINTER_ANNOTATIONS: &str = "/metadata/annotations";
+const POINTER_ANNOTATION: &str =
+    "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+
+/// The message of kube-apiserver (`apiserver/pkg/registry/rest/meta.go`).
+const MISMATCH: &str =
+    "the namespace of the provided object does not match the namespace sent on the request";
+
+const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's namespace, its metadata or the whole \
+     object: the copy would hold the control plane's name of the namespace; use add with a value";
+
+/// The rules for request bodies, compiled once.
+pub struct RequestRules {
+    /// Objects, merge patches and apply patches.
+    pub object: Rules,
+    pub json_patch: Rules,
+    applied: Rules,
+}
+
+impl RequestRules {
+    pub fn compile() -> Result<Self, RuleError> {
+        let applied = Rules::builder().string("$.metadata.namespace", APPLIED_NAMESPACE).build()?;
+        let annotation = format!("[{LAST_APPLIED:?}]");
+        let object = Rules::builder()
+            .string("$.metadata.namespace", NAMESPACE)
+            .inside(&format!("$.metadata.annotations{annotation}"), applied.clone())
+            .build()?;
+        let json_patch = Rules::builder()
+            .item("$[*]", "$[*]", 0)
+            .string("$[*].op", OPERATION)
+            .string("$[*].path", PATH)
+            .string("$[*].from", FROM)
+            .string("$[*].value", VALUE)
+            .string("$[*].value.namespace", VALUE_NAMESPACE)
+            .string("$[*].value.metadata.namespace", VALUE_METADATA_NAMESPACE)
+            .string(&format!("$[*].value{annotation}"), VALUE_ANNOTATION)
+            .string(&format!("$[*].value.annotations{annotation}"), VALUE_ANNOTATIONS_ANNOTATION)
+            .string(
+                &format!("$[*].value.metadata.annotations{annotation}"),
+                VALUE_METADATA_ANNOTATION,
+            )
+            .build()?;
+        Ok(Self { object, json_patch, applied })
+    }
+
+    /// The handler for one body of a request on an object in `scope`.
+    pub fn handler(&self, scope: Scope) -> RequestHandler {
+        RequestHandler { scope, applied: self.applied.clone(), operation: Operation::default() }
+    }
+}
+
+/// Maps the local namespace to the remote one where the object names its own.
+pub struct RequestHandler {
+    scope: Scope,
+    applied: Rules,
+    operation: Operation,
+}
+
+/// One operation of a JSON patch, as far as it was read.
+#[derive(Default)]
+struct Operation {
+    op: Vec<u8>,
+    path: Vec<u8>,
+    from: Option<Vec<u8>>,
+}
+
+impl RequestHandler {
+    /// A name that is not the request's own goes on as one that the control plane refuses too, so
+    /// that the answer is its own: never may it become the remote name by being left alone.
+    fn namespace(&self, value: &[u8]) -> Verdict {
+        let Ok(value) = std::str::from_utf8(value) else { return Verdict::Fail(MISMATCH) };
+        match self.scope.to_remote(value) {
+            Some(remote) => Verdict::Replace(remote.to_owned()),
+            None if self.scope.to_local(value).is_some() => Verdict::Fail(MISMATCH),
+            None => Verdict::Keep,
+        }
+    }
+
+    fn applied_namespace(&self, value: &[u8]) -> Verdict {
+        let remote = std::str::from_utf8(value).ok().and_then(|value| self.scope.to_remote(value));
+        remote.map_or(Verdict::Keep, |remote| Verdict::Replace(remote.to_owned()))
+    }
+
+    fn copies_namespace(&self) -> bool {
+        let copies = matches!(self.operation.op.as_slice(), b"copy" | b"move");
+        let holds = [POINTER_ROOT, POINTER_METADATA, POINTER_NAMESPACE];
+        copies
+            && self
+                .operation
+                .from
+                .as_deref()
+                .is_some_and(|from| holds.iter().any(|pointer| pointer.as_bytes() == from))
+    }
+}
+
+impl Handler for RequestHandler {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        match tag {
+            NAMESPACE => return self.namespace(value),
+            APPLIED_NAMESPACE => return self.applied_namespace(value),
+            OPERATION => value.clone_into(&mut self.operation.op),
+            PATH => value.clone_into(&mut self.operation.path),
+            FROM => self.operation.from = Some(value.to_owned()),
+            _ => return Verdict::Later,
+        }
+        // Whether the operation may pass is known from all three; the last one to come decides.
+        if self.copies_namespace() { Verdict::Fail(COPIES_NAMESPACE) } else { Verdict::Keep }
+    }
+
+    fn open(&mut self, _item: Tag) {
+        self.operation = Operation::default();
+    }
+
+    fn judge(&mut self, _item: Tag) -> Fate {
+        Fate::Keep
+    }
+
+    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        let path = std::str::from_utf8(&self.operation.path).unwrap_or("?");
+        match (tag, path) {
+            (VALUE, POINTER_NAMESPACE)
+            | (VALUE_NAMESPACE, POINTER_METADATA)
+            | (VALUE_METADATA_NAMESPACE, POINTER_ROOT) => self.namespace(value),
+            (VALUE, POINTER_ANNOTATION)
+            | (VALUE_ANNOTATION, POINTER_ANNOTATIONS)
+            | (VALUE_ANNOTATIONS_ANNOTATION, POINTER_METADATA)
+            | (VALUE_METADATA_ANNOTATION, POINTER_ROOT) => Verdict::Inside(self.applied.clone()),
+            _ => Verdict::Keep,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Bodies on their way to the client.
+
+use crate::rewrite::{Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
+
+use super::token::{self, Next};
+use super::{LAST_APPLIED, Scope, text};
+
+const NAMESPACE: Tag = 1;
+/// The namespace of a Table's row; the same path in a custom resource means nothing.
+const ROW_NAMESPACE: Tag = 2;
+const APPLIED_NAMESPACE: Tag = 3;
+const CONTINUE: Tag = 4;
+const KIND: Tag = 5;
+const EVENT_TYPE: Tag = 6;
+const MESSAGE: Tag = 7;
+const DETAILS_NAME: Tag = 8;
+
+const OUTSIDE: &str = "the control plane sent an object of a namespace that is not mapped";
+const TOKEN: &str = "the control plane sent a continue token of an unknown form";
+
+/// The form of a successful answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shape {
+    /// One object, or a Table of one; of a delete also a Status.
+    Object,
+    /// A list or a Table.
+    List,
+    /// A sequence of watch events.
+    Watch,
+    /// A Status that tells a failure.
+    Status,
+}
+
+/// The rules for response bodies, compiled once.
+pub struct ResponseRules {
+    object: Rules,
+    list: Rules,
+    /// Lists and watches of which foreign items are dropped.
+    mapped_list: Rules,
+    watch: Rules,
+    mapped_watch: Rules,
+    status: Rules,
+}
+
+impl ResponseRules {
+    pub fn compile() -> Result<Self, RuleError> {
+        let applied = Rules::builder().string("$.metadata.namespace", APPLIED_NAMESPACE).build()?;
+        let object = |rules: RulesBuilder, path: &str, tag: Tag| {
+            rules.string(&format!("{path}.metadata.namespace"), tag).inside(
+                &format!("{path}.metadata.annotations[{LAST_APPLIED:?}]"),
+                applied.clone(),
+            )
+        };
+        let table = |rules: RulesBuilder, path: &str| {
+            let rules = rules.string(&format!("{path}.kind"), KIND);
+            object(rules, &format!("{path}.rows[*].object"), ROW_NAMESPACE)
+        };
+        let list = |rules: RulesBuilder| {
+            table(object(rules, "$.items[*]", NAMESPACE), "$").string("$.metadata.continue", CONTINUE)
+        };
+        let watch = |rules: RulesBuilder| {
+            table(object(rules, "$.object", NAMESPACE), "$.object")
+                .string("$.type", EVENT_TYPE)
+                .string("$.object.message", MESSAGE)
+                .string("$.object.metadata.continue", CONTINUE)
+        };
+        Ok(Self {
+            object: table(object(Rules::builder(), "$", NAMESPACE), "$").build()?,
+            list: list(Rules::builder()).build()?,
+            mapped_list: list(
+                Rules::builder()
+                    .item("$.items[*]", "$.items[*].metadata", 0)
+                    .item("$.rows[*]", "$.rows[*].object.metadata", 0)
+                    .remove("$.metadata.remainingItemCount"),
+            )
+            .build()?,
+            watch: watch(Rules::builder()).build()?,
+            mapped_watch: watch(Rules::builder().item("$", "$", 0)).build()?,
+            status: Rules::builder()
+                .item("$", "$", 0)
+                .string("$.message", MESSAGE)
+                .string("$.details.name", DETAILS_NAME)
+                .string("$.details.kind", KIND)
+                .string("$.details.causes[*].message", MESSAGE)
+                .string("$.metadata.continue", CONTINUE)
+                .build()?,
+        })
+    }
+
+    /// A Status is judged whole, which takes [`Framing::Many`](crate::rewrite::Framing::Many).
+    pub fn rules(&self, shape: Shape, scope: &Scope) -> Rules {
+        let mapped = matches!(scope, Scope::Mapped(_));
+        match shape {
+            Shape::Object => &self.object,
+            Shape::List if mapped => &self.mapped_list,
+            Shape::List => &self.list,
+            Shape::Watch if mapped => &self.mapped_watch,
+            Shape::Watch => &self.watch,
+            Shape::Status => &self.status,
+        }
+        .clone()
+    }
+}
+
+/// Maps remote namespaces to local ones and drops what is not mapped.
+pub struct ResponseHandler {
+    scope: Scope,
+    shape: Shape,
+    kind: Vec<u8>,
+    event_type: Vec<u8>,
+    item: Item,
+}
+
+/// What is known of the list item, row or event in hand.
+#[derive(Default)]
+struct Item {
+    /// The remote namespace that was named last, if it is mapped.
+    remote: Option<String>,
+    foreign: bool,
+}
+
+impl ResponseHandler {
+    pub fn new(scope: Scope, shape: Shape) -> Self {
+        Self { scope, shape, kind: Vec::new(), event_type: Vec::new(), item: Item::default() }
+    }
+
+    /// Whether items are judged, so that what belongs to them waits.
+    fn drops(&self) -> bool {
+        matches!(self.scope, Scope::Mapped(_)) && matches!(self.shape, Shape::List | Shape::Watch)
+    }
+
+    fn namespace(&mut self, value: &[u8]) -> Verdict {
+        let remote = std::str::from_utf8(value).ok();
+        let local = remote.and_then(|remote| self.scope.to_local(remote));
+        if self.drops() {
+            self.item.foreign |= local.is_none();
+            self.item.remote = local.and(remote).map(str::to_owned);
+            return Verdict::Later;
+        }
+        local.map_or(Verdict::Fail(OUTSIDE), |local| Verdict::Replace(local.to_owned()))
+    }
+
+    fn message(&self, value: &[u8]) -> Verdict {
+        let Ok(message) = std::str::from_utf8(value) else { return Verdict::Keep };
+        match text::to_local(message, &self.scope) {
+            Some(mapped) => Verdict::Replace(mapped),
+            None => Verdict::Keep,
+        }
+    }
+
+    /// `namespaces "X" not found` has the name in its details too.
+    fn details_name(&self, value: &[u8]) -> Verdict {
+        let name = std::str::from_utf8(value).ok().filter(|_| self.kind == b"namespaces");
+        let local = name.and_then(|name| self.scope.to_local(name));
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+    }
+
+    fn continue_token(&self, value: &[u8]) -> Verdict {
+        if !self.scope.is_all() || value.is_empty() {
+            return Verdict::Keep;
+        }
+        let token = std::str::from_utf8(value).map_err(|_| token::Foreign);
+        match token.and_then(|token| token::to_local(token, &self.scope)) {
+            Ok(Next::Token(token)) => Verdict::Replace(token),
+            Ok(Next::End) => Verdict::Remove,
+            Err(token::Foreign) => Verdict::Fail(TOKEN),
+        }
+    }
+}
+
+impl Handler for ResponseHandler {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        match tag {
+            NAMESPACE => self.namespace(value),
+            // Kind comes before rows in a Table as in a custom resource; one that is not known yet
+            // is taken for a Table, which fails closed.
+            ROW_NAMESPACE if self.kind.is_empty() || self.kind == b"Table" => self.namespace(value),
+            APPLIED_NAMESPACE if self.drops() => Verdict::Later,
+            APPLIED_NAMESPACE => self.resolve(tag, value),
+            CONTINUE if self.shape != Shape::Watch || self.event_type == b"ERROR" => {
+                self.continue_token(value)
+            }
+            MESSAGE if self.shape != Shape::Watch || self.event_type == b"ERROR" => {
+                self.message(value)
+            }
+            // The kind that says whether it is a namespace's comes after the name.
+            DETAILS_NAME => Verdict::Later,
+            KIND => {
+                value.clone_into(&mut self.kind);
+                Verdict::Keep
+            }
+            EVENT_TYPE => {
+                value.clone_into(&mut self.event_type);
+                Verdict::Keep
+            }
+            _ => Verdict::Keep,
+        }
+    }
+
+    fn open(&mut self, _item: Tag) {
+        self.item = Item::default();
+    }
+
+    /// Bookmarks and errors have no namespace and are everybody's: an informer that misses the
+    /// bookmark which ends the initial events never syncs (KEP-3157).
+    fn judge(&mut self, _item: Tag) -> Fate {
+        let control = self.shape == Shape::Watch
+            && matches!(self.event_type.as_slice(), b"BOOKMARK" | b"ERROR");
+        if !self.drops() || control || (self.item.remote.is_some() && !self.item.foreign) {
+            Fate::Keep
+        } else {
+            Fate::Drop
+        }
+    }
+
+    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        if tag == DETAILS_NAME {
+            return self.details_name(value);
+        }
+        let Ok(value) = std::str::from_utf8(value) else { return Verdict::Keep };
+        let own = self.item.remote.as_deref();
+        if tag == APPLIED_NAMESPACE && self.drops() && own != Some(value) {
+            return Verdict::Keep;
+        }
+        let local = self.scope.to_local(value);
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+    }
+}
