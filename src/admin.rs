@@ -51,7 +51,9 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, ready: Ready, stop: 
         let stop = stop.clone();
         tokio::spawn(async move {
             let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::select! {
                 served = connection => {
@@ -74,11 +76,17 @@ fn answer(path: &str, metrics: &Metrics, ready: &Ready) -> Response<Full<Bytes>>
             Err(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, why),
         },
         "/metrics" => (StatusCode::OK, OPENMETRICS, metrics.encode()),
-        _ => (StatusCode::NOT_FOUND, TEXT, "there are /livez, /readyz and /metrics".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "there are /livez, /readyz and /metrics".to_owned(),
+        ),
     };
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

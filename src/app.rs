@@ -31,7 +31,10 @@ use crate::{admin, listen, serve};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {address}: {error}")]
-    Listen { address: SocketAddr, error: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error("control plane {name:?}: {problem}")]
@@ -84,16 +87,26 @@ impl App {
                 tracing::warn!(control_plane = %name, "no entry of apis names this control plane");
                 continue;
             }
-            let control_plane = control_plane(settings, &metrics)
-                .map_err(|problem| StartError::ControlPlane { name: name.clone(), problem })?;
-            let (upstream, credentials) =
-                (control_plane.upstream.clone(), control_plane.credentials.clone());
+            let control_plane =
+                control_plane(settings, &metrics).map_err(|problem| StartError::ControlPlane {
+                    name: name.clone(),
+                    problem,
+                })?;
+            let (upstream, credentials) = (
+                control_plane.upstream.clone(),
+                control_plane.credentials.clone(),
+            );
             reloads.extend(credentials.watched());
             let source = Source::new(upstream, credentials, control_plane.path_prefix.clone());
             sources.push((Arc::new(source), exposure));
             control_planes.insert(name.clone(), control_plane);
         }
-        let catalog = Catalog::new(sources.iter().map(|(_, exposure)| exposure.clone()).collect());
+        let catalog = Catalog::new(
+            sources
+                .iter()
+                .map(|(_, exposure)| exposure.clone())
+                .collect(),
+        );
         let router = Router {
             authenticator,
             direct_groups: config.direct_groups,
@@ -129,7 +142,15 @@ impl App {
 
     /// Where `/metrics` is served, if it is.
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.admin
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Tells whether everything has been seen that `/readyz` asks for, also while it runs.
+    pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let router = Arc::clone(&self.router);
+        move || router.ready().is_ok()
     }
 
     /// Serves until it is told to stop and all is drained.
@@ -137,13 +158,24 @@ impl App {
         let (ended, tasks) = (CancellationToken::new(), TaskTracker::new());
         for (source, exposure) in self.sources {
             let (catalog, ended) = (self.router.catalog.clone(), ended.clone());
-            tokio::spawn(discovery::refresh(source, exposure, catalog, self.metrics.clone(), ended));
+            tokio::spawn(discovery::refresh(
+                source,
+                exposure,
+                catalog,
+                self.metrics.clone(),
+                ended,
+            ));
         }
         tokio::spawn(watched::keep_current(self.reloads, ended.clone()));
         if let Some(listener) = self.admin {
             let router = Arc::clone(&self.router);
             let ready = Arc::new(move || router.ready());
-            tokio::spawn(admin::serve(listener, self.metrics.clone(), ready, ended.clone()));
+            tokio::spawn(admin::serve(
+                listener,
+                self.metrics.clone(),
+                ready,
+                ended.clone(),
+            ));
         }
         let (router, draining) = (Arc::clone(&self.router), self.draining.clone());
         let listening = tokio::spawn(listen::run(
@@ -176,7 +208,9 @@ impl App {
 }
 
 async fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen { address, error })
 }
 
 fn control_plane(
@@ -195,6 +229,12 @@ fn control_plane(
 
 /// What the configuration exposes of one control plane.
 fn exposure(name: &str, config: &Config) -> discovery::Exposure {
-    let apis = config.apis.iter().filter(|api| api.control_plane.name == name);
-    discovery::Exposure { control_plane: name.to_owned(), apis: apis.map(Into::into).collect() }
+    let apis = config
+        .apis
+        .iter()
+        .filter(|api| api.control_plane.name == name);
+    discovery::Exposure {
+        control_plane: name.to_owned(),
+        apis: apis.map(Into::into).collect(),
+    }
 }

@@ -82,13 +82,18 @@ impl Authenticator {
             Some(client) => Some(Issuer::load(&client.client_ca)?),
             None => None,
         };
-        Ok(Self { front_proxy, clients })
+        Ok(Self {
+            front_proxy,
+            clients,
+        })
     }
 
     /// The CA files, to be kept current.
     pub fn watched(&self) -> Vec<Arc<dyn Reload>> {
         let front_proxy = self.front_proxy.iter().map(|(issuer, _)| issuer.watched());
-        front_proxy.chain(self.clients.iter().map(Issuer::watched)).collect()
+        front_proxy
+            .chain(self.clients.iter().map(Issuer::watched))
+            .collect()
     }
 
     /// Whether the connection is the front proxy's.
@@ -114,7 +119,10 @@ impl Authenticator {
         {
             return Ok(Identity::Forwarded(user.authenticated()));
         }
-        let known = self.clients.as_ref().is_some_and(|ca| ca.vouches_for(&peer.chain, &peer.client));
+        let known = self
+            .clients
+            .as_ref()
+            .is_some_and(|ca| ca.vouches_for(&peer.chain, &peer.client));
         match peer.subject() {
             Some(user) if known && !user.name.is_empty() => {
                 Ok(Identity::Direct(user.authenticated()))
@@ -135,7 +143,10 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(chain: Vec<CertificateDer<'static>>) -> Self {
-        Self { chain, ..Self::default() }
+        Self {
+            chain,
+            ..Self::default()
+        }
     }
 
     /// Common name and organisations of the leaf, which mean user and groups to Kubernetes.
@@ -147,6 +158,10 @@ impl Peer {
             .iter_organization()
             .filter_map(|group| group.as_str().ok().map(str::to_owned))
             .collect();
-        Some(User { name, groups, ..User::default() })
+        Some(User {
+            name,
+            groups,
+            ..User::default()
+        })
     }
 }

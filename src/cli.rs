@@ -127,10 +127,17 @@ fn mapping(config: &Config) -> String {
     let mut text = format!("cluster {}\n", config.cluster);
     for api in &config.apis {
         let versions: Vec<&str> = api.versions.iter().map(String::as_str).collect();
-        let versions = if versions.is_empty() { "all versions".into() } else { versions.join(", ") };
+        let versions = if versions.is_empty() {
+            "all versions".into()
+        } else {
+            versions.join(", ")
+        };
         let read_only = if api.read_only { ", read only" } else { "" };
         let control_plane = &api.control_plane.name;
-        text += &format!("api {} ({versions}{read_only}) from {control_plane}\n", api.group);
+        text += &format!(
+            "api {} ({versions}{read_only}) from {control_plane}\n",
+            api.group
+        );
     }
     for (name, control_plane) in &config.control_planes {
         let server = &control_plane.server;
@@ -148,8 +155,9 @@ fn mapping(config: &Config) -> String {
 fn mapping_json(config: &Config) -> serde_json::Value {
     let control_planes = config.control_planes.iter().map(|(name, control_plane)| {
         let rows = control_plane.mapping.rows();
-        let rows: serde_json::Map<_, _> =
-            rows.map(|(local, remote)| (local.to_owned(), remote.into())).collect();
+        let rows: serde_json::Map<_, _> = rows
+            .map(|(local, remote)| (local.to_owned(), remote.into()))
+            .collect();
         (name.clone(), json!({"namespaces": rows}))
     });
     let control_planes: serde_json::Map<_, _> = control_planes.collect();

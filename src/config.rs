@@ -118,7 +118,10 @@ pub enum CertificateAuthority {
 
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    ClientCertificate { certificate: PemSource, key: PemSource },
+    ClientCertificate {
+        certificate: PemSource,
+        key: PemSource,
+    },
     Token(Secret),
     /// Read again when it changes.
     TokenFile(PathBuf),

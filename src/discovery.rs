@@ -15,9 +15,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub use self::catalog::{Catalog, Lookup, Resource};
-pub use self::document::{Exposure, ExposedApi};
-pub use self::refresh::{REFRESH_EVERY, refresh};
+pub use self::document::{ExposedApi, Exposure};
 pub(crate) use self::negotiate::{Media, negotiate};
+pub use self::refresh::{REFRESH_EVERY, refresh};
 pub(crate) use self::render::{Document, Rendered};
 
 /// What is asked for.
@@ -32,7 +32,11 @@ pub struct Asked<'a> {
 /// An answer out of memory.
 #[derive(Debug)]
 pub enum Answer {
-    Document { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Document {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+    },
     /// The media types that there are.
     NotAcceptable(&'static str),
     NotFound,
@@ -48,12 +52,22 @@ impl Answer {
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         headers.insert(header::ETAG, document.etag.clone());
         let known = asked.if_none_match.is_some_and(|etags| {
-            etags.split(',').any(|etag| etag.trim().as_bytes() == document.etag.as_bytes())
+            etags
+                .split(',')
+                .any(|etag| etag.trim().as_bytes() == document.etag.as_bytes())
         });
         if known {
-            return Self::Document { status: StatusCode::NOT_MODIFIED, headers, body: Bytes::new() };
+            return Self::Document {
+                status: StatusCode::NOT_MODIFIED,
+                headers,
+                body: Bytes::new(),
+            };
         }
-        Self::Document { status: StatusCode::OK, headers, body: document.body.clone() }
+        Self::Document {
+            status: StatusCode::OK,
+            headers,
+            body: document.body.clone(),
+        }
     }
 }
 
@@ -65,7 +79,9 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
         ["apis"] => negotiate(asked.accept, &[Media::V2, Media::V2Beta1, Media::Json]),
         _ => negotiate(asked.accept, &[Media::Json]),
     };
-    let Some(media) = media else { return Answer::NotAcceptable("application/json") };
+    let Some(media) = media else {
+        return Answer::NotAcceptable("application/json");
+    };
     let document = match parts.as_slice() {
         ["apis"] => {
             if let Some(unseen) = catalog.unseen() {
@@ -78,9 +94,9 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
             }
         }
         ["apis", group] => rendered.group.get(*group),
-        ["apis", group, version] => {
-            rendered.version.get(&((*group).to_owned(), (*version).to_owned()))
-        }
+        ["apis", group, version] => rendered
+            .version
+            .get(&((*group).to_owned(), (*version).to_owned())),
         _ => None,
     };
     match (document, parts.get(1)) {

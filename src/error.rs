@@ -23,17 +23,19 @@ pub enum Fault {
 pub enum Error {
     #[error("{0}")]
     BadRequest(String),
-    #[error(
-        "the request body is larger than {max} bytes (limits.bodyMax); send a smaller object"
-    )]
+    #[error("the request body is larger than {max} bytes (limits.bodyMax); send a smaller object")]
     BodyTooLarge { max: usize },
     #[error("the request has more than {max} header fields; send fewer")]
     HeadersTooLarge { max: usize },
-    #[error("claimgate is draining and takes no new requests; try again, another replica will answer")]
+    #[error(
+        "claimgate is draining and takes no new requests; try again, another replica will answer"
+    )]
     Draining,
     #[error("claimgate failed: {0}")]
     Internal(String),
-    #[error("the continue token was not given out by this server for this list; start the list again without it")]
+    #[error(
+        "the continue token was not given out by this server for this list; start the list again without it"
+    )]
     ForeignContinueToken,
     #[error("{method} is not a method of this API")]
     MethodNotAllowed { method: String },
@@ -51,7 +53,11 @@ pub enum Error {
     #[error("only the following media types are accepted: {0}")]
     NotAcceptable(&'static str),
     #[error("{resource}.{group} {name:?} not found")]
-    NotFound { resource: String, group: String, name: String },
+    NotFound {
+        resource: String,
+        group: String,
+        name: String,
+    },
     #[error(
         "user {user:?} may not call claimgate directly: none of its groups is listed in \
          authorization.directGroups; ask through the app cluster's API server instead"
@@ -64,12 +70,13 @@ pub enum Error {
     #[error(
         "too many {what} at once (limits.{key} in claimgate's configuration); try again shortly"
     )]
-    TooMany { what: &'static str, key: &'static str },
+    TooMany {
+        what: &'static str,
+        key: &'static str,
+    },
     #[error("Unauthorized")]
     Unauthenticated,
-    #[error(
-        "the body of the request was in an unknown format - accepted media types include: {0}"
-    )]
+    #[error("the body of the request was in an unknown format - accepted media types include: {0}")]
     UnsupportedMediaType(&'static str),
 
     #[error("control plane {control_plane:?} does not answer: {why}")]
@@ -81,7 +88,9 @@ pub enum Error {
     OutcomeUnknown { control_plane: String, why: String },
     #[error("control plane {control_plane:?} did not answer within {seconds} s")]
     Timeout { control_plane: String, seconds: u64 },
-    #[error("control plane {control_plane:?} has not been seen since claimgate started; its APIs are not known yet")]
+    #[error(
+        "control plane {control_plane:?} has not been seen since claimgate started; its APIs are not known yet"
+    )]
     Unseen { control_plane: String },
     #[error("control plane {control_plane:?} gave an answer that cannot be passed on: {why}")]
     BadAnswer { control_plane: String, why: String },
@@ -106,9 +115,7 @@ impl Error {
             Self::BadRequest(_) | Self::ForeignContinueToken => {
                 (StatusCode::BAD_REQUEST, "BadRequest")
             }
-            Self::BodyTooLarge { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge")
-            }
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
             Self::HeadersTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ""),
             Self::Internal(_) | Self::BadAnswer { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
@@ -149,21 +156,39 @@ impl Error {
         let (code, reason) = self.code_and_reason();
         let retry_after_s = self.retry_after_s();
         let details = match self {
-            Self::NotFound { resource, group, name } => Details {
+            Self::NotFound {
+                resource,
+                group,
+                name,
+            } => Details {
                 name: name.clone(),
                 group: group.clone(),
                 kind: resource.clone(),
                 ..Details::default()
             },
-            Self::NamespaceNotMapped { resource, group, name, .. } => Details {
+            Self::NamespaceNotMapped {
+                resource,
+                group,
+                name,
+                ..
+            } => Details {
                 name: name.clone().unwrap_or_default(),
                 group: group.clone(),
                 kind: resource.clone(),
                 ..Details::default()
             },
-            _ => Details { retry_after_seconds: retry_after_s, ..Details::default() },
+            _ => Details {
+                retry_after_seconds: retry_after_s,
+                ..Details::default()
+            },
         };
-        Status { code, reason, message: self.to_string(), details, retry_after_s }
+        Status {
+            code,
+            reason,
+            message: self.to_string(),
+            details,
+            retry_after_s,
+        }
     }
 }
 
@@ -231,7 +256,10 @@ impl Status {
         let mut response = Response::new(self.body());
         *response.status_mut() = self.code;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -245,8 +273,10 @@ mod tests {
 
     #[test]
     fn a_control_plane_that_is_away_is_named_and_asks_for_no_retry() {
-        let error =
-            Error::Away { control_plane: "platform".into(), why: "connection refused".into() };
+        let error = Error::Away {
+            control_plane: "platform".into(),
+            why: "connection refused".into(),
+        };
         let response = error.status().response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(response.headers().get(header::RETRY_AFTER).is_none());
@@ -263,7 +293,10 @@ mod tests {
 
     #[test]
     fn load_is_answered_with_retry_after_in_header_and_details() {
-        let error = Error::TooMany { what: "watches", key: "watchesMax" };
+        let error = Error::TooMany {
+            what: "watches",
+            key: "watchesMax",
+        };
         let response = error.status().response();
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
@@ -280,7 +313,11 @@ mod tests {
             group: "k8s.starter.org".into(),
             name: None,
         };
-        assert!(error.to_string().contains("controlPlanes.platform.mapping.namespaces"));
+        assert!(
+            error
+                .to_string()
+                .contains("controlPlanes.platform.mapping.namespaces")
+        );
         assert_eq!(error.status().code, StatusCode::FORBIDDEN);
         assert_eq!(error.fault(), Fault::Client);
     }

@@ -48,5 +48,4 @@ pub mod metrics;
 mod notify;
 mod process;
 
-
 pub mod dev;

@@ -47,7 +47,9 @@ pub async fn run<F>(
                 (place, listener.accept().await)
             } => accepted,
         };
-        let (Ok(place), accepted) = accepted else { return };
+        let (Ok(place), accepted) = accepted else {
+            return;
+        };
         let stream = match accepted.and_then(|(stream, _)| tune(stream)) {
             Ok(stream) => stream,
             Err(error) => {

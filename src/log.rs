@@ -17,8 +17,13 @@ pub(crate) fn init(log: &Log) {
         LogFormat::Json => true,
         LogFormat::Text => false,
     };
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // It fails if logs are set up already, as in a test.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }

@@ -15,7 +15,11 @@ pub struct Namespaces {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TableError {
     #[error("local namespaces {first:?} and {second:?} are both mapped to {remote:?}")]
-    Collision { first: String, second: String, remote: String },
+    Collision {
+        first: String,
+        second: String,
+        remote: String,
+    },
     #[error("no namespace is mapped")]
     Empty,
     #[error("{0:?} is not a namespace's name")]
@@ -34,13 +38,20 @@ impl Namespaces {
             }
             if let Some(first) = to_local.insert(remote.clone(), local.clone()) {
                 let (second, remote) = (local.clone(), remote.clone());
-                return Err(TableError::Collision { first, second, remote });
+                return Err(TableError::Collision {
+                    first,
+                    second,
+                    remote,
+                });
             }
         }
         if rows.is_empty() {
             return Err(TableError::Empty);
         }
-        Ok(Self { to_remote: rows, to_local })
+        Ok(Self {
+            to_remote: rows,
+            to_local,
+        })
     }
 
     pub fn to_remote(&self, local: &str) -> Option<&str> {
@@ -54,14 +65,20 @@ impl Namespaces {
     /// The row of a table that has but one, as (local, remote).
     pub fn single(&self) -> Option<(&str, &str)> {
         match self.to_remote.len() {
-            1 => self.to_remote.iter().next().map(|(local, remote)| (local.as_str(), remote.as_str())),
+            1 => self
+                .to_remote
+                .iter()
+                .next()
+                .map(|(local, remote)| (local.as_str(), remote.as_str())),
             _ => None,
         }
     }
 
     /// Rows as (local, remote), by local name.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.to_remote.iter().map(|(local, remote)| (local.as_str(), remote.as_str()))
+        self.to_remote
+            .iter()
+            .map(|(local, remote)| (local.as_str(), remote.as_str()))
     }
 
     /// The remote names in their order.
@@ -86,7 +103,11 @@ mod tests {
     use super::*;
 
     fn table(rows: &[(&str, &str)]) -> Result<Namespaces, TableError> {
-        Namespaces::table(rows.iter().map(|(l, r)| ((*l).into(), (*r).into())).collect())
+        Namespaces::table(
+            rows.iter()
+                .map(|(l, r)| ((*l).into(), (*r).into()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -104,7 +125,11 @@ mod tests {
     fn what_is_not_injective_is_refused() {
         assert_eq!(
             table(&[("a", "x"), ("b", "x")]),
-            Err(TableError::Collision { first: "a".into(), second: "b".into(), remote: "x".into() })
+            Err(TableError::Collision {
+                first: "a".into(),
+                second: "b".into(),
+                remote: "x".into()
+            })
         );
         assert_eq!(table(&[]), Err(TableError::Empty));
         assert_eq!(table(&[("a", "X")]), Err(TableError::Name("X".into())));

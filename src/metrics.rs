@@ -21,8 +21,9 @@ use crate::upstream::Lane;
 
 /// Upper bounds of the duration histogram, in seconds: from an answer out of memory to
 /// kube-apiserver's own timeout.
-const DURATION_BUCKETS_S: [f64; 12] =
-    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 60.0];
+const DURATION_BUCKETS_S: [f64; 12] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 60.0,
+];
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct RequestLabels {
@@ -142,7 +143,10 @@ impl Metrics {
         let claimgate = all.sub_registry_with_prefix("claimgate");
         let build = [
             ("version", env!("CARGO_PKG_VERSION")),
-            ("commit", option_env!("CLAIMGATE_COMMIT").unwrap_or("unknown")),
+            (
+                "commit",
+                option_env!("CLAIMGATE_COMMIT").unwrap_or("unknown"),
+            ),
         ];
         claimgate.register("build", "What is running", Info::new(build));
         let requests = self.requests.clone();
@@ -155,31 +159,71 @@ impl Metrics {
         );
         claimgate.register("requests_in_flight", "Requests now", self.in_flight.clone());
         claimgate.register("watches", "Watches now", self.watches.clone());
-        claimgate.register("watch_events", "Watch events relayed", self.watch_events.clone());
+        claimgate.register(
+            "watch_events",
+            "Watch events relayed",
+            self.watch_events.clone(),
+        );
         let overflows = self.overflows.clone();
-        claimgate.register("watch_buffer_overflows", "Watches that had to rest", overflows);
+        claimgate.register(
+            "watch_buffer_overflows",
+            "Watches that had to rest",
+            overflows,
+        );
         claimgate.register("body_bytes", "Bytes of bodies relayed", self.bytes.clone());
         let replacements = self.replacements.clone();
-        claimgate.register("rewrite_replacements", "Strings replaced in bodies", replacements);
+        claimgate.register(
+            "rewrite_replacements",
+            "Strings replaced in bodies",
+            replacements,
+        );
         let errors = self.rewrite_errors.clone();
-        claimgate.register("rewrite_errors", "Responses that could not be mapped", errors);
+        claimgate.register(
+            "rewrite_errors",
+            "Responses that could not be mapped",
+            errors,
+        );
         self.register_upstream(claimgate);
         let failures = self.authentication_failures.clone();
-        claimgate.register("authentication_failures", "Requests of nobody known", failures);
+        claimgate.register(
+            "authentication_failures",
+            "Requests of nobody known",
+            failures,
+        );
         all
     }
 
     fn register_upstream(&self, claimgate: &mut Registry) {
         let connections = self.connections.clone();
-        claimgate.register("upstream_connections", "Connections to control planes", connections);
+        claimgate.register(
+            "upstream_connections",
+            "Connections to control planes",
+            connections,
+        );
         claimgate.register("upstream_streams", "Streams on them", self.streams.clone());
         let errors = self.upstream_errors.clone();
-        claimgate.register("upstream_errors", "Failed exchanges with control planes", errors);
-        claimgate.register("upstream_retries", "Requests sent again", self.retries.clone());
+        claimgate.register(
+            "upstream_errors",
+            "Failed exchanges with control planes",
+            errors,
+        );
+        claimgate.register(
+            "upstream_retries",
+            "Requests sent again",
+            self.retries.clone(),
+        );
         let up = self.up.clone();
-        claimgate.register("control_plane_up", "Whether it answered when last asked", up);
+        claimgate.register(
+            "control_plane_up",
+            "Whether it answered when last asked",
+            up,
+        );
         let age = self.discovery_age.clone();
-        claimgate.register("discovery_age_seconds", "Since discovery was last confirmed", age);
+        claimgate.register(
+            "discovery_age_seconds",
+            "Since discovery was last confirmed",
+            age,
+        );
     }
 
     /// The text that Prometheus reads.
@@ -191,7 +235,12 @@ impl Metrics {
     }
 
     pub fn request(&self, labels: &Labels, code: StatusCode, elapsed: Duration) {
-        let Labels { control_plane, group, resource, verb } = labels.clone();
+        let Labels {
+            control_plane,
+            group,
+            resource,
+            verb,
+        } = labels.clone();
         if verb != "watch" {
             let labels = DurationLabels {
                 control_plane: control_plane.clone(),
@@ -199,10 +248,18 @@ impl Metrics {
                 resource: resource.clone(),
                 verb,
             };
-            self.durations.get_or_create(&labels).observe(elapsed.as_secs_f64());
+            self.durations
+                .get_or_create(&labels)
+                .observe(elapsed.as_secs_f64());
         }
         let code = code.as_u16();
-        let labels = RequestLabels { control_plane, group, resource, verb, code };
+        let labels = RequestLabels {
+            control_plane,
+            group,
+            resource,
+            verb,
+            code,
+        };
         self.requests.get_or_create(&labels).inc();
     }
 
@@ -211,12 +268,23 @@ impl Metrics {
     }
 
     pub fn watches(&self, labels: &Labels) -> Gauge {
-        let Labels { control_plane, group, resource, .. } = labels.clone();
-        self.watches.get_or_create_owned(&WatchLabels { control_plane, group, resource })
+        let Labels {
+            control_plane,
+            group,
+            resource,
+            ..
+        } = labels.clone();
+        self.watches.get_or_create_owned(&WatchLabels {
+            control_plane,
+            group,
+            resource,
+        })
     }
 
     pub fn watch_event(&self, kind: &'static str) {
-        self.watch_events.get_or_create(&WatchEventLabels { r#type: kind }).inc();
+        self.watch_events
+            .get_or_create(&WatchEventLabels { r#type: kind })
+            .inc();
     }
 
     pub fn watch_buffer_full(&self) {
@@ -232,7 +300,9 @@ impl Metrics {
     }
 
     fn count_bytes(&self, direction: &'static str, bytes: usize) {
-        self.bytes.get_or_create(&Direction { direction }).inc_by(bytes as u64);
+        self.bytes
+            .get_or_create(&Direction { direction })
+            .inc_by(bytes as u64);
     }
 
     pub fn replacements(&self, count: u64) {
@@ -250,19 +320,28 @@ impl Metrics {
     }
 
     pub fn authentication_failure(&self, reason: &'static str) {
-        self.authentication_failures.get_or_create(&Reason { reason }).inc();
+        self.authentication_failures
+            .get_or_create(&Reason { reason })
+            .inc();
     }
 
     pub fn connections(&self, control_plane: &str, lane: Lane, delta: i64) {
-        self.connections.get_or_create(&lane_labels(control_plane, lane)).inc_by(delta);
+        self.connections
+            .get_or_create(&lane_labels(control_plane, lane))
+            .inc_by(delta);
     }
 
     pub fn streams(&self, control_plane: &str, lane: Lane, delta: i64) {
-        self.streams.get_or_create(&lane_labels(control_plane, lane)).inc_by(delta);
+        self.streams
+            .get_or_create(&lane_labels(control_plane, lane))
+            .inc_by(delta);
     }
 
     pub fn upstream_error(&self, control_plane: &str, reason: &'static str) {
-        let labels = ErrorLabels { control_plane: control_plane.to_owned(), reason };
+        let labels = ErrorLabels {
+            control_plane: control_plane.to_owned(),
+            reason,
+        };
         self.upstream_errors.get_or_create(&labels).inc();
     }
 
@@ -271,13 +350,19 @@ impl Metrics {
     }
 
     pub fn control_plane_up(&self, control_plane: &str, up: bool) {
-        let labels = ControlPlaneLabel { control_plane: control_plane.to_owned() };
+        let labels = ControlPlaneLabel {
+            control_plane: control_plane.to_owned(),
+        };
         self.up.get_or_create(&labels).set(i64::from(up));
     }
 
     pub fn discovery_age(&self, control_plane: &str, age: Duration) {
-        let labels = ControlPlaneLabel { control_plane: control_plane.to_owned() };
-        self.discovery_age.get_or_create(&labels).set(age.as_secs_f64());
+        let labels = ControlPlaneLabel {
+            control_plane: control_plane.to_owned(),
+        };
+        self.discovery_age
+            .get_or_create(&labels)
+            .set(age.as_secs_f64());
     }
 }
 
@@ -286,5 +371,8 @@ fn lane_labels(control_plane: &str, lane: Lane) -> LaneLabels {
         Lane::Requests => "requests",
         Lane::Watches => "watches",
     };
-    LaneLabels { control_plane: control_plane.to_owned(), lane }
+    LaneLabels {
+        control_plane: control_plane.to_owned(),
+        lane,
+    }
 }

@@ -24,13 +24,19 @@ fn send(socket: &str, state: &str) -> std::io::Result<()> {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(socket)?,
     };
-    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(drop)
+    UnixDatagram::unbound()?
+        .send_to_addr(state.as_bytes(), &address)
+        .map(drop)
 }
 
 /// Feeds systemd's watchdog at half its interval, if it has one, until `stop`.
 pub(crate) async fn feed_watchdog(stop: CancellationToken) {
-    let interval = std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
-    let Some(interval) = interval.map(Duration::from_micros) else { return };
+    let interval = std::env::var("WATCHDOG_USEC")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let Some(interval) = interval.map(Duration::from_micros) else {
+        return;
+    };
     while !stop.is_cancelled() {
         notify(WATCHDOG);
         tokio::select! {
@@ -52,9 +58,10 @@ mod tests {
         let by_path = UnixDatagram::bind(&path).unwrap();
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let by_name = UnixDatagram::bind_addr(&address).unwrap();
-        for (target, socket) in
-            [(path.to_str().unwrap().to_owned(), by_path), (format!("@{name}"), by_name)]
-        {
+        for (target, socket) in [
+            (path.to_str().unwrap().to_owned(), by_path),
+            (format!("@{name}"), by_name),
+        ] {
             send(&target, READY).unwrap();
             let mut buffer = [0; 16];
             let length = socket.recv(&mut buffer).unwrap();

@@ -48,8 +48,12 @@ impl Exposed {
     /// resource.
     fn takes(&self, path: &str) -> bool {
         let path = path.trim_start_matches('/');
-        let Some(rest) = path.strip_prefix(self.prefix.as_str()) else { return false };
-        let Some(rest) = rest.strip_prefix('/') else { return rest.is_empty() };
+        let Some(rest) = path.strip_prefix(self.prefix.as_str()) else {
+            return false;
+        };
+        let Some(rest) = rest.strip_prefix('/') else {
+            return rest.is_empty();
+        };
         let rest = rest.strip_prefix("watch/").unwrap_or(rest);
         let rest = rest.strip_prefix("namespaces/{namespace}/").unwrap_or(rest);
         let resource = rest.split('/').next().unwrap_or_default();
@@ -69,7 +73,11 @@ pub(crate) async fn fetch(
         v2::fetch(source, exposed, known.v2.as_ref().filter(|_| !anew)).await?
     {
         let (paths, definitions) = (Arc::new(found.paths), Arc::new(found.definitions));
-        known.v2 = Some(V2 { etag, paths, definitions });
+        known.v2 = Some(V2 {
+            etag,
+            paths,
+            definitions,
+        });
         changed = true;
     }
     changed |= v3::fetch(source, exposed, &mut known.v3, anew).await?;
@@ -95,12 +103,19 @@ impl OpenApi {
                     paths.entry(path.clone()).or_insert_with(|| item.clone());
                 }
                 for (name, definition) in v2.definitions.iter() {
-                    definitions.entry(name.clone()).or_insert_with(|| definition.clone());
+                    definitions
+                        .entry(name.clone())
+                        .or_insert_with(|| definition.clone());
                 }
             }
             for (prefix, (_, value)) in &openapi.v3 {
                 let document = Document::json(&**value);
-                let hash = document.etag.to_str().unwrap_or_default().trim_matches('"').to_owned();
+                let hash = document
+                    .etag
+                    .to_str()
+                    .unwrap_or_default()
+                    .trim_matches('"')
+                    .to_owned();
                 let url = format!("/openapi/v3/{prefix}?hash={hash}");
                 index.insert(prefix.clone(), json!({"serverRelativeURL": url}));
                 rendered.openapi_v3_of.insert(prefix.clone(), document);
@@ -122,10 +137,17 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
     if negotiate(asked.accept, &[Media::Json]).is_none() {
         return Answer::NotAcceptable("application/json");
     }
-    let below = asked.path.trim_end_matches('/').strip_prefix("/openapi/v3/");
+    let below = asked
+        .path
+        .trim_end_matches('/')
+        .strip_prefix("/openapi/v3/");
     if let Some(prefix) = below {
         if let Some(document) = rendered.openapi_v3_of.get(prefix) {
-            return immutable(Answer::document(document, "application/json", asked), document, asked);
+            return immutable(
+                Answer::document(document, "application/json", asked),
+                document,
+                asked,
+            );
         }
         let parts: Vec<&str> = prefix.split('/').collect();
         return match parts.as_slice() {
@@ -153,8 +175,15 @@ fn immutable(mut answer: Answer, document: &Document, asked: &Asked<'_>) -> Answ
     let matches = url::form_urlencoded::parse(asked.query.as_bytes())
         .any(|(key, value)| key == "hash" && value == hash);
     if let Answer::Document { headers, .. } = &mut answer {
-        let control = if matches { "public, immutable" } else { "no-cache, private" };
-        headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static(control));
+        let control = if matches {
+            "public, immutable"
+        } else {
+            "no-cache, private"
+        };
+        headers.insert(
+            http::header::CACHE_CONTROL,
+            http::HeaderValue::from_static(control),
+        );
     }
     answer
 }

@@ -100,24 +100,36 @@ impl Proxy {
         let Some(plan) = Plan::new(control_plane, request, query.clone(), accept.form())? else {
             return self.unmapped(control_plane, kind, request, &query, accept.form());
         };
-        let (body, failure) =
-            self.request_body(media, &plan, &parts.headers, body, request.verb).await?;
+        let (body, failure) = self
+            .request_body(media, &plan, &parts.headers, body, request.verb)
+            .await?;
         let sent = self.request(control_plane, &parts, &accept, &plan, body)?;
-        let lane = if request.verb == Verb::Watch { Lane::Watches } else { Lane::Requests };
+        let lane = if request.verb == Verb::Watch {
+            Lane::Watches
+        } else {
+            Lane::Requests
+        };
         let response = match control_plane.upstream.send(lane, sent).await {
             Ok(response) => response,
             Err(error) => {
-                return Err(failure.take().unwrap_or_else(|| {
-                    upstream_error(control_plane, request.verb, &error)
-                }));
+                return Err(failure
+                    .take()
+                    .unwrap_or_else(|| upstream_error(control_plane, request.verb, &error)));
             }
         };
         // The control plane may answer a body that we broke off, with whatever it made of the rest.
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        self.answer(control_plane, request, plan, parts.method == Method::HEAD, response, admitted)
-            .await
+        self.answer(
+            control_plane,
+            request,
+            plan,
+            parts.method == Method::HEAD,
+            response,
+            admitted,
+        )
+        .await
     }
 
     fn request(
@@ -171,7 +183,9 @@ impl Proxy {
         };
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::OK;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 }
@@ -187,13 +201,18 @@ fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
 /// A read, and a write that was certainly not carried out, is told that the control plane is away;
 /// of any other write the outcome is not known.
 fn upstream_error(control_plane: &ControlPlane, verb: Verb, error: &upstream::Error) -> Error {
-    let (control_plane, seconds) =
-        (control_plane.name.clone(), control_plane.request_timeout.as_secs());
+    let (control_plane, seconds) = (
+        control_plane.name.clone(),
+        control_plane.request_timeout.as_secs(),
+    );
     let why = error.to_string();
     match error.outcome() {
         upstream::Outcome::NotProcessed => Error::Away { control_plane, why },
         upstream::Outcome::Unknown if error.reason() == "timeout" && verb.is_read() => {
-            Error::Timeout { control_plane, seconds }
+            Error::Timeout {
+                control_plane,
+                seconds,
+            }
         }
         upstream::Outcome::Unknown if verb.is_read() => Error::Away { control_plane, why },
         upstream::Outcome::Unknown => Error::OutcomeUnknown { control_plane, why },

@@ -95,7 +95,9 @@ impl Target {
             "/version" | "/version/" => return Ok(Self::Version),
             _ => {}
         }
-        let Some(segments) = segments(path) else { return Ok(Self::Unknown) };
+        let Some(segments) = segments(path) else {
+            return Ok(Self::Unknown);
+        };
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["openapi", "v2"] | ["openapi", "v3", ..] => Ok(Self::OpenApi),
@@ -193,12 +195,19 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Decodes form-urlencoded text, which is how Go encodes a query (`+` for a space).
     pub fn parse(raw: &str) -> Self {
-        Self(url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(raw.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// The first value of a parameter, which is the one that Kubernetes reads.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Sets a parameter to one value, where its first one stood.
@@ -226,7 +235,8 @@ impl Query {
     /// since Kubernetes' query decoder takes every other value for true
     /// (`apimachinery/pkg/runtime/converter.go`).
     pub fn is_watch(&self) -> bool {
-        self.get("watch").is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
+        self.get("watch")
+            .is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 }
 
@@ -305,10 +315,16 @@ mod tests {
     fn a_query_keeps_order_and_sets_in_place() {
         let mut query = Query::parse("a=1&fieldSelector=metadata.namespace%3Dx&a=2&b=+y");
         query.set("a", "3");
-        assert_eq!(query.to_string(), "a=3&fieldSelector=metadata.namespace%3Dx&b=+y");
+        assert_eq!(
+            query.to_string(),
+            "a=3&fieldSelector=metadata.namespace%3Dx&b=+y"
+        );
         query.set("c", "");
         query.remove("b");
-        assert_eq!(query.to_string(), "a=3&fieldSelector=metadata.namespace%3Dx&c=");
+        assert_eq!(
+            query.to_string(),
+            "a=3&fieldSelector=metadata.namespace%3Dx&c="
+        );
     }
 
     #[test]

@@ -88,6 +88,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { held_bytes_max: 4 << 20, string_bytes_max: 64 << 10, depth_max: 10_000 }
+        Self {
+            held_bytes_max: 4 << 20,
+            string_bytes_max: 64 << 10,
+            depth_max: 10_000,
+        }
     }
 }

@@ -71,7 +71,8 @@ impl Router {
         if direct {
             finish_direct(response.headers_mut());
         }
-        self.metrics.request(&labels, response.status(), begun.elapsed());
+        self.metrics
+            .request(&labels, response.status(), begun.elapsed());
         response
     }
 
@@ -94,7 +95,9 @@ impl Router {
     }
 
     fn may_come_directly(&self, user: &User) -> bool {
-        user.groups.iter().any(|group| self.direct_groups.contains(group))
+        user.groups
+            .iter()
+            .any(|group| self.direct_groups.contains(group))
     }
 
     fn unauthenticated(&self, anonymous: Anonymous) -> Error {
@@ -140,9 +143,16 @@ impl Router {
     /// Discovery and OpenAPI.
     fn memory(&self, parts: &Parts) -> Result<Response<ReplyBody>, Error> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
-            return Err(Error::MethodNotAllowed { method: parts.method.to_string() });
+            return Err(Error::MethodNotAllowed {
+                method: parts.method.to_string(),
+            });
         }
-        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let asked = discovery::Asked {
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
@@ -155,7 +165,11 @@ impl Router {
             discovery::answer(&self.catalog, &asked)
         };
         match answer {
-            discovery::Answer::Document { status, headers, body } => {
+            discovery::Answer::Document {
+                status,
+                headers,
+                body,
+            } => {
                 let mut response = Response::new(ReplyBody::whole(body));
                 *response.status_mut() = status;
                 *response.headers_mut() = headers;
@@ -184,20 +198,27 @@ impl Router {
             resource: request.resource.clone(),
             verb: request.verb.as_str(),
         };
-        let answer = self.proxied(&request, &resource, parts, body, &labels).await;
+        let answer = self
+            .proxied(&request, &resource, parts, body, &labels)
+            .await;
         (labels, answer)
     }
 
     /// The exposed resource that a request names, if it has the verb.
     fn lookup(&self, request: &ResourceRequest, method: &Method) -> Result<Resource, Error> {
         let resource =
-            match self.catalog.resource(&request.group, &request.version, &request.resource) {
+            match self
+                .catalog
+                .resource(&request.group, &request.version, &request.resource)
+            {
                 Lookup::Found(resource) => resource,
                 Lookup::NotExposed => return Err(Error::PathNotFound),
                 Lookup::Unseen(control_plane) => return Err(Error::Unseen { control_plane }),
             };
         if resource.read_only && !request.verb.is_read() {
-            return Err(Error::ReadOnly { group: request.group.clone() });
+            return Err(Error::ReadOnly {
+                group: request.group.clone(),
+            });
         }
         if let Some(subresource) = &request.subresource
             && !resource.subresources.contains(subresource)
@@ -210,7 +231,13 @@ impl Router {
             Verb::Update | Verb::Patch => request.name.is_some(),
             _ => true,
         };
-        if fits { Ok(resource) } else { Err(Error::MethodNotAllowed { method: method.to_string() }) }
+        if fits {
+            Ok(resource)
+        } else {
+            Err(Error::MethodNotAllowed {
+                method: method.to_string(),
+            })
+        }
     }
 
     async fn proxied(
@@ -222,7 +249,10 @@ impl Router {
         labels: &Labels,
     ) -> Result<Response<ReplyBody>, Error> {
         let Some(control_plane) = self.control_planes.get(&resource.control_plane) else {
-            return Err(Error::Internal(format!("no control plane {:?}", resource.control_plane)));
+            return Err(Error::Internal(format!(
+                "no control plane {:?}",
+                resource.control_plane
+            )));
         };
         let admitted = if request.verb == Verb::Watch {
             self.admission.watch(self.metrics.watches(labels))?
@@ -234,7 +264,9 @@ impl Router {
             kind: resource.kind.clone(),
             list_kind: format!("{}List", resource.kind),
         };
-        self.proxy.forward(control_plane, &kind, request, parts, body, admitted).await
+        self.proxy
+            .forward(control_plane, &kind, request, parts, body, admitted)
+            .await
     }
 }
 
@@ -259,7 +291,9 @@ fn reply(error: &Error) -> Response<ReplyBody> {
 
 fn json(body: Bytes) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::whole(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -29,8 +29,14 @@ struct Bounds {
     header_bytes_max: u32,
 }
 
-const FRONT_PROXY: Bounds = Bounds { streams_max: 1000, header_bytes_max: 64 << 10 };
-const ANYONE: Bounds = Bounds { streams_max: 100, header_bytes_max: 16 << 10 };
+const FRONT_PROXY: Bounds = Bounds {
+    streams_max: 1000,
+    header_bytes_max: 64 << 10,
+};
+const ANYONE: Bounds = Bounds {
+    streams_max: 100,
+    header_bytes_max: 16 << 10,
+};
 
 /// Header fields of a request.
 pub const HEADERS_MAX: usize = 1000;
@@ -60,10 +66,20 @@ pub async fn connection(
 ) {
     let (_, session) = stream.get_ref();
     let is_http2 = session.alpn_protocol() == Some(b"h2");
-    let chain = session.peer_certificates().map(|chain| chain.to_vec()).unwrap_or_default();
-    let chain = chain.into_iter().map(|certificate| certificate.into_owned()).collect();
+    let chain = session
+        .peer_certificates()
+        .map(|chain| chain.to_vec())
+        .unwrap_or_default();
+    let chain = chain
+        .into_iter()
+        .map(|certificate| certificate.into_owned())
+        .collect();
     let peer = Arc::new(Peer::new(chain));
-    let bounds = if router.authenticator().is_front_proxy(&peer) { FRONT_PROXY } else { ANYONE };
+    let bounds = if router.authenticator().is_front_proxy(&peer) {
+        FRONT_PROXY
+    } else {
+        ANYONE
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, peer) = (Arc::clone(&router), Arc::clone(&peer));
         async move {

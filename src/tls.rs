@@ -33,7 +33,9 @@ impl ServingCertificate {
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, LoadError> {
         let paths = vec![certificate.to_owned(), key.to_owned()];
         Watched::load(paths, |files| {
-            let [certificate, key] = files else { return Err("two files are needed".into()) };
+            let [certificate, key] = files else {
+                return Err("two files are needed".into());
+            };
             let chain = pem::certificates(certificate).map_err(|e| e.to_string())?;
             let key = pem::private_key(key).map_err(|e| e.to_string())?;
             CertifiedKey::from_der(chain, key, &provider::provider()).map_err(|e| e.to_string())

@@ -90,11 +90,19 @@ impl Upstream {
         };
         let authority = format!("{host}:{}", config.server.port);
         let connector = Arc::new(Connector::new(config)?);
-        let pool =
-            |lane| Pool::new(config.name.clone(), lane, Arc::clone(&connector), metrics.clone());
+        let pool = |lane| {
+            Pool::new(
+                config.name.clone(),
+                lane,
+                Arc::clone(&connector),
+                metrics.clone(),
+            )
+        };
         Ok(Self(Arc::new(Inner {
             name: config.name.clone(),
-            authority: authority.parse().map_err(|_| format!("{authority:?} is no authority"))?,
+            authority: authority
+                .parse()
+                .map_err(|_| format!("{authority:?} is no authority"))?,
             request_timeout: config.timeouts.request,
             requests: pool(Lane::Requests),
             watches: pool(Lane::Watches),
@@ -118,7 +126,9 @@ impl Upstream {
     ) -> Result<Response<ResponseBody>, Error> {
         let timeout = self.0.request_timeout;
         let sent = tokio::time::timeout(timeout, self.send_twice(lane, request)).await;
-        let result = sent.unwrap_or(Err(Error::Timeout { seconds: timeout.as_secs() }));
+        let result = sent.unwrap_or(Err(Error::Timeout {
+            seconds: timeout.as_secs(),
+        }));
         if let Err(error) = &result {
             self.0.metrics.upstream_error(&self.0.name, error.reason());
         }
@@ -135,9 +145,14 @@ impl Upstream {
         uri.scheme = Some(uri::Scheme::HTTPS);
         uri.authority = Some(self.0.authority.clone());
         parts.uri = Uri::from_parts(uri).map_err(|error| Error::Request(error.to_string()))?;
-        let again = body.replay().map(|body| Request::from_parts(parts.clone(), body));
+        let again = body
+            .replay()
+            .map(|body| Request::from_parts(parts.clone(), body));
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
-        match (self.send_once(lane, Request::from_parts(parts, body)).await, again) {
+        match (
+            self.send_once(lane, Request::from_parts(parts, body)).await,
+            again,
+        ) {
             (Err(error), Some(again)) if error.may_be_sent_again(is_read) => {
                 self.0.metrics.upstream_retry(error.reason());
                 self.send_once(lane, again).await

@@ -13,18 +13,27 @@ pub(super) fn user(config: &RequestHeader, headers: &HeaderMap) -> Option<User> 
     Some(User {
         name,
         uid: first(headers, &config.uid_headers).unwrap_or_default(),
-        groups: config.group_headers.iter().flat_map(|header| all(headers, header)).collect(),
+        groups: config
+            .group_headers
+            .iter()
+            .flat_map(|header| all(headers, header))
+            .collect(),
         extra: extra(headers, &config.extra_headers_prefix),
     })
 }
 
 fn first(headers: &HeaderMap, names: &[HeaderName]) -> Option<String> {
-    names.iter().flat_map(|name| all(headers, name)).find(|value| !value.is_empty())
+    names
+        .iter()
+        .flat_map(|name| all(headers, name))
+        .find(|value| !value.is_empty())
 }
 
 fn all(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let values = headers.get_all(name).iter();
-    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .collect()
 }
 
 /// Keys are lower case and percent-encoded where a header name can't hold them; what can't be

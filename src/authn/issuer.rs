@@ -66,8 +66,12 @@ impl Issuer {
 }
 
 fn verify(chain: &[CertificateDer<'static>], anchors: &Anchors) -> bool {
-    let Some((leaf, intermediates)) = chain.split_first() else { return false };
-    let Ok(leaf) = EndEntityCert::try_from(leaf) else { return false };
+    let Some((leaf, intermediates)) = chain.split_first() else {
+        return false;
+    };
+    let Ok(leaf) = EndEntityCert::try_from(leaf) else {
+        return false;
+    };
     leaf.verify_for_usage(
         ALL_VERIFICATION_ALGS,
         anchors,

@@ -23,9 +23,17 @@ use crate::mapping::{Namespaces, is_dns_label};
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn check(path: &Path, loaded: Loaded) -> Result<Config, Problems> {
-    let Loaded { dict, from_environment, found } = loaded;
+    let Loaded {
+        dict,
+        from_environment,
+        found,
+    } = loaded;
     let directory = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
-    let shared = Shared { found: RefCell::new(found), from_environment, directory };
+    let shared = Shared {
+        found: RefCell::new(found),
+        from_environment,
+        directory,
+    };
     let config = root(Section::new(&shared, String::new(), dict));
     let problems = shared.found.into_inner().problems;
     match config {
@@ -40,7 +48,10 @@ fn root(root: Section<'_>) -> Option<Config> {
     let listen = listen(root.section("listen"));
     let authentication = authentication(&root);
     let authorization = root.section("authorization");
-    let direct_groups = authorization.texts("directGroups", &[]).into_iter().collect();
+    let direct_groups = authorization
+        .texts("directGroups", &[])
+        .into_iter()
+        .collect();
     authorization.finish();
     let (names, control_planes) = control_planes(&root);
     let apis = apis(&root, &names, &control_planes);
@@ -84,12 +95,19 @@ fn listen(section: Section<'_>) -> Option<Listen> {
     let pair = files::pair(&section);
     section.finish();
     let (certificate, key) = pair?;
-    Some(Listen { address: address?, certificate, key, connections_max })
+    Some(Listen {
+        address: address?,
+        certificate,
+        key,
+        connections_max,
+    })
 }
 
 /// `Some(None)` for an empty text, `None` for one that is no address.
 fn address(section: &Section<'_>, default: &str) -> Option<Option<SocketAddr>> {
-    let text = section.text("address").unwrap_or_else(|| default.to_owned());
+    let text = section
+        .text("address")
+        .unwrap_or_else(|| default.to_owned());
     if text.is_empty() {
         return Some(None);
     }
@@ -109,12 +127,16 @@ fn admin(section: Section<'_>) -> Option<SocketAddr> {
 
 fn authentication(root: &Section<'_>) -> Option<Authentication> {
     let section = root.section("authentication");
-    let request_header = section.optional_section("requestHeader").map(request_header);
-    let client_certificate = section.optional_section("clientCertificate").map(|section| {
-        let client_ca = files::authority(&section, "clientCa");
-        section.finish();
-        client_ca.map(|client_ca| ClientCertificate { client_ca })
-    });
+    let request_header = section
+        .optional_section("requestHeader")
+        .map(request_header);
+    let client_certificate = section
+        .optional_section("clientCertificate")
+        .map(|section| {
+            let client_ca = files::authority(&section, "clientCa");
+            section.finish();
+            client_ca.map(|client_ca| ClientCertificate { client_ca })
+        });
     section.finish();
     if request_header.is_none() && client_certificate.is_none() {
         let cure = "set authentication.requestHeader.clientCa to the app cluster's front-proxy CA";
@@ -160,7 +182,10 @@ fn request_header(section: Section<'_>) -> Option<RequestHeader> {
         username_headers: username_headers?,
         uid_headers: uid_headers?,
         group_headers: group_headers?,
-        extra_headers_prefix: prefixes.iter().map(|prefix| prefix.to_ascii_lowercase()).collect(),
+        extra_headers_prefix: prefixes
+            .iter()
+            .map(|prefix| prefix.to_ascii_lowercase())
+            .collect(),
     })
 }
 
@@ -175,7 +200,8 @@ fn control_planes(root: &Section<'_>) -> (BTreeSet<String>, BTreeMap<String, Arc
         }
     }
     if names.is_empty() {
-        let cure = "add one with its kubeconfig, such as platform: {kubeconfig: platform.kubeconfig, …}";
+        let cure =
+            "add one with its kubeconfig, such as platform: {kubeconfig: platform.kubeconfig, …}";
         root.problem("controlPlanes", "names no control plane", cure);
     }
     (names, all)
@@ -209,8 +235,13 @@ fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
     })
 }
 
-const EXPLICIT: [&str; 5] =
-    ["server", "certificateAuthority", "tokenFile", "clientCertificate", "clientKey"];
+const EXPLICIT: [&str; 5] = [
+    "server",
+    "certificateAuthority",
+    "tokenFile",
+    "clientCertificate",
+    "clientKey",
+];
 
 fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
     for key in EXPLICIT {
@@ -231,7 +262,11 @@ fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
     let usable =
         files::trusted(&access.certificate_authority).and(files::usable(&access.credentials));
     if let Err(problem) = usable {
-        section.problem("kubeconfig", problem, "mend the kubeconfig or the file that it names");
+        section.problem(
+            "kubeconfig",
+            problem,
+            "mend the kubeconfig or the file that it names",
+        );
         return None;
     }
     Some(Access {
@@ -243,20 +278,39 @@ fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
 }
 
 fn from_keys(section: &Section<'_>) -> Access {
-    if section.text("context").is_some_and(|context| !context.is_empty()) {
-        section.problem("context", "is set without kubeconfig", "name the kubeconfig, or remove it");
+    if section
+        .text("context")
+        .is_some_and(|context| !context.is_empty())
+    {
+        section.problem(
+            "context",
+            "is set without kubeconfig",
+            "name the kubeconfig, or remove it",
+        );
     }
     let server = section
-        .required_text("server", "name a kubeconfig, or the server such as https://platform:6443")
+        .required_text(
+            "server",
+            "name a kubeconfig, or the server such as https://platform:6443",
+        )
         .and_then(|text| server(section, "server", &text));
     let certificate_authority = match section.path("certificateAuthority") {
         Some(path) => CertificateAuthority::File(path),
         None => CertificateAuthority::System,
     };
     if let Err(problem) = files::trusted(&certificate_authority) {
-        section.problem("certificateAuthority", problem, "name a PEM file of CA certificates");
+        section.problem(
+            "certificateAuthority",
+            problem,
+            "name a PEM file of CA certificates",
+        );
     }
-    Access { server, certificate_authority, credentials: credentials(section), tls_server_name: None }
+    Access {
+        server,
+        certificate_authority,
+        credentials: credentials(section),
+        tls_server_name: None,
+    }
 }
 
 fn credentials(section: &Section<'_>) -> Option<Credentials> {
@@ -302,7 +356,11 @@ fn server(section: &Section<'_>, key: &str, text: &str) -> Option<Server> {
     };
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
     if url.scheme() != "https" || !plain || url.fragment().is_some() {
-        section.problem(key, "is not a plain https URL; credentials would travel in the clear", cure);
+        section.problem(
+            key,
+            "is not a plain https URL; credentials would travel in the clear",
+            cure,
+        );
         return None;
     }
     let host = match url.host()? {
@@ -311,7 +369,11 @@ fn server(section: &Section<'_>, key: &str, text: &str) -> Option<Server> {
         url::Host::Ipv6(address) => address.to_string(),
     };
     let path = url.path().trim_end_matches('/').to_owned();
-    Some(Server { host, port: url.port_or_known_default()?, path })
+    Some(Server {
+        host,
+        port: url.port_or_known_default()?,
+        path,
+    })
 }
 
 fn mapping(section: Section<'_>) -> Option<Namespaces> {
@@ -352,7 +414,11 @@ fn apis(
 ) -> Vec<Api> {
     let sections = root.list_of_sections("apis");
     if sections.is_empty() {
-        root.problem("apis", "exposes no API", "add - {group: GROUP, controlPlane: NAME}");
+        root.problem(
+            "apis",
+            "exposes no API",
+            "add - {group: GROUP, controlPlane: NAME}",
+        );
     }
     let mut apis: Vec<Api> = Vec::new();
     let mut seen: Vec<(String, BTreeSet<String>)> = Vec::new();
@@ -365,11 +431,21 @@ fn apis(
             });
             if twice {
                 let cure = "keep one entry, or split the group by versions";
-                section.problem("group", "an earlier entry claims a version of it already", cure);
+                section.problem(
+                    "group",
+                    "an earlier entry claims a version of it already",
+                    cure,
+                );
             }
             seen.push((group.clone(), versions.clone()));
             if let Some(control_plane) = control_plane {
-                apis.push(Api { group, versions, resources, control_plane, read_only });
+                apis.push(Api {
+                    group,
+                    versions,
+                    resources,
+                    control_plane,
+                    read_only,
+                });
             }
         }
         section.finish();
@@ -389,7 +465,11 @@ fn api(
         let sound = group.contains('.') && group.len() <= 253 && group.split('.').all(is_dns_label);
         if !sound {
             let cure = "write it as in kubectl api-resources, such as k8s.starter.org";
-            section.problem("group", format!("{group:?} is no group of custom resources"), cure);
+            section.problem(
+                "group",
+                format!("{group:?} is no group of custom resources"),
+                cure,
+            );
         }
         sound
     });
@@ -406,10 +486,17 @@ fn api(
     if let Some(name) = name.as_ref().filter(|name| !names.contains(*name)) {
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         let cure = format!("known ones: {}", known.join(", "));
-        section.problem("controlPlane", format!("{name:?} is no control plane"), cure);
+        section.problem(
+            "controlPlane",
+            format!("{name:?} is no control plane"),
+            cure,
+        );
     }
     let control_plane = name.and_then(|name| control_planes.get(&name).cloned());
-    (group.map(|group| (group, versions, resources, read_only)), control_plane)
+    (
+        group.map(|group| (group, versions, resources, read_only)),
+        control_plane,
+    )
 }
 
 fn limits(section: Section<'_>) -> Limits {
@@ -427,8 +514,15 @@ fn limits(section: Section<'_>) -> Limits {
 
 fn log(section: Section<'_>) -> Log {
     let level = section.text("level").unwrap_or_else(|| "info".to_owned());
-    if level.parse::<tracing_subscriber::filter::Targets>().is_err() {
-        section.problem("level", format!("{level:?} is no filter"), "write info, or as in RUST_LOG");
+    if level
+        .parse::<tracing_subscriber::filter::Targets>()
+        .is_err()
+    {
+        section.problem(
+            "level",
+            format!("{level:?} is no filter"),
+            "write info, or as in RUST_LOG",
+        );
     }
     let text = section.text("format").unwrap_or_else(|| "auto".to_owned());
     let format = match text.as_str() {
@@ -436,7 +530,11 @@ fn log(section: Section<'_>) -> Log {
         "json" => LogFormat::Json,
         "text" => LogFormat::Text,
         _ => {
-            section.problem("format", format!("{text:?} is no format"), "write auto, json or text");
+            section.problem(
+                "format",
+                format!("{text:?} is no format"),
+                "write auto, json or text",
+            );
             LogFormat::Auto
         }
     };

@@ -27,7 +27,10 @@ pub(super) fn pair(section: &Section<'_>) -> Option<(PathBuf, PathBuf)> {
     let certificate = section.required_path("certificate", "name the PEM file to serve with");
     let key = section.required_path("key", "name the PEM file of the certificate's key");
     let (certificate, key) = (certificate?, key?);
-    let sources = (PemSource::File(certificate.clone()), PemSource::File(key.clone()));
+    let sources = (
+        PemSource::File(certificate.clone()),
+        PemSource::File(key.clone()),
+    );
     if let Err(problem) = matching(&sources.0, &sources.1) {
         section.problem("certificate", problem, CURE);
         return None;
@@ -60,7 +63,9 @@ fn matching(certificate: &PemSource, key: &PemSource) -> Result<(), String> {
         PemSource::Inline(_) => "its inline PEM".to_owned(),
     };
     let read = |source: &PemSource| {
-        source.read().map_err(|error| format!("{} cannot be read: {error}", named(source)))
+        source
+            .read()
+            .map_err(|error| format!("{} cannot be read: {error}", named(source)))
     };
     let (certificate_pem, key_pem) = (read(certificate)?, read(key)?);
     let chain = pem::certificates(&certificate_pem)

@@ -91,23 +91,42 @@ fn trouble(problem: impl Into<String>, cure: impl Into<String>) -> Trouble {
 /// Reads the context called `context`, or the current one if that is empty.
 pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        trouble(format!("{} cannot be read: {error}", path.display()), "name a kubeconfig file")
+        trouble(
+            format!("{} cannot be read: {error}", path.display()),
+            "name a kubeconfig file",
+        )
     })?;
     let kubeconfig: Kubeconfig = serde_saphyr::from_str(&text).map_err(|error| {
         let what = format!("{} is no kubeconfig: {error}", path.display());
         trouble(what, "write one with kubectl config view --raw --minify")
     })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
-    let context = if context.is_empty() { &kubeconfig.current_context } else { context };
+    let context = if context.is_empty() {
+        &kubeconfig.current_context
+    } else {
+        context
+    };
     let missing = |what: &str, name: &str| {
-        let names: Vec<&str> = kubeconfig.contexts.iter().map(|c| c.name.as_str()).collect();
-        let cure = format!("choose one with context:; the file has {}", names.join(", "));
+        let names: Vec<&str> = kubeconfig
+            .contexts
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect();
+        let cure = format!(
+            "choose one with context:; the file has {}",
+            names.join(", ")
+        );
         trouble(format!("{} has no {what} {name:?}", path.display()), cure)
     };
     let chosen = kubeconfig.contexts.iter().find(|c| c.name == context);
     let chosen = &chosen.ok_or_else(|| missing("context", context))?.context;
-    let cluster = kubeconfig.clusters.iter().find(|c| c.name == chosen.cluster);
-    let cluster = &cluster.ok_or_else(|| missing("cluster", &chosen.cluster))?.cluster;
+    let cluster = kubeconfig
+        .clusters
+        .iter()
+        .find(|c| c.name == chosen.cluster);
+    let cluster = &cluster
+        .ok_or_else(|| missing("cluster", &chosen.cluster))?
+        .cluster;
     let user = kubeconfig.users.iter().find(|u| u.name == chosen.user);
     let user = &user.ok_or_else(|| missing("user", &chosen.user))?.user;
     if cluster.insecure_skip_tls_verify {
@@ -117,14 +136,21 @@ pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
         ));
     }
     if cluster.proxy_url.is_some() {
-        return Err(trouble("proxy-url is not supported", "connect to the control plane directly"));
+        return Err(trouble(
+            "proxy-url is not supported",
+            "connect to the control plane directly",
+        ));
     }
-    let certificate_authority =
-        match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
-            (Some(data), _) => CertificateAuthority::Inline(decode(data, "certificate-authority-data")?),
-            (None, Some(file)) => CertificateAuthority::File(directory.join(file)),
-            (None, None) => CertificateAuthority::System,
-        };
+    let certificate_authority = match (
+        &cluster.certificate_authority_data,
+        &cluster.certificate_authority,
+    ) {
+        (Some(data), _) => {
+            CertificateAuthority::Inline(decode(data, "certificate-authority-data")?)
+        }
+        (None, Some(file)) => CertificateAuthority::File(directory.join(file)),
+        (None, None) => CertificateAuthority::System,
+    };
     Ok(Access {
         server: cluster.server.clone(),
         certificate_authority,
@@ -143,7 +169,10 @@ fn credentials(user: &User, directory: &Path) -> Result<Credentials, Trouble> {
         ));
     }
     if user.username.is_some() {
-        return Err(trouble("a user name and password are not supported", "use a token"));
+        return Err(trouble(
+            "a user name and password are not supported",
+            "use a token",
+        ));
     }
     if let Some(file) = &user.token_file {
         return Ok(Credentials::TokenFile(directory.join(file)));
@@ -156,8 +185,11 @@ fn credentials(user: &User, directory: &Path) -> Result<Credentials, Trouble> {
         (None, Some(file)) => Ok(Some(PemSource::File(directory.join(file)))),
         (None, None) => Ok(None),
     };
-    let certificate =
-        source(&user.client_certificate_data, &user.client_certificate, "client-certificate-data")?;
+    let certificate = source(
+        &user.client_certificate_data,
+        &user.client_certificate,
+        "client-certificate-data",
+    )?;
     let key = source(&user.client_key_data, &user.client_key, "client-key-data")?;
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Credentials::ClientCertificate { certificate, key }),
@@ -175,6 +207,9 @@ fn credentials(user: &User, directory: &Path) -> Result<Credentials, Trouble> {
 fn decode(data: &str, what: &str) -> Result<Vec<u8>, Trouble> {
     let data: String = data.split_whitespace().collect();
     STANDARD.decode(data).map_err(|error| {
-        trouble(format!("{what} is not base64: {error}"), "write it with base64 --wrap=0")
+        trouble(
+            format!("{what} is not base64: {error}"),
+            "write it with base64 --wrap=0",
+        )
     })
 }

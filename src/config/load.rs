@@ -15,8 +15,12 @@ const PREFIX: &str = "CLAIMGATE_";
 
 /// What starts like a key and is none: the path of the file, and what Kubernetes injects for a
 /// Service of this name.
-const NOT_CONFIGURATION: [&str; 4] =
-    ["CLAIMGATE_CONFIG", "CLAIMGATE_SERVICE_", "CLAIMGATE_PORT", "CLAIMGATE_COMMIT"];
+const NOT_CONFIGURATION: [&str; 4] = [
+    "CLAIMGATE_CONFIG",
+    "CLAIMGATE_SERVICE_",
+    "CLAIMGATE_PORT",
+    "CLAIMGATE_COMMIT",
+];
 
 /// figment's own YAML format stands on a crate that is no longer maintained.
 struct Yaml;
@@ -43,10 +47,19 @@ pub(super) fn load(
 ) -> Result<Loaded, Problems> {
     let problem = |problem: String, cure: &str| {
         let file = path.to_owned();
-        Problems(vec![Problem { file, line: None, key: String::new(), problem, cure: cure.into() }])
+        Problems(vec![Problem {
+            file,
+            line: None,
+            key: String::new(),
+            problem,
+            cure: cure.into(),
+        }])
     };
     let text = std::fs::read_to_string(path).map_err(|error| {
-        problem(format!("cannot be read: {error}"), "name an existing file with --config FILE")
+        problem(
+            format!("cannot be read: {error}"),
+            "name an existing file with --config FILE",
+        )
     })?;
     let extension = path.extension().and_then(|extension| extension.to_str());
     let figment = match extension {
@@ -55,7 +68,10 @@ pub(super) fn load(
         Some("json") => Figment::from(Json::string(&text)),
         _ => {
             let cure = "call it .yaml, .toml or .json";
-            return Err(problem("has an extension that names no format".to_owned(), cure));
+            return Err(problem(
+                "has an extension that names no format".to_owned(),
+                cure,
+            ));
         }
     };
     let mut dict: Dict = if text.trim().is_empty() {
@@ -74,7 +90,11 @@ pub(super) fn load(
     };
     let mut found = Found::new(path, text);
     let from_environment = merge(&mut dict, environment, &mut found);
-    Ok(Loaded { dict, from_environment, found })
+    Ok(Loaded {
+        dict,
+        from_environment,
+        found,
+    })
 }
 
 /// Parsers say `line 3` in their own words.
@@ -91,8 +111,13 @@ fn merge(
 ) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for (name, value) in environment {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if NOT_CONFIGURATION.iter().any(|other| name.starts_with(other)) {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if NOT_CONFIGURATION
+            .iter()
+            .any(|other| name.starts_with(other))
+        {
             continue;
         }
         let levels: Vec<String> = rest.split("__").map(camel_case).collect();
@@ -100,7 +125,11 @@ fn merge(
             keys.insert(levels.join("."));
         } else {
             let cure = "levels are separated by two underscores, words by one";
-            found.add(&levels.join("."), format!("{name} sets a key below one that has none"), cure);
+            found.add(
+                &levels.join("."),
+                format!("{name} sets a key below one that has none"),
+                cure,
+            );
         }
     }
     keys
@@ -122,12 +151,16 @@ fn camel_case(words: &str) -> String {
 }
 
 fn insert(dict: &mut Dict, levels: &[String], value: String) -> bool {
-    let Some((first, rest)) = levels.split_first() else { return false };
+    let Some((first, rest)) = levels.split_first() else {
+        return false;
+    };
     if rest.is_empty() {
         dict.insert(first.clone(), Value::String(Tag::Default, value));
         return true;
     }
-    let below = dict.entry(first.clone()).or_insert_with(|| Value::Dict(Tag::Default, Dict::new()));
+    let below = dict
+        .entry(first.clone())
+        .or_insert_with(|| Value::Dict(Tag::Default, Dict::new()));
     match below {
         Value::Dict(_, below) => insert(below, rest, value),
         _ => false,

@@ -56,10 +56,17 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
             .split_once('[')
             .and_then(|(_, rest)| rest.trim_end_matches(']').parse().ok())
             .unwrap_or(0);
-        found = lines.by_ref().find(|(_, line)| names_key(line, name)).map(|(at, _)| at + 1);
+        found = lines
+            .by_ref()
+            .find(|(_, line)| names_key(line, name))
+            .map(|(at, _)| at + 1);
         let item = |line: &str| line.trim_start().starts_with("- ") || line.trim() == "-";
         if segment.contains('[') {
-            found = lines.by_ref().filter(|(_, line)| item(line)).nth(nth).map(|(at, _)| at + 1);
+            found = lines
+                .by_ref()
+                .filter(|(_, line)| item(line))
+                .nth(nth)
+                .map(|(at, _)| at + 1);
             // The item's first key stands on the line of its dash.
             let rest = found?;
             lines = text.lines().enumerate();
@@ -73,10 +80,14 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
 }
 
 fn names_key(line: &str, name: &str) -> bool {
-    let line = line.trim_start().trim_start_matches("- ").trim_start_matches(['"', '[', '{', ' ']);
-    line.strip_prefix(name)
-        .is_some_and(|rest| rest.trim_start_matches(['"', ' ']).starts_with([':', '=', ']', '.']))
-        || line.contains(&format!(" {name}:"))
+    let line = line
+        .trim_start()
+        .trim_start_matches("- ")
+        .trim_start_matches(['"', '[', '{', ' ']);
+    line.strip_prefix(name).is_some_and(|rest| {
+        rest.trim_start_matches(['"', ' '])
+            .starts_with([':', '=', ']', '.'])
+    }) || line.contains(&format!(" {name}:"))
         || line.contains(&format!("{{{name}:"))
         || line.ends_with(&format!(".{name}]"))
 }
@@ -90,7 +101,11 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn new(file: &Path, text: String) -> Self {
-        Self { file: file.to_owned(), text, problems: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            text,
+            problems: Vec::new(),
+        }
     }
 
     pub(super) fn add(&mut self, key: &str, problem: impl Into<String>, cure: impl Into<String>) {

@@ -37,12 +37,21 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn new(shared: &'a Shared, path: String, dict: Dict) -> Self {
-        Self { shared, path, dict, asked: RefCell::default() }
+        Self {
+            shared,
+            path,
+            dict,
+            asked: RefCell::default(),
+        }
     }
 
     /// The full name of a key in this section.
     pub(super) fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     pub(super) fn problem(&self, name: &str, problem: impl Into<String>, cure: impl Into<String>) {
@@ -51,15 +60,23 @@ impl<'a> Section<'a> {
 
     fn value(&self, name: &'static str) -> Option<&Value> {
         self.asked.borrow_mut().push(name);
-        self.dict.get(name).filter(|value| !matches!(value, Value::Empty(..)))
+        self.dict
+            .get(name)
+            .filter(|value| !matches!(value, Value::Empty(..)))
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.dict.get(name).is_some_and(|value| !matches!(value, Value::Empty(..)))
+        self.dict
+            .get(name)
+            .is_some_and(|value| !matches!(value, Value::Empty(..)))
     }
 
     fn wrong_type<T>(&self, name: &str, wanted: &str, example: &str) -> Option<T> {
-        self.problem(name, format!("is not {wanted}"), format!("write it as {example}"));
+        self.problem(
+            name,
+            format!("is not {wanted}"),
+            format!("write it as {example}"),
+        );
         None
     }
 
@@ -85,11 +102,14 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn path(&self, name: &'static str) -> Option<PathBuf> {
-        self.text(name).filter(|text| !text.is_empty()).map(|text| self.resolve(&text))
+        self.text(name)
+            .filter(|text| !text.is_empty())
+            .map(|text| self.resolve(&text))
     }
 
     pub(super) fn required_path(&self, name: &'static str, cure: &str) -> Option<PathBuf> {
-        self.required_text(name, cure).map(|text| self.resolve(&text))
+        self.required_text(name, cure)
+            .map(|text| self.resolve(&text))
     }
 
     fn resolve(&self, text: &str) -> PathBuf {
@@ -103,7 +123,9 @@ impl<'a> Section<'a> {
         (wanted, example): (&str, &str),
         parse: impl Fn(&Value, bool) -> Option<T>,
     ) -> T {
-        let Some(value) = self.value(name) else { return default };
+        let Some(value) = self.value(name) else {
+            return default;
+        };
         let environment = self.shared.from_environment.contains(&self.key(name));
         match parse(value, environment) {
             Some(value) => value,
@@ -112,11 +134,16 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn flag(&self, name: &'static str, default: bool) -> bool {
-        self.typed(name, default, ("true or false", "true"), |value, environment| match value {
-            Value::Bool(_, flag) => Some(*flag),
-            Value::String(_, text) if environment => text.parse().ok(),
-            _ => None,
-        })
+        self.typed(
+            name,
+            default,
+            ("true or false", "true"),
+            |value, environment| match value {
+                Value::Bool(_, flag) => Some(*flag),
+                Value::String(_, text) if environment => text.parse().ok(),
+                _ => None,
+            },
+        )
     }
 
     /// A number of things, at least one.
@@ -145,10 +172,17 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn duration(&self, name: &'static str, default: Duration) -> Duration {
-        self.typed(name, default, ("a duration of at most 1 day", "30s"), |value, _| match value {
-            Value::String(_, text) => units::duration(text).filter(|time| *time <= DURATION_MAX),
-            _ => None,
-        })
+        self.typed(
+            name,
+            default,
+            ("a duration of at most 1 day", "30s"),
+            |value, _| match value {
+                Value::String(_, text) => {
+                    units::duration(text).filter(|time| *time <= DURATION_MAX)
+                }
+                _ => None,
+            },
+        )
     }
 
     /// As [`Section::duration`], but zero makes no sense.
@@ -165,14 +199,16 @@ impl<'a> Section<'a> {
         match self.value(name) {
             None => default(),
             Some(Value::Array(_, items)) => {
-                let texts: Option<Vec<String>> =
-                    items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                let texts: Option<Vec<String>> = items
+                    .iter()
+                    .map(|item| item.as_str().map(str::to_owned))
+                    .collect();
                 let wrong = || self.wrong_type(name, "a list of texts", "[a, b]");
                 texts.or_else(wrong).unwrap_or_else(default)
             }
-            Some(_) => {
-                self.wrong_type(name, "a list of texts", "[a, b]").unwrap_or_else(default)
-            }
+            Some(_) => self
+                .wrong_type(name, "a list of texts", "[a, b]")
+                .unwrap_or_else(default),
         }
     }
 
@@ -188,7 +224,8 @@ impl<'a> Section<'a> {
 
     /// A section below this one; an absent one is empty.
     pub(super) fn section(&self, name: &'static str) -> Section<'a> {
-        self.optional_section(name).unwrap_or_else(|| self.child(self.key(name), Dict::new()))
+        self.optional_section(name)
+            .unwrap_or_else(|| self.child(self.key(name), Dict::new()))
     }
 
     pub(super) fn optional_section(&self, name: &'static str) -> Option<Section<'a>> {
@@ -202,7 +239,9 @@ impl<'a> Section<'a> {
     pub(super) fn named_sections(&self, name: &'static str) -> Vec<(String, Section<'a>)> {
         let dict = match self.value(name) {
             Some(Value::Dict(_, dict)) => dict.clone(),
-            Some(_) => self.wrong_type(name, "a section", "name: {…}").unwrap_or_default(),
+            Some(_) => self
+                .wrong_type(name, "a section", "name: {…}")
+                .unwrap_or_default(),
             None => Dict::new(),
         };
         let mut sections = Vec::new();
@@ -210,7 +249,9 @@ impl<'a> Section<'a> {
             let path = format!("{}.{child}", self.key(name));
             match value {
                 Value::Dict(_, dict) => sections.push((child, self.child(path, dict))),
-                _ => self.shared.problem(&path, "is not a section", "give it keys of its own"),
+                _ => self
+                    .shared
+                    .problem(&path, "is not a section", "give it keys of its own"),
             }
         }
         sections
@@ -219,7 +260,9 @@ impl<'a> Section<'a> {
     pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Section<'a>> {
         let items = match self.value(name) {
             Some(Value::Array(_, items)) => items.clone(),
-            Some(_) => self.wrong_type(name, "a list", "- group: k8s.starter.org").unwrap_or_default(),
+            Some(_) => self
+                .wrong_type(name, "a list", "- group: k8s.starter.org")
+                .unwrap_or_default(),
             None => Vec::new(),
         };
         let mut sections = Vec::new();
@@ -227,7 +270,9 @@ impl<'a> Section<'a> {
             let path = format!("{}[{at}]", self.key(name));
             match value {
                 Value::Dict(_, dict) => sections.push(self.child(path, dict)),
-                _ => self.shared.problem(&path, "is not a section", "give it keys of its own"),
+                _ => self
+                    .shared
+                    .problem(&path, "is not a section", "give it keys of its own"),
             }
         }
         sections
@@ -240,7 +285,11 @@ impl<'a> Section<'a> {
     /// Reports the keys that nobody asked for. Call it when all are read.
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();
-        for name in self.dict.keys().filter(|name| !asked.contains(&name.as_str())) {
+        for name in self
+            .dict
+            .keys()
+            .filter(|name| !asked.contains(&name.as_str()))
+        {
             let nearest = asked.iter().min_by_key(|known| distance(known, name));
             let cure = match nearest.filter(|known| distance(known, name) <= name.len() / 2) {
                 Some(known) => format!("remove it, or did you mean {known}?"),
@@ -257,7 +306,11 @@ const SIZE_BYTES_MAX: usize = 1 << 30;
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn whole(number: Num) -> Option<usize> {
-    number.to_u128().or_else(|| u128::try_from(number.to_i128()?).ok())?.try_into().ok()
+    number
+        .to_u128()
+        .or_else(|| u128::try_from(number.to_i128()?).ok())?
+        .try_into()
+        .ok()
 }
 
 /// Letters to add, remove or change to make one word of the other, without regard to case.
@@ -268,7 +321,11 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![i + 1];
         for ((y, diagonal), above) in b.chars().zip(row.iter()).zip(row.iter().skip(1)) {
             let left = next.last().copied().unwrap_or(0);
-            next.push((diagonal + usize::from(x != y)).min(above + 1).min(left + 1));
+            next.push(
+                (diagonal + usize::from(x != y))
+                    .min(above + 1)
+                    .min(left + 1),
+            );
         }
         row = next;
     }

@@ -9,7 +9,9 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 /// Bytes; binary units, as Kubernetes' quantities have them, with a final B.
 pub(super) fn size(text: &str) -> Option<usize> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: usize = match unit.trim() {
         "" | "B" => 1,

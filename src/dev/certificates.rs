@@ -46,7 +46,10 @@ impl Authority {
     /// A serving certificate; `names` are DNS names or IP addresses.
     pub fn serving(&self, names: &[&str]) -> Result<Identity, CertificateError> {
         let common_name = names.first().copied().unwrap_or("localhost");
-        self.issue(params(common_name, names)?, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(
+            params(common_name, names)?,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )
     }
 
     /// A client certificate: the common name is the user, the organizations are its groups, of
@@ -58,7 +61,10 @@ impl Authority {
     ) -> Result<Identity, CertificateError> {
         let mut params = params(common_name, &[])?;
         // rcgen keeps one value a type; the type's OID spelled out is a second type to it.
-        let types = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
+        let types = [
+            DnType::OrganizationName,
+            DnType::CustomDnType(vec![2, 5, 4, 10]),
+        ];
         for (kind, organization) in types.into_iter().zip(organizations) {
             params.distinguished_name.push(kind, *organization);
         }
@@ -82,7 +88,10 @@ impl Authority {
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 
@@ -90,7 +99,9 @@ fn params(common_name: &str, names: &[&str]) -> Result<CertificateParams, Certif
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.not_before = OffsetDateTime::now_utc() - BACKDATED_BY;
     params.not_after = OffsetDateTime::now_utc() + VALID_FOR;
     Ok(params)
@@ -108,9 +119,14 @@ mod tests {
         let (_, pem) = parse_x509_pem(identity.certificate.as_bytes()).unwrap();
         let certificate = pem.parse_x509().unwrap();
         let subject = certificate.subject();
-        assert_eq!(subject.iter_common_name().next().unwrap().as_str().unwrap(), "ada");
-        let groups: Vec<_> =
-            subject.iter_organization().map(|group| group.as_str().unwrap()).collect();
+        assert_eq!(
+            subject.iter_common_name().next().unwrap().as_str().unwrap(),
+            "ada"
+        );
+        let groups: Vec<_> = subject
+            .iter_organization()
+            .map(|group| group.as_str().unwrap())
+            .collect();
         assert_eq!(groups, ["dev-users", "admins"]);
     }
 }

@@ -85,7 +85,10 @@ pub enum StartError {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: io::Error },
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] tls::TlsError),
 }
@@ -119,11 +122,15 @@ impl Default for Options {
 impl ControlPlane {
     /// Makes certificates, listens, and serves until dropped. Needs a tokio runtime.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let listen = |source| StartError::Listen { address: options.address, source };
+        let listen = |source| StartError::Listen {
+            address: options.address,
+            source,
+        };
         let listener = server::bind(options.address).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let authority = Authority::new("control-plane-ca")?;
-        let serving = authority.serving(&["localhost", "kubernetes.default.svc", "127.0.0.1", "::1"])?;
+        let serving =
+            authority.serving(&["localhost", "kubernetes.default.svc", "127.0.0.1", "::1"])?;
         // A CA of its own for clients, as kubeadm's clusters have one for both: either is valid.
         let client = authority.client("connector", &["connectors"])?;
         let acceptor = tls::acceptor(&serving, &authority.pem())?;
@@ -143,7 +150,12 @@ impl ControlPlane {
             let control = tokio::spawn(controller::run(Arc::clone(&inner), position, ready_after));
             tasks.push(control.abort_handle());
         }
-        let control_plane = Self { inner, authority_pem: authority.pem(), client, tasks };
+        let control_plane = Self {
+            inner,
+            authority_pem: authority.pem(),
+            client,
+            tasks,
+        };
         for namespace in &options.namespaces {
             control_plane.create_namespace(namespace);
         }
@@ -196,7 +208,10 @@ impl ControlPlane {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let resource = Resource::namespaces();
         // The only error is that it exists, or an invalid name, which then shows as not found.
-        let _ = self.inner.store.write(|state| crud::create(state, &resource, "", object, false));
+        let _ = self
+            .inner
+            .store
+            .write(|state| crud::create(state, &resource, "", object, false));
     }
 
     /// With everything in it, finalizers or not.
@@ -215,12 +230,16 @@ impl ControlPlane {
     /// Declares resources while running, each in place of one of the same group, version and
     /// plural.
     pub fn add_resources(&self, resources: impl IntoIterator<Item = Resource>) {
-        self.inner.store.write(|state| state.add_resources(resources));
+        self.inner
+            .store
+            .write(|state| state.add_resources(resources));
     }
 
     /// Stops serving a resource; its objects stay.
     pub fn remove_resource(&self, group: &str, version: &str, plural: &str) {
-        self.inner.store.write(|state| state.remove_resource(group, version, plural));
+        self.inner
+            .store
+            .write(|state| state.remove_resource(group, version, plural));
     }
 
     /// The newest resourceVersion.

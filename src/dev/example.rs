@@ -16,7 +16,10 @@ pub const FOREIGN_NAMESPACES: [&str; 3] = ["app-ns-0", "app-ns-10", "payments"];
 
 /// Options with the example's resources and namespaces, otherwise the default ones.
 pub fn options() -> Options {
-    let namespaces = ["default"].iter().chain(&MAPPED_NAMESPACES).chain(&FOREIGN_NAMESPACES);
+    let namespaces = ["default"]
+        .iter()
+        .chain(&MAPPED_NAMESPACES)
+        .chain(&FOREIGN_NAMESPACES);
     Options {
         resources: vec![claims(), network_policies()],
         namespaces: namespaces.map(ToString::to_string).collect(),
@@ -61,7 +64,11 @@ pub fn claims() -> Resource {
         columns: vec![
             Column::new("SYNCED", "string", &condition("Synced")),
             Column::new("READY", "string", &condition("Ready")),
-            Column::new("CONNECTION-SECRET", "string", ".spec.writeConnectionSecretToRef.name"),
+            Column::new(
+                "CONNECTION-SECRET",
+                "string",
+                ".spec.writeConnectionSecretToRef.name",
+            ),
             Column::new("NODES", "integer", ".spec.nodeCount").wide(),
             Column::new("AGE", "date", ".metadata.creationTimestamp"),
         ],
@@ -78,7 +85,10 @@ pub fn claims() -> Resource {
 /// A namespaced resource of the same group that is no claim.
 pub fn network_policies() -> Resource {
     let plural = "clusternetworkpolicies".to_owned();
-    Resource { plural, ..Resource::new("k8s.starter.org", "v1alpha1", "ClusterNetworkPolicy") }
+    Resource {
+        plural,
+        ..Resource::new("k8s.starter.org", "v1alpha1", "ClusterNetworkPolicy")
+    }
 }
 
 fn schema() -> Value {

@@ -51,10 +51,21 @@ impl Catalog {
         let plane = |exposure: Exposure| {
             let (groups, openapi) = (None, OpenApi::default());
             let name = exposure.control_plane.clone();
-            (name, Plane { exposure, groups, confirmed_at: Instant::now(), openapi })
+            (
+                name,
+                Plane {
+                    exposure,
+                    groups,
+                    confirmed_at: Instant::now(),
+                    openapi,
+                },
+            )
         };
         let planes: BTreeMap<_, _> = exposures.into_iter().map(plane).collect();
-        Self(Arc::new(RwLock::new(State { planes, rendered: Arc::default() })))
+        Self(Arc::new(RwLock::new(State {
+            planes,
+            rendered: Arc::default(),
+        })))
     }
 
     fn read<T>(&self, with: impl FnOnce(&State) -> T) -> T {
@@ -63,10 +74,15 @@ impl Catalog {
 
     fn write(&self, control_plane: &str, with: impl FnOnce(&mut Plane) -> bool) {
         let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(plane) = state.planes.get_mut(control_plane) else { return };
+        let Some(plane) = state.planes.get_mut(control_plane) else {
+            return;
+        };
         if with(plane) {
             let seen = state.planes.values().filter_map(|plane| {
-                plane.groups.as_deref().map(|groups| (groups, &plane.openapi))
+                plane
+                    .groups
+                    .as_deref()
+                    .map(|groups| (groups, &plane.openapi))
             });
             let rendered = render(&seen.collect::<Vec<_>>());
             state.rendered = Arc::new(rendered);
@@ -87,7 +103,9 @@ impl Catalog {
                 return Lookup::NotExposed;
             };
             let control_plane = plane.exposure.control_plane.clone();
-            let Some(groups) = &plane.groups else { return Lookup::Unseen(control_plane) };
+            let Some(groups) = &plane.groups else {
+                return Lookup::Unseen(control_plane);
+            };
             let resources = groups
                 .iter()
                 .filter(|known| known.metadata.name == group)
@@ -97,10 +115,18 @@ impl Catalog {
             let mut found = resources.filter(|resource| resource.resource == plural);
             found.next().map_or(Lookup::NotExposed, |resource| {
                 let kind = resource.response_kind.clone().unwrap_or_default().kind;
-                let subresources =
-                    resource.subresources.iter().map(|sub| sub.subresource.clone()).collect();
+                let subresources = resource
+                    .subresources
+                    .iter()
+                    .map(|sub| sub.subresource.clone())
+                    .collect();
                 let read_only = api.read_only;
-                Lookup::Found(Resource { control_plane, kind, subresources, read_only })
+                Lookup::Found(Resource {
+                    control_plane,
+                    kind,
+                    subresources,
+                    read_only,
+                })
             })
         })
     }
@@ -116,7 +142,10 @@ impl Catalog {
     /// A control plane that was not seen yet.
     pub(super) fn unseen(&self) -> Option<String> {
         self.read(|state| {
-            let unseen = state.planes.iter().find(|(_, plane)| plane.groups.is_none());
+            let unseen = state
+                .planes
+                .iter()
+                .find(|(_, plane)| plane.groups.is_none());
             unseen.map(|(name, _)| name.clone())
         })
     }
@@ -124,7 +153,10 @@ impl Catalog {
     /// A control plane whose OpenAPI was not seen yet.
     pub(crate) fn unseen_openapi(&self) -> Option<String> {
         self.read(|state| {
-            let unseen = state.planes.iter().find(|(_, plane)| !plane.openapi.is_seen());
+            let unseen = state
+                .planes
+                .iter()
+                .find(|(_, plane)| !plane.openapi.is_seen());
             unseen.map(|(name, _)| name.clone())
         })
     }
@@ -146,7 +178,11 @@ impl Catalog {
 
     pub(crate) fn openapi(&self, control_plane: &str) -> OpenApi {
         self.read(|state| {
-            state.planes.get(control_plane).map(|plane| plane.openapi.clone()).unwrap_or_default()
+            state
+                .planes
+                .get(control_plane)
+                .map(|plane| plane.openapi.clone())
+                .unwrap_or_default()
         })
     }
 

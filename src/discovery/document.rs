@@ -40,7 +40,10 @@ impl Exposure {
         let takes = |api: &&ExposedApi| {
             api.versions.is_empty() || version.is_none_or(|version| api.versions.contains(version))
         };
-        self.apis.iter().filter(|api| api.group == group).find(takes)
+        self.apis
+            .iter()
+            .filter(|api| api.group == group)
+            .find(takes)
     }
 }
 
@@ -124,16 +127,23 @@ impl GroupList {
         let groups = self.items.into_iter().filter_map(|mut group| {
             let name = group.metadata.name.clone();
             group.versions.retain_mut(|version| {
-                let Some(api) = exposure.entry(&name, Some(&version.version)) else { return false };
+                let Some(api) = exposure.entry(&name, Some(&version.version)) else {
+                    return false;
+                };
                 version.resources.retain(|resource| api.exposes(resource));
                 if api.read_only {
-                    version.resources.iter_mut().for_each(ApiResource::make_read_only);
+                    version
+                        .resources
+                        .iter_mut()
+                        .for_each(ApiResource::make_read_only);
                 }
                 version.is_stale() || !version.resources.is_empty()
             });
             (!group.versions.is_empty()).then_some(group)
         });
-        Self { items: groups.collect() }
+        Self {
+            items: groups.collect(),
+        }
     }
 }
 
@@ -155,6 +165,7 @@ impl ApiResource {
         for subresource in &mut self.subresources {
             reads(&mut subresource.verbs);
         }
-        self.subresources.retain(|subresource| !subresource.verbs.is_empty());
+        self.subresources
+            .retain(|subresource| !subresource.verbs.is_empty());
     }
 }

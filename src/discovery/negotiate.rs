@@ -25,10 +25,15 @@ impl Media {
 
 /// The form that is liked best among those that are served; of equals the first.
 pub(crate) fn negotiate(accept: Option<&str>, served: &[Media]) -> Option<Media> {
-    let accept = accept.map(str::trim).filter(|accept| !accept.is_empty()).unwrap_or("*/*");
+    let accept = accept
+        .map(str::trim)
+        .filter(|accept| !accept.is_empty())
+        .unwrap_or("*/*");
     let mut best: Option<(Media, f32)> = None;
     for clause in accept.split(',') {
-        let Some((media, quality)) = parse(clause) else { continue };
+        let Some((media, quality)) = parse(clause) else {
+            continue;
+        };
         let better = best.is_none_or(|(_, other)| quality > other);
         if quality > 0.0 && better && served.contains(&media) {
             best = Some((media, quality));
@@ -79,9 +84,15 @@ mod tests {
         for (accept, media) in [
             (format!("{v2},{beta},application/json"), Some(Media::V2)),
             (format!("{beta},application/json"), Some(Media::V2Beta1)),
-            (format!("application/json;q=0.5,{v2};q=0.1"), Some(Media::Json)),
+            (
+                format!("application/json;q=0.5,{v2};q=0.1"),
+                Some(Media::Json),
+            ),
             (String::new(), Some(Media::Json)),
-            ("application/vnd.kubernetes.protobuf, */*".into(), Some(Media::Json)),
+            (
+                "application/vnd.kubernetes.protobuf, */*".into(),
+                Some(Media::Json),
+            ),
             ("application/yaml".into(), None),
             ("application/json;q=0".into(), None),
         ] {

@@ -36,7 +36,12 @@ pub async fn refresh(
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let mut learner = Learner { etag: None, missing: BTreeMap::new(), exposure, catalog };
+    let mut learner = Learner {
+        etag: None,
+        missing: BTreeMap::new(),
+        exposure,
+        catalog,
+    };
     let name = source.name().to_owned();
     let mut was_up = None;
     loop {
@@ -78,9 +83,16 @@ impl Learner {
     async fn learn(&mut self, source: &Source) -> Result<(), String> {
         // Whether something is still missing has to be looked at, ETag or not.
         let etag = self.etag.as_deref().filter(|_| self.missing.is_empty());
-        match source.read("/apis", ACCEPT, etag, DISCOVERY_BYTES_MAX).await? {
+        match source
+            .read("/apis", ACCEPT, etag, DISCOVERY_BYTES_MAX)
+            .await?
+        {
             Fetched::Unchanged => self.catalog.confirm(source.name()),
-            Fetched::Document { etag, content_type, body } => {
+            Fetched::Document {
+                etag,
+                content_type,
+                body,
+            } => {
                 if !content_type.contains("APIGroupDiscoveryList") {
                     return Err(format!(
                         "it serves no aggregated discovery (Kubernetes 1.27 or later does), but {content_type:?}"
@@ -91,7 +103,10 @@ impl Learner {
                 let now = list.exposed(&self.exposure).items;
                 let groups = self.merge(source, now).await;
                 if groups.is_empty() {
-                    tracing::warn!(control_plane = source.name(), "it serves nothing that is exposed");
+                    tracing::warn!(
+                        control_plane = source.name(),
+                        "it serves nothing that is exposed"
+                    );
                 }
                 self.catalog.set_groups(source.name(), groups);
                 self.etag = etag;
@@ -131,7 +146,9 @@ impl Learner {
         }
         self.missing = missing;
         for group in &mut now {
-            group.versions.retain(|version| !version.resources.is_empty());
+            group
+                .versions
+                .retain(|version| !version.resources.is_empty());
             for version in &mut group.versions {
                 version.freshness = "Current".to_owned();
             }
@@ -160,13 +177,27 @@ fn find<'a>(groups: &'a [Group], group: &str, version: &str) -> Option<&'a Versi
 }
 
 fn put_back(groups: &mut Vec<Group>, group: &str, version: &str, resource: ApiResource) {
-    let at = groups.iter().position(|known| known.metadata.name == group).unwrap_or_else(|| {
-        let metadata = super::document::Metadata { name: group.to_owned() };
-        groups.push(Group { metadata, versions: Vec::new() });
-        groups.len() - 1
-    });
-    let Some(known) = groups.get_mut(at) else { return };
-    match known.versions.iter_mut().find(|known| known.version == version) {
+    let at = groups
+        .iter()
+        .position(|known| known.metadata.name == group)
+        .unwrap_or_else(|| {
+            let metadata = super::document::Metadata {
+                name: group.to_owned(),
+            };
+            groups.push(Group {
+                metadata,
+                versions: Vec::new(),
+            });
+            groups.len() - 1
+        });
+    let Some(known) = groups.get_mut(at) else {
+        return;
+    };
+    match known
+        .versions
+        .iter_mut()
+        .find(|known| known.version == version)
+    {
         Some(known) => known.resources.push(resource),
         None => known.versions.push(Version {
             version: version.to_owned(),
@@ -181,7 +212,10 @@ fn groups_of(groups: &[Group]) -> Vec<openapi::Exposed> {
     let mut all = Vec::new();
     for group in groups {
         for version in &group.versions {
-            let resources = version.resources.iter().map(|resource| resource.resource.clone());
+            let resources = version
+                .resources
+                .iter()
+                .map(|resource| resource.resource.clone());
             all.push(openapi::Exposed {
                 prefix: format!("apis/{}/{}", group.metadata.name, version.version),
                 resources: resources.collect(),

@@ -52,7 +52,10 @@ impl Document {
 /// As kube-apiserver makes it: quoted, SHA-512 in upper case
 /// (`apiserver/pkg/endpoints/discovery/aggregated/etag.go`).
 fn etag(body: &[u8]) -> HeaderValue {
-    let digest: String = Sha512::digest(body).iter().map(|byte| format!("{byte:02X}")).collect();
+    let digest: String = Sha512::digest(body)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
     HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
@@ -77,10 +80,14 @@ pub(super) fn render(planes: &[(&[Group], &OpenApi)]) -> Rendered {
     };
     for group in &groups {
         let name = &group.metadata.name;
-        rendered.group.insert(name.clone(), Document::json(&api_group(group, true)));
+        rendered
+            .group
+            .insert(name.clone(), Document::json(&api_group(group, true)));
         for version in &group.versions {
             let document = Document::json(&resource_list(name, version));
-            rendered.version.insert((name.clone(), version.version.clone()), document);
+            rendered
+                .version
+                .insert((name.clone(), version.version.clone()), document);
         }
     }
     let all: Vec<&OpenApi> = planes.iter().map(|(_, openapi)| *openapi).collect();
@@ -92,7 +99,10 @@ pub(super) fn render(planes: &[(&[Group], &OpenApi)]) -> Rendered {
 fn joined(planes: &[(&[Group], &OpenApi)]) -> Vec<Group> {
     let mut all: Vec<Group> = Vec::new();
     for group in planes.iter().flat_map(|(groups, _)| groups.iter()) {
-        match all.iter_mut().find(|known| known.metadata == group.metadata) {
+        match all
+            .iter_mut()
+            .find(|known| known.metadata == group.metadata)
+        {
             Some(known) => known.versions.extend(group.versions.iter().cloned()),
             None => all.push(group.clone()),
         }

@@ -49,10 +49,15 @@ pub(super) async fn fetch(
     for _ in 0..PASSES_MAX {
         let etag = known.and_then(|known| known.etag.as_deref());
         let fetched = source.open("/openapi/v2", "application/json", etag).await?;
-        let Fetched::Document { etag, body, .. } = fetched else { return Ok(None) };
+        let Fetched::Document { etag, body, .. } = fetched else {
+            return Ok(None);
+        };
         let mut found = pass(body, exposed.to_vec(), wanted).await?;
         let mut from = BTreeSet::new();
-        found.paths.values().for_each(|item| refs::names(item, PREFIX, &mut from));
+        found
+            .paths
+            .values()
+            .for_each(|item| refs::names(item, PREFIX, &mut from));
         let (reached, missing) = refs::reached(from, &found.definitions, PREFIX);
         if missing.is_empty() {
             found.definitions.retain(|name, _| reached.contains(name));
@@ -61,7 +66,9 @@ pub(super) async fn fetch(
         wanted = reached;
         wanted.extend(missing);
     }
-    Err(format!("/openapi/v2 refers to definitions that it does not have after {PASSES_MAX} reads"))
+    Err(format!(
+        "/openapi/v2 refers to definitions that it does not have after {PASSES_MAX} reads"
+    ))
 }
 
 async fn pass(
@@ -71,7 +78,10 @@ async fn pass(
 ) -> Result<Found, String> {
     let (sender, chunks) = mpsc::channel::<Result<Bytes, String>>(CHUNKS_MAX);
     let parser = tokio::task::spawn_blocking(move || {
-        let reader = io::BufReader::new(Chunks { chunks, current: Bytes::new() });
+        let reader = io::BufReader::new(Chunks {
+            chunks,
+            current: Bytes::new(),
+        });
         let mut json = serde_json::Deserializer::from_reader(reader);
         let found = DocumentSeed { exposed, wanted }.deserialize(&mut json)?;
         json.end().map(|()| found)
@@ -104,7 +114,8 @@ impl Read for Chunks {
             }
         }
         let count = into.len().min(self.current.len());
-        self.current.copy_to_slice(into.get_mut(..count).unwrap_or_default());
+        self.current
+            .copy_to_slice(into.get_mut(..count).unwrap_or_default());
         Ok(count)
     }
 }
@@ -141,7 +152,10 @@ impl<'de> Visitor<'de> for DocumentSeed {
                 }
                 "definitions" => {
                     let mut wanted = self.wanted.clone();
-                    found.paths.values().for_each(|item| refs::names(item, PREFIX, &mut wanted));
+                    found
+                        .paths
+                        .values()
+                        .for_each(|item| refs::names(item, PREFIX, &mut wanted));
                     let keep = |name: &str| name.starts_with(LIKELY) || wanted.contains(name);
                     found.definitions = members.next_value_seed(Keep(keep))?;
                 }

@@ -38,20 +38,34 @@ pub(super) async fn fetch(
     anew: bool,
 ) -> Result<bool, String> {
     let path = "/openapi/v3";
-    let fetched = source.read(path, "application/json", None, INDEX_BYTES_MAX).await?;
-    let Fetched::Document { body, .. } = fetched else { return Ok(false) };
+    let fetched = source
+        .read(path, "application/json", None, INDEX_BYTES_MAX)
+        .await?;
+    let Fetched::Document { body, .. } = fetched else {
+        return Ok(false);
+    };
     let index: Index = serde_json::from_slice(&body).map_err(|e| format!("{path}: {e}"))?;
     let before = known.len();
     known.retain(|prefix, _| exposed.iter().any(|one| one.prefix == *prefix));
     let mut changed = known.len() != before;
     for one in exposed {
-        let Some(entry) = index.paths.get(&one.prefix) else { continue };
+        let Some(entry) = index.paths.get(&one.prefix) else {
+            continue;
+        };
         let url = &entry.server_relative_url;
-        if !anew && known.get(&one.prefix).is_some_and(|(known, _)| known == url) {
+        if !anew
+            && known
+                .get(&one.prefix)
+                .is_some_and(|(known, _)| known == url)
+        {
             continue;
         }
-        let document = source.read(url, "application/json", None, DOCUMENT_BYTES_MAX).await?;
-        let Fetched::Document { body, .. } = document else { continue };
+        let document = source
+            .read(url, "application/json", None, DOCUMENT_BYTES_MAX)
+            .await?;
+        let Fetched::Document { body, .. } = document else {
+            continue;
+        };
         let mut value: Value = serde_json::from_slice(&body).map_err(|e| format!("{url}: {e}"))?;
         prune(&mut value, one);
         known.insert(one.prefix.clone(), (url.clone(), Arc::new(value)));
@@ -65,13 +79,20 @@ fn prune(document: &mut Value, exposed: &Exposed) {
     let mut from = BTreeSet::new();
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.retain(|path, _| exposed.takes(path));
-        paths.values().for_each(|item| refs::names(item, PREFIX, &mut from));
+        paths
+            .values()
+            .for_each(|item| refs::names(item, PREFIX, &mut from));
     }
-    let schemas = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut);
+    let schemas = document
+        .pointer_mut("/components/schemas")
+        .and_then(Value::as_object_mut);
     if let Some(schemas) = schemas {
         let all: Map<String, Value> = std::mem::take(schemas);
         // A kind that no path refers to still belongs to its resource: its list, for one.
         let (reached, _missing) = refs::reached(from, &all, PREFIX);
-        *schemas = all.into_iter().filter(|(name, _)| reached.contains(name)).collect();
+        *schemas = all
+            .into_iter()
+            .filter(|(name, _)| reached.contains(name))
+            .collect();
     }
 }

@@ -30,13 +30,19 @@ impl Admission {
 
     pub fn request(&self, gauge: Gauge) -> Result<Admitted, Error> {
         let place = Arc::clone(&self.requests).try_acquire_owned();
-        let full = Error::TooMany { what: "requests", key: "requestsInFlightMax" };
+        let full = Error::TooMany {
+            what: "requests",
+            key: "requestsInFlightMax",
+        };
         Ok(Admitted::new(place.map_err(|_| full)?, gauge))
     }
 
     pub fn watch(&self, gauge: Gauge) -> Result<Admitted, Error> {
         let place = Arc::clone(&self.watches).try_acquire_owned();
-        let full = Error::TooMany { what: "watches", key: "watchesMax" };
+        let full = Error::TooMany {
+            what: "watches",
+            key: "watchesMax",
+        };
         Ok(Admitted::new(place.map_err(|_| full)?, gauge))
     }
 }
@@ -44,7 +50,10 @@ impl Admission {
 impl Admitted {
     fn new(place: OwnedSemaphorePermit, gauge: Gauge) -> Self {
         gauge.inc();
-        Self { _place: place, gauge }
+        Self {
+            _place: place,
+            gauge,
+        }
     }
 }
 

@@ -57,7 +57,10 @@ impl Proxy {
     ) -> Result<Response<ReplyBody>, Error> {
         let (parts, body) = response.into_parts();
         let headers = headers(&parts.headers, &plan.scope);
-        let bad = |why: String| Error::BadAnswer { control_plane: control_plane.name.clone(), why };
+        let bad = |why: String| Error::BadAnswer {
+            control_plane: control_plane.name.clone(),
+            why,
+        };
         let reply = match parts.status {
             StatusCode::UNAUTHORIZED => {
                 return Err(Error::Away {
@@ -70,7 +73,8 @@ impl Proxy {
             }
             _ if is_head => ReplyBody::whole(bytes::Bytes::new()),
             status if !status.is_success() => {
-                self.failure(control_plane, status, &headers, &plan.scope, body).await?
+                self.failure(control_plane, status, &headers, &plan.scope, body)
+                    .await?
             }
             _ if !is_json(&headers) => {
                 let kind = headers.get(CONTENT_TYPE).cloned();
@@ -101,7 +105,11 @@ impl Proxy {
             string_bytes_max: STRING_BYTES_MAX,
             ..rewrite::Limits::default()
         };
-        let framing = if shape == Shape::Watch { Framing::Many } else { Framing::One };
+        let framing = if shape == Shape::Watch {
+            Framing::Many
+        } else {
+            Framing::One
+        };
         let rules = self.response_rules.rules(shape, &plan.scope);
         let handler = ResponseHandler::new(plan.scope, shape);
         let rewriter = Rewriter::new(rules, framing, limits, handler);
@@ -132,7 +140,10 @@ impl Proxy {
         scope: &Scope,
         body: ResponseBody,
     ) -> Result<ReplyBody, Error> {
-        let bad = |why: String| Error::BadAnswer { control_plane: control_plane.name.clone(), why };
+        let bad = |why: String| Error::BadAnswer {
+            control_plane: control_plane.name.clone(),
+            why,
+        };
         let whole = match Limited::new(body, ERROR_BYTES_MAX).collect().await {
             Ok(whole) => whole.to_bytes(),
             Err(error) => return Err(bad(format!("status {status}, its message cut: {error}"))),
@@ -153,18 +164,29 @@ impl Proxy {
         let handler = ResponseHandler::new(scope.clone(), Shape::Status);
         let mut rewriter = Rewriter::new(rules, Framing::Many, limits, handler);
         let mut out = Output::default();
-        let mapped = rewriter.feed(whole, &mut out).and_then(|()| rewriter.finish(&mut out));
-        mapped.map_err(|error| bad(format!("status {status}, its message not readable: {error}")))?;
+        let mapped = rewriter
+            .feed(whole, &mut out)
+            .and_then(|()| rewriter.finish(&mut out));
+        mapped.map_err(|error| {
+            bad(format!(
+                "status {status}, its message not readable: {error}"
+            ))
+        })?;
         let length = bytes::Buf::remaining(&out);
-        Ok(ReplyBody::whole(bytes::Buf::copy_to_bytes(&mut out, length)))
+        Ok(ReplyBody::whole(bytes::Buf::copy_to_bytes(
+            &mut out, length,
+        )))
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let media_type = value.split(';').next().unwrap_or_default().trim();
-        media_type.eq_ignore_ascii_case("application/json")
-    })
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            let media_type = value.split(';').next().unwrap_or_default().trim();
+            media_type.eq_ignore_ascii_case("application/json")
+        })
 }
 
 fn headers(from: &HeaderMap, scope: &Scope) -> HeaderMap {
@@ -173,7 +195,10 @@ fn headers(from: &HeaderMap, scope: &Scope) -> HeaderMap {
         headers.remove(name);
     }
     for warning in from.get_all(WARNING) {
-        let mapped = warning.to_str().ok().and_then(|text| text::to_local(text, scope));
+        let mapped = warning
+            .to_str()
+            .ok()
+            .and_then(|text| text::to_local(text, scope));
         let mapped = mapped.and_then(|text| HeaderValue::from_str(&text).ok());
         headers.append(WARNING, mapped.unwrap_or_else(|| warning.clone()));
     }

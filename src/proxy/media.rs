@@ -12,7 +12,8 @@ use crate::request_info::Verb;
 
 const ACCEPTABLE: &str = "application/json";
 const OBJECT_BODIES: &str = "application/json";
-const PATCH_BODIES: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+const PATCH_BODIES: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// What a client accepts, in JSON.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,14 +32,24 @@ pub(super) enum Form {
 impl Accept {
     /// The JSON clauses of the Accept headers, in their order; wildcards become JSON.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
-        let values: Vec<&str> =
-            headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let values: Vec<&str> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
         if values.iter().all(|value| value.trim().is_empty()) {
             return Ok(Self(vec![ACCEPTABLE.to_owned()]));
         }
-        let clauses: Vec<String> =
-            values.iter().flat_map(|value| value.split(',')).filter_map(json_clause).collect();
-        if clauses.is_empty() { Err(Error::NotAcceptable(ACCEPTABLE)) } else { Ok(Self(clauses)) }
+        let clauses: Vec<String> = values
+            .iter()
+            .flat_map(|value| value.split(','))
+            .filter_map(json_clause)
+            .collect();
+        if clauses.is_empty() {
+            Err(Error::NotAcceptable(ACCEPTABLE))
+        } else {
+            Ok(Self(clauses))
+        }
     }
 
     pub(super) fn header(&self) -> Result<HeaderValue, Error> {
@@ -48,7 +59,10 @@ impl Accept {
 
     /// The form of the first clause that a custom resource's endpoint can serve.
     pub(super) fn form(&self) -> Form {
-        self.0.iter().find_map(|clause| form_of(clause)).unwrap_or(Form::Object)
+        self.0
+            .iter()
+            .find_map(|clause| form_of(clause))
+            .unwrap_or(Form::Object)
     }
 }
 
@@ -61,7 +75,8 @@ fn json_clause(clause: &str) -> Option<String> {
         .iter()
         .any(|known| known.eq_ignore_ascii_case(media_type));
     let refused = parameters.is_some_and(|p| {
-        p.split(';').any(|p| matches!(p.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        p.split(';')
+            .any(|p| matches!(p.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
     });
     (json && !refused).then(|| match parameters {
         Some(parameters) => format!("{ACCEPTABLE};{parameters}"),
@@ -72,7 +87,10 @@ fn json_clause(clause: &str) -> Option<String> {
 /// `None` for a clause whose `as` is not known, which kube-apiserver passes over.
 fn form_of(clause: &str) -> Option<Form> {
     let parameter = |key: &str| {
-        clause.split(';').skip(1).find_map(|p| p.trim().strip_prefix(key)?.strip_prefix('='))
+        clause
+            .split(';')
+            .skip(1)
+            .find_map(|p| p.trim().strip_prefix(key)?.strip_prefix('='))
     };
     let version = match parameter("v") {
         Some("v1") => Some("v1"),
@@ -107,7 +125,14 @@ impl RequestMedia {
         let media_type = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+            .map(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_ascii_lowercase()
+            });
         match (verb, media_type.as_deref()) {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
@@ -145,7 +170,10 @@ mod tests {
                 "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
             ),
-            ("application/json;q=0.9,application/cbor;q=1", "application/json;q=0.9"),
+            (
+                "application/json;q=0.9,application/cbor;q=1",
+                "application/json;q=0.9",
+            ),
         ] {
             assert_eq!(accept(value).unwrap().header().unwrap(), reduced, "{value}");
         }
@@ -158,8 +186,14 @@ mod tests {
     #[test]
     fn the_form_is_that_of_the_first_clause_that_is_known() {
         for (value, form) in [
-            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Form::Table("v1")),
-            ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", Form::Object),
+            (
+                "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+                Form::Table("v1"),
+            ),
+            (
+                "application/json;as=Table;v=v9;g=meta.k8s.io,application/json",
+                Form::Object,
+            ),
             (
                 "application/json;as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io",
                 Form::Metadata("v1beta1"),
@@ -177,19 +211,28 @@ mod tests {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
             RequestMedia::parse(verb, &headers)
         };
-        assert_eq!(media(Verb::Create, "application/json; charset=utf-8").unwrap(), RequestMedia::Object);
+        assert_eq!(
+            media(Verb::Create, "application/json; charset=utf-8").unwrap(),
+            RequestMedia::Object
+        );
         assert_eq!(
             media(Verb::Patch, "application/json-patch+json").unwrap(),
             RequestMedia::JsonPatch
         );
-        assert_eq!(media(Verb::Delete, "application/json").unwrap(), RequestMedia::Opaque);
+        assert_eq!(
+            media(Verb::Delete, "application/json").unwrap(),
+            RequestMedia::Opaque
+        );
         for (verb, value) in [
             (Verb::Create, "application/vnd.kubernetes.protobuf"),
             (Verb::Update, "application/cbor"),
             (Verb::Patch, "application/strategic-merge-patch+json"),
             (Verb::Patch, "application/json"),
         ] {
-            assert!(matches!(media(verb, value), Err(Error::UnsupportedMediaType(_))), "{value}");
+            assert!(
+                matches!(media(verb, value), Err(Error::UnsupportedMediaType(_))),
+                "{value}"
+            );
         }
     }
 }

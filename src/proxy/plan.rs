@@ -24,7 +24,9 @@ impl Plan {
         mut query: Query,
         form: Form,
     ) -> Result<Option<Self>, Error> {
-        let Some(scope) = scope(control_plane, request)? else { return Ok(None) };
+        let Some(scope) = scope(control_plane, request)? else {
+            return Ok(None);
+        };
         if let Some(fields) = query.get("fieldSelector") {
             let namespaces = &control_plane.namespaces;
             let to_remote = |local: &str| namespaces.to_remote(local).map(str::to_owned);
@@ -36,8 +38,7 @@ impl Plan {
         if scope.is_all()
             && let Some(token) = query.get("continue").filter(|token| !token.is_empty())
         {
-            let token =
-                token::to_remote(token, &scope).map_err(|_| Error::ForeignContinueToken)?;
+            let token = token::to_remote(token, &scope).map_err(|_| Error::ForeignContinueToken)?;
             query.set("continue", &token);
         }
         // A row without its object can't be judged.
@@ -55,25 +56,25 @@ impl Plan {
             "" => self.path.clone(),
             query => format!("{}?{query}", self.path),
         };
-        text.parse().map_err(|_| Error::BadRequest("the request's path cannot be passed on".into()))
+        text.parse()
+            .map_err(|_| Error::BadRequest("the request's path cannot be passed on".into()))
     }
 }
 
-fn scope(
-    control_plane: &ControlPlane,
-    request: &ResourceRequest,
-) -> Result<Option<Scope>, Error> {
+fn scope(control_plane: &ControlPlane, request: &ResourceRequest) -> Result<Option<Scope>, Error> {
     let namespaces = &control_plane.namespaces;
     match (&request.namespace, request.verb) {
-        (Some(local), _) => Ok(namespaces
-            .to_remote(local)
-            .map(|remote| Scope::One { local: local.clone(), remote: remote.to_owned() })),
+        (Some(local), _) => Ok(namespaces.to_remote(local).map(|remote| Scope::One {
+            local: local.clone(),
+            remote: remote.to_owned(),
+        })),
         // As kube-apiserver has it: across namespaces there is reading alone.
         (None, Verb::List | Verb::Watch) if request.name.is_none() => {
             Ok(Some(match namespaces.single() {
-                Some((local, remote)) => {
-                    Scope::Only { local: local.to_owned(), remote: remote.to_owned() }
-                }
+                Some((local, remote)) => Scope::Only {
+                    local: local.to_owned(),
+                    remote: remote.to_owned(),
+                },
                 None => Scope::Mapped(namespaces.clone()),
             }))
         }
@@ -82,12 +83,20 @@ fn scope(
 }
 
 fn path(prefix: &str, request: &ResourceRequest, remote: Option<&str>) -> String {
-    let mut path = format!("{prefix}/apis/{}/{}", encode(&request.group), encode(&request.version));
+    let mut path = format!(
+        "{prefix}/apis/{}/{}",
+        encode(&request.group),
+        encode(&request.version)
+    );
     if request.watch_path {
         path.push_str("/watch");
     }
     let namespace = remote.map(|remote| ["namespaces", remote]);
-    let rest = [Some(&request.resource), request.name.as_ref(), request.subresource.as_ref()];
+    let rest = [
+        Some(&request.resource),
+        request.name.as_ref(),
+        request.subresource.as_ref(),
+    ];
     for segment in namespace.into_iter().flatten() {
         path.push('/');
         path.push_str(&encode(segment));

@@ -54,7 +54,9 @@ impl Proxy {
         verb: Verb,
     ) -> Result<(RequestBody, Failure), Error> {
         let max = self.limits.body_bytes_max;
-        let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|v| v.to_str().ok()?.parse().ok());
         if announced.is_some_and(|announced: usize| announced > max) {
             return Err(Error::BodyTooLarge { max });
         }
@@ -74,7 +76,13 @@ impl Proxy {
                 }
             }
         }
-        let streamed = Streamed { incoming, mapping, out, failure: failure.clone(), ended: false };
+        let streamed = Streamed {
+            incoming,
+            mapping,
+            out,
+            failure: failure.clone(),
+            ended: false,
+        };
         Ok((RequestBody::stream(streamed), failure))
     }
 
@@ -95,8 +103,15 @@ impl Proxy {
             let handler = self.request_rules.handler(plan.scope.clone());
             Rewriter::new(rules.clone(), Framing::One, limits, handler)
         });
-        let apply = headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().ends_with(b"+yaml"));
-        Mapping { rewriter, taken: 0, max, must_be_json: apply }
+        let apply = headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|v| v.as_bytes().ends_with(b"+yaml"));
+        Mapping {
+            rewriter,
+            taken: 0,
+            max,
+            must_be_json: apply,
+        }
     }
 }
 
@@ -117,7 +132,9 @@ impl Mapping {
     ) -> Result<(), Error> {
         let frame = frame
             .map_err(|_| Error::BadRequest("the request body ended before it was whole".into()))?;
-        let Ok(data) = frame.into_data() else { return Ok(()) };
+        let Ok(data) = frame.into_data() else {
+            return Ok(());
+        };
         self.taken = self.taken.saturating_add(data.len());
         if self.taken > self.max {
             return Err(Error::BodyTooLarge { max: self.max });
@@ -126,7 +143,9 @@ impl Mapping {
             && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
         {
             if *first != b'{' {
-                return Err(Error::UnsupportedMediaType("application/apply-patch+yaml in JSON"));
+                return Err(Error::UnsupportedMediaType(
+                    "application/apply-patch+yaml in JSON",
+                ));
             }
             self.must_be_json = false;
         }

@@ -79,7 +79,10 @@ pub(super) struct EmptyWatch {
 impl EmptyWatch {
     pub(super) fn new(kind: &Kind, form: Form, query: &Query, draining: CancellationToken) -> Self {
         let truth = |key: &str| query.get(key).is_some_and(|v| v != "0" && v != "false");
-        let seconds = query.get("timeoutSeconds").and_then(|s| s.parse().ok()).unwrap_or(WATCH_S);
+        let seconds = query
+            .get("timeoutSeconds")
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(WATCH_S);
         let bookmarks = truth("allowWatchBookmarks");
         let initial = bookmarks && truth("sendInitialEvents");
         Self {

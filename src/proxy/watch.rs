@@ -63,14 +63,25 @@ pub(super) fn relay(
     // The channel needs no bound of its own: what goes in has taken its room before.
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Semaphore::new(settings.buffer_bytes_max);
-    let buffer = Arc::new(Buffer { room, taken: AtomicU64::new(0) });
-    let relay =
-        Relay { upstream, rewriter, pieces: sender, buffer: Arc::clone(&buffer), settings };
+    let buffer = Arc::new(Buffer {
+        room,
+        taken: AtomicU64::new(0),
+    });
+    let relay = Relay {
+        upstream,
+        rewriter,
+        pieces: sender,
+        buffer: Arc::clone(&buffer),
+        settings,
+    };
     tokio::spawn(async move {
         relay.run().await;
         drop(admitted);
     });
-    Relayed { pieces: receiver, buffer }
+    Relayed {
+        pieces: receiver,
+        buffer,
+    }
 }
 
 /// How a relay goes on.
@@ -92,7 +103,9 @@ impl Relay {
                 }
             }
         }
-        self.settings.metrics.replacements(self.rewriter.replacements());
+        self.settings
+            .metrics
+            .replacements(self.rewriter.replacements());
     }
 
     async fn drain(&mut self) -> Result<(), Broken> {
@@ -168,7 +181,9 @@ impl Relay {
                 Ok(Err(_closed)) => return Err(Broken("the watch's buffer is closed".into())),
                 Err(_) if self.buffer.taken.load(Ordering::Relaxed) != before => {}
                 Err(_) => {
-                    return Err(Broken("the client took nothing for limits.watchStallMax".into()));
+                    return Err(Broken(
+                        "the client took nothing for limits.watchStallMax".into(),
+                    ));
                 }
             }
         }
@@ -183,10 +198,16 @@ impl Body for Relayed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
-        let Some(piece) = ready!(self.pieces.poll_recv(context)) else { return Poll::Ready(None) };
+        let Some(piece) = ready!(self.pieces.poll_recv(context)) else {
+            return Poll::Ready(None);
+        };
         Poll::Ready(Some(piece.map(|(out, bytes)| {
-            self.buffer.taken.fetch_add(u64::from(bytes), Ordering::Relaxed);
-            self.buffer.room.add_permits(usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.buffer
+                .taken
+                .fetch_add(u64::from(bytes), Ordering::Relaxed);
+            self.buffer
+                .room
+                .add_permits(usize::try_from(bytes).unwrap_or(usize::MAX));
             Frame::data(out)
         })))
     }

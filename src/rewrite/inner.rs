@@ -3,9 +3,9 @@
 //!
 //! People may write anything into a string, so what is not JSON ends the walk and is no error.
 
+use super::Tag;
 use super::rules::{Node, Rules};
 use super::text;
-use super::Tag;
 
 /// Bytes of an inner string that are compared; longer ones are left alone.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -96,7 +96,11 @@ impl Inner {
             Escape::None if byte == b'\\' => self.escape = Escape::Backslash { from: at },
             Escape::None => self.byte(byte, at, at + 1, found),
             Escape::Backslash { from } if byte == b'u' => {
-                self.escape = Escape::Unicode { from, digits: 0, point: 0 };
+                self.escape = Escape::Unicode {
+                    from,
+                    digits: 0,
+                    point: 0,
+                };
             }
             Escape::Backslash { from } => {
                 self.escape = Escape::None;
@@ -105,13 +109,21 @@ impl Inner {
                     None => self.state = State::Done,
                 }
             }
-            Escape::Unicode { from, digits, point } => {
+            Escape::Unicode {
+                from,
+                digits,
+                point,
+            } => {
                 let Some(digit) = char::from(byte).to_digit(16) else {
                     self.state = State::Done;
                     return;
                 };
                 let point = point * 16 + digit;
-                self.escape = Escape::Unicode { from, digits: digits + 1, point };
+                self.escape = Escape::Unicode {
+                    from,
+                    digits: digits + 1,
+                    point,
+                };
                 if digits == 3 {
                     self.escape = Escape::None;
                     let mut bytes = Vec::with_capacity(3);
@@ -174,7 +186,11 @@ impl Inner {
     }
 
     fn close(&mut self, bracket: u8) -> State {
-        let wanted = if bracket == b'}' { Container::Object } else { Container::Array };
+        let wanted = if bracket == b'}' {
+            Container::Object
+        } else {
+            Container::Array
+        };
         match self.open.pop() {
             Some((container, _)) if container == wanted && !self.open.is_empty() => State::After,
             _ => State::Done,
@@ -207,7 +223,12 @@ impl Inner {
             return State::Done;
         }
         if let State::Text(tag) = self.state {
-            found.extend(tag.map(|tag| Found { tag, from: self.from, to, value }));
+            found.extend(tag.map(|tag| Found {
+                tag,
+                from: self.from,
+                to,
+                value,
+            }));
             return State::After;
         }
         let node = self.open.last().and_then(|(_, node)| *node);

@@ -41,8 +41,16 @@ pub(super) struct Later {
 
 impl Default for Item {
     fn default() -> Self {
-        let start = Start { at: 0, has_comma: false };
-        Self { fated: Fated::Outside, tag: 0, start, later: Vec::new() }
+        let start = Start {
+            at: 0,
+            has_comma: false,
+        };
+        Self {
+            fated: Fated::Outside,
+            tag: 0,
+            start,
+            later: Vec::new(),
+        }
     }
 }
 

@@ -78,7 +78,8 @@ impl Output {
 
     fn settle(&mut self) {
         if !self.small.is_empty() {
-            self.pieces.push_back(Piece::Replaced(self.small.split().freeze()));
+            self.pieces
+                .push_back(Piece::Replaced(self.small.split().freeze()));
         }
     }
 }
@@ -99,12 +100,16 @@ impl Buf for Output {
 
     fn chunk(&self) -> &[u8] {
         let mut pieces = self.pieces.iter().map(|piece| &**piece.bytes());
-        pieces.find(|bytes| !bytes.is_empty()).unwrap_or(&self.small)
+        pieces
+            .find(|bytes| !bytes.is_empty())
+            .unwrap_or(&self.small)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let pieces = self.pieces.iter().map(|piece| &**piece.bytes());
-        let all = pieces.chain([&*self.small]).filter(|bytes| !bytes.is_empty());
+        let all = pieces
+            .chain([&*self.small])
+            .filter(|bytes| !bytes.is_empty());
         let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(all) {
             *slice = IoSlice::new(bytes);
@@ -114,7 +119,11 @@ impl Buf for Output {
     }
 
     fn advance(&mut self, mut count: usize) {
-        assert!(count <= self.length, "advanced by {count} of {}", self.length);
+        assert!(
+            count <= self.length,
+            "advanced by {count} of {}",
+            self.length
+        );
         self.length -= count;
         while let Some(first) = self.pieces.front_mut() {
             let bytes = first.bytes_mut();
@@ -142,10 +151,18 @@ mod tests {
         output.push_original(long.clone());
         output.push_original(Bytes::from_static(b"e"));
         assert_eq!(output.len(), 5 + COPY_BELOW_BYTES);
-        assert_eq!(output.pop(), Some(Piece::Replaced(Bytes::from_static(b"abcd"))));
-        let Some(Piece::Original(second)) = output.pop() else { panic!("no original") };
+        assert_eq!(
+            output.pop(),
+            Some(Piece::Replaced(Bytes::from_static(b"abcd")))
+        );
+        let Some(Piece::Original(second)) = output.pop() else {
+            panic!("no original")
+        };
         assert_eq!(second.as_ptr(), long.as_ptr());
-        assert_eq!(output.pop(), Some(Piece::Replaced(Bytes::from_static(b"e"))));
+        assert_eq!(
+            output.pop(),
+            Some(Piece::Replaced(Bytes::from_static(b"e")))
+        );
         assert_eq!(output.pop(), None);
     }
 

@@ -56,16 +56,40 @@ pub(super) struct Frame {
 #[derive(Debug)]
 pub(super) enum State {
     Between,
-    Value { node: Option<Node>, may_close: bool },
-    Key { may_close: bool },
-    InKey { escaped: bool },
+    Value {
+        node: Option<Node>,
+        may_close: bool,
+    },
+    Key {
+        may_close: bool,
+    },
+    InKey {
+        escaped: bool,
+    },
     Colon(Option<Node>),
     After,
-    Tagged { node: Node, tag: Tag, from: u64, escaped: bool },
-    Inside { node: Node, inner: Box<Inner>, escaped: bool },
-    Text { node: Option<Node>, escaped: bool },
-    Scalar { node: Option<Node>, scalar: Scalar },
-    Skip { node: Option<Node> },
+    Tagged {
+        node: Node,
+        tag: Tag,
+        from: u64,
+        escaped: bool,
+    },
+    Inside {
+        node: Node,
+        inner: Box<Inner>,
+        escaped: bool,
+    },
+    Text {
+        node: Option<Node>,
+        escaped: bool,
+    },
+    Scalar {
+        node: Option<Node>,
+        scalar: Scalar,
+    },
+    Skip {
+        node: Option<Node>,
+    },
 }
 
 impl<H: Handler> Rewriter<H> {
@@ -167,7 +191,11 @@ impl<H: Handler> Rewriter<H> {
         }
         let item = self.item.is_held().then_some(self.item.start.at);
         let member = self.member.map(|member| member.at);
-        let frame = self.frames.iter().find_map(|frame| frame.member).map(|member| member.at);
+        let frame = self
+            .frames
+            .iter()
+            .find_map(|frame| frame.member)
+            .map(|member| member.at);
         let text = match &self.state {
             State::Tagged { from, .. } => {
                 if end - from > self.limits.string_bytes_max as u64 {
@@ -179,20 +207,32 @@ impl<H: Handler> Rewriter<H> {
             State::Inside { inner, .. } => inner.hold(),
             _ => None,
         };
-        let limit = [item, member, frame, text].into_iter().flatten().min().unwrap_or(end);
+        let limit = [item, member, frame, text]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(end);
         self.window.flush(limit, out);
         if self.window.held() > self.limits.held_bytes_max as u64 {
-            return Err(Error::HeldTooLarge { offset: end, max: self.limits.held_bytes_max });
+            return Err(Error::HeldTooLarge {
+                offset: end,
+                max: self.limits.held_bytes_max,
+            });
         }
         Ok(())
     }
 
     /// A value at a node has ended, its last byte before `end`.
     pub(super) fn ended(&mut self, node: Option<Node>, end: u64) -> Result<(), Error> {
-        self.state = if self.frames.is_empty() { State::Between } else { State::After };
+        self.state = if self.frames.is_empty() {
+            State::Between
+        } else {
+            State::After
+        };
         let rules = node.and_then(|node| self.rules.node(node));
-        let (removed, judges, item) = rules
-            .map_or((false, false, false), |rules| (rules.remove, rules.judges, rules.item.is_some()));
+        let (removed, judges, item) = rules.map_or((false, false, false), |rules| {
+            (rules.remove, rules.judges, rules.item.is_some())
+        });
         if removed && !self.item.is_dropped() {
             self.remove_member(end)?;
         }
@@ -277,13 +317,21 @@ impl<H: Handler> Rewriter<H> {
     /// A tagged string has ended; its content stands at `from` to `to`.
     pub(super) fn tagged(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
         if to - from > self.limits.string_bytes_max as u64 {
-            return Err(Error::StringTooLong { offset: to, max: self.limits.string_bytes_max });
+            return Err(Error::StringTooLong {
+                offset: to,
+                max: self.limits.string_bytes_max,
+            });
         }
         self.read(from, to)?;
         let value = std::mem::take(&mut self.value);
         let verdict = self.handler.string(tag, &value);
         self.value = value;
-        let one = Later { tag, from, to, within: false };
+        let one = Later {
+            tag,
+            from,
+            to,
+            within: false,
+        };
         match verdict {
             // The quote behind the content goes as well.
             Verdict::Remove => self.remove_member(to + 1),
@@ -305,7 +353,11 @@ impl<H: Handler> Rewriter<H> {
             Verdict::Keep => Ok(()),
             Verdict::Replace(with) => {
                 let once = text::escaped(&with);
-                let content = if one.within { text::escaped(&once) } else { once };
+                let content = if one.within {
+                    text::escaped(&once)
+                } else {
+                    once
+                };
                 self.window.replace(one.from, one.to, content);
                 self.replacements += 1;
                 Ok(())
@@ -353,15 +405,32 @@ impl<H: Handler> Rewriter<H> {
     pub(super) fn inside(&mut self, inner: &mut Inner, raw: &[u8], at: u64) -> Result<(), Error> {
         let mut found = std::mem::take(&mut self.found);
         inner.feed(raw, at, &mut found);
-        for Found { tag, from, to, value } in found.drain(..) {
+        for Found {
+            tag,
+            from,
+            to,
+            value,
+        } in found.drain(..)
+        {
             let verdict = self.handler.string(tag, &value);
-            self.apply(verdict, Later { tag, from, to, within: true })?;
+            self.apply(
+                verdict,
+                Later {
+                    tag,
+                    from,
+                    to,
+                    within: true,
+                },
+            )?;
         }
         self.found = found;
         Ok(())
     }
 
     pub(super) fn key_too_long(&self, offset: u64) -> Error {
-        Error::KeyTooLong { offset, max: KEY_BYTES_MAX }
+        Error::KeyTooLong {
+            offset,
+            max: KEY_BYTES_MAX,
+        }
     }
 }

@@ -54,7 +54,10 @@ enum Segment {
 
 impl Rules {
     pub fn builder() -> RulesBuilder {
-        RulesBuilder { nodes: vec![NodeRules::default()], problem: None }
+        RulesBuilder {
+            nodes: vec![NodeRules::default()],
+            problem: None,
+        }
     }
 
     pub(super) fn node(&self, node: Node) -> Option<&NodeRules> {
@@ -63,7 +66,9 @@ impl Rules {
 
     pub(super) fn key(&self, node: Node, key: &[u8]) -> Option<Node> {
         let keys = &self.0.get(node)?.keys;
-        keys.iter().find(|(known, _)| **known == *key).map(|(_, child)| *child)
+        keys.iter()
+            .find(|(known, _)| **known == *key)
+            .map(|(_, child)| *child)
     }
 
     pub(super) fn each(&self, node: Node) -> Option<Node> {
@@ -138,7 +143,9 @@ impl RulesBuilder {
     }
 
     fn nested_items(&self, node: Node, within: bool, path: String) -> Result<(), RuleError> {
-        let Some(rules) = self.nodes.get(node) else { return Ok(()) };
+        let Some(rules) = self.nodes.get(node) else {
+            return Ok(());
+        };
         if within && rules.item.is_some() {
             return Err(RuleError::NestedItem(path));
         }
@@ -147,7 +154,9 @@ impl RulesBuilder {
             let path = format!("{path}.{}", String::from_utf8_lossy(key));
             self.nested_items(*child, within, path)?;
         }
-        rules.each.map_or(Ok(()), |child| self.nested_items(child, within, format!("{path}[*]")))
+        rules.each.map_or(Ok(()), |child| {
+            self.nested_items(child, within, format!("{path}[*]"))
+        })
     }
 
     fn refuse_if(&mut self, refused: bool, problem: impl FnOnce() -> RuleError) {
@@ -159,7 +168,8 @@ impl RulesBuilder {
     /// The node of a path, made if need be; `may_go` says that it may leave its object.
     fn at(&mut self, path: &str, may_go: bool) -> Option<&mut NodeRules> {
         let Some(segments) = segments(path) else {
-            self.problem.get_or_insert_with(|| RuleError::Path(path.to_owned()));
+            self.problem
+                .get_or_insert_with(|| RuleError::Path(path.to_owned()));
             return None;
         };
         let mut node = 0;
@@ -225,7 +235,10 @@ mod tests {
 
     #[test]
     fn items_do_not_nest_and_are_judged_within() {
-        let nested = Rules::builder().item("$", "$", 0).item("$.a[*]", "$.a[*]", 1).build();
+        let nested = Rules::builder()
+            .item("$", "$", 0)
+            .item("$.a[*]", "$.a[*]", 1)
+            .build();
         assert_eq!(nested.unwrap_err(), RuleError::NestedItem("$.a[*]".into()));
         let outside = Rules::builder().item("$.a[*]", "$.b", 0).build();
         assert!(matches!(outside, Err(RuleError::JudgedOutside { .. })));

@@ -21,7 +21,12 @@ struct Masks {
 
 impl Masks {
     fn of(block: &[u8; BLOCK_BYTES]) -> Self {
-        let mut masks = Self { quotes: 0, backslashes: 0, open: 0, close: 0 };
+        let mut masks = Self {
+            quotes: 0,
+            backslashes: 0,
+            open: 0,
+            close: 0,
+        };
         for (at, word) in block.chunks_exact(8).enumerate() {
             let word = word.try_into().map_or(0, u64::from_le_bytes);
             // `[` and `{` differ in one bit alone, and so do `]` and `}`.
@@ -85,7 +90,11 @@ impl Skip {
     }
 
     /// Looks for the container's end from `at` on; the position behind it, if it is there.
-    pub(super) fn find_end(&mut self, bytes: &[u8], at: usize) -> Result<Option<usize>, (usize, Bad)> {
+    pub(super) fn find_end(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+    ) -> Result<Option<usize>, (usize, Bad)> {
         let mut at = at;
         while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) {
             if let Some(end) = self.block(block).map_err(|(bit, bad)| (at + bit, bad))? {
@@ -184,7 +193,9 @@ impl Skip {
 
     /// Whether that was the last one.
     fn close(&mut self, bracket: u8) -> Result<bool, Bad> {
-        let Some(depth) = self.depth.checked_sub(1) else { return Err(Bad::Bracket) };
+        let Some(depth) = self.depth.checked_sub(1) else {
+            return Err(Bad::Bracket);
+        };
         let kinds = self.kinds.get(depth / 64).copied().unwrap_or_default();
         if (kinds >> (depth % 64) & 1 == 1) != (bracket == b']') {
             return Err(Bad::Bracket);

@@ -28,7 +28,11 @@ impl Handler for Map {
             _ => {
                 self.foreign |= value == b"foreign";
                 self.named = true;
-                if value == b"remote" { Verdict::Replace("local".into()) } else { Verdict::Keep }
+                if value == b"remote" {
+                    Verdict::Replace("local".into())
+                } else {
+                    Verdict::Keep
+                }
             }
         }
     }
@@ -38,18 +42,33 @@ impl Handler for Map {
     }
 
     fn judge(&mut self, _item: Tag) -> Fate {
-        if self.foreign || !self.named { Fate::Drop } else { Fate::Keep }
+        if self.foreign || !self.named {
+            Fate::Drop
+        } else {
+            Fate::Keep
+        }
     }
 
     fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
-        if value == b"remote" { Verdict::Replace("local".into()) } else { Verdict::Keep }
+        if value == b"remote" {
+            Verdict::Replace("local".into())
+        } else {
+            Verdict::Keep
+        }
     }
 }
 
 fn plain() -> Rules {
     let inner = Rules::builder().string("$.m.ns", DEEP).build().unwrap();
-    let rules = Rules::builder().string("$.m.ns", NAME).string("$.next", NEXT);
-    rules.string("$.items[*].m.ns", NAME).remove("$.gone").inside("$.m.last", inner).build().unwrap()
+    let rules = Rules::builder()
+        .string("$.m.ns", NAME)
+        .string("$.next", NEXT);
+    rules
+        .string("$.items[*].m.ns", NAME)
+        .remove("$.gone")
+        .inside("$.m.last", inner)
+        .build()
+        .unwrap()
 }
 
 fn filtering() -> Rules {
@@ -65,10 +84,19 @@ fn filtering() -> Rules {
 }
 
 fn events() -> Rules {
-    Rules::builder().item("$", "$", 0).string("$.object.m.ns", NAME).build().unwrap()
+    Rules::builder()
+        .item("$", "$", 0)
+        .string("$.object.m.ns", NAME)
+        .build()
+        .unwrap()
 }
 
-fn run(rules: &Rules, framing: Framing, limits: Limits, chunks: &[&[u8]]) -> Result<Vec<u8>, Error> {
+fn run(
+    rules: &Rules,
+    framing: Framing,
+    limits: Limits,
+    chunks: &[&[u8]],
+) -> Result<Vec<u8>, Error> {
     let mut rewriter = Rewriter::new(rules.clone(), framing, limits, Map::default());
     let mut out = Output::default();
     for chunk in chunks {
@@ -83,15 +111,27 @@ fn every_way(rules: &Rules, framing: Framing, input: &[u8]) -> Result<String, Er
     let limits = Limits::default();
     let whole = run(rules, framing, limits, &[input]);
     let kind = |result: &Result<Vec<u8>, Error>| {
-        result.as_ref().map(Clone::clone).map_err(std::mem::discriminant)
+        result
+            .as_ref()
+            .map(Clone::clone)
+            .map_err(std::mem::discriminant)
     };
     for at in 0..=input.len() {
         let (a, b) = input.split_at(at);
         let split = run(rules, framing, limits, &[a, b]);
-        assert_eq!(kind(&split), kind(&whole), "split at {at}: {}", String::from_utf8_lossy(input));
+        assert_eq!(
+            kind(&split),
+            kind(&whole),
+            "split at {at}: {}",
+            String::from_utf8_lossy(input)
+        );
     }
     let bytes: Vec<&[u8]> = input.chunks(1).collect();
-    assert_eq!(kind(&run(rules, framing, limits, &bytes)), kind(&whole), "byte by byte");
+    assert_eq!(
+        kind(&run(rules, framing, limits, &bytes)),
+        kind(&whole),
+        "byte by byte"
+    );
     whole.map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
@@ -103,13 +143,34 @@ fn one(rules: &Rules, input: &str) -> Result<String, Error> {
 fn only_what_rules_point_at_changes() {
     for (input, output) in [
         (r#"{"m":{"ns":"remote"}}"#, r#"{"m":{"ns":"local"}}"#),
-        (r#" { "m" : { "x":1, "ns" : "remote" } } "#, r#" { "m" : { "x":1, "ns" : "local" } } "#),
-        (r#"{"m":{"n\u0073":"rem\u006fte"}}"#, r#"{"m":{"n\u0073":"local"}}"#),
-        (r#"{"m":{"ns":"remote","ns":"remote"}}"#, r#"{"m":{"ns":"local","ns":"local"}}"#),
-        (r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#, r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#),
-        (r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#, r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#),
-        (r#"{"m":{"ns":{"ns":"remote"}}}"#, r#"{"m":{"ns":{"ns":"remote"}}}"#),
-        (r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#, r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#),
+        (
+            r#" { "m" : { "x":1, "ns" : "remote" } } "#,
+            r#" { "m" : { "x":1, "ns" : "local" } } "#,
+        ),
+        (
+            r#"{"m":{"n\u0073":"rem\u006fte"}}"#,
+            r#"{"m":{"n\u0073":"local"}}"#,
+        ),
+        (
+            r#"{"m":{"ns":"remote","ns":"remote"}}"#,
+            r#"{"m":{"ns":"local","ns":"local"}}"#,
+        ),
+        (
+            r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#,
+            r#"{"s":{"m":{"ns":"remote"}},"m":{}}"#,
+        ),
+        (
+            r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#,
+            r#"{"m":{"ns":null},"m":[{"ns":"remote"}]}"#,
+        ),
+        (
+            r#"{"m":{"ns":{"ns":"remote"}}}"#,
+            r#"{"m":{"ns":{"ns":"remote"}}}"#,
+        ),
+        (
+            r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#,
+            r#"{"n":-0.10e+7,"b":true,"m":{"ns":"x"}}"#,
+        ),
         (r#"[{"m":{"ns":"remote"}}]"#, r#"[{"m":{"ns":"remote"}}]"#),
         (r#""remote""#, r#""remote""#),
         ("12", "12"),
@@ -159,7 +220,10 @@ fn items_go_with_the_right_comma() {
 #[test]
 fn an_item_without_what_it_is_judged_by_is_judged_at_its_end() {
     let input = r#"{"items":[{"a":1},7,{"m":5},{"m":{"ns":"remote"}}]}"#;
-    assert_eq!(one(&filtering(), input).unwrap(), r#"{"items":[{"m":{"ns":"local"}}]}"#);
+    assert_eq!(
+        one(&filtering(), input).unwrap(),
+        r#"{"items":[{"m":{"ns":"local"}}]}"#
+    );
 }
 
 #[test]
@@ -171,8 +235,14 @@ fn an_item_that_turns_out_foreign_after_it_was_let_go_ends_the_stream() {
 #[test]
 fn strings_that_hold_json_keep_their_escapes() {
     for (input, output) in [
-        (r#"{\"m\":{\"ns\":\"remote\"},\"é\":\"\\\"\u0041\"}\n"#, true),
-        (r#"{\u0022m\u0022:{\"x\":[{},1.5,null],\"ns\":\"remote\"}}"#, true),
+        (
+            r#"{\"m\":{\"ns\":\"remote\"},\"é\":\"\\\"\u0041\"}\n"#,
+            true,
+        ),
+        (
+            r#"{\u0022m\u0022:{\"x\":[{},1.5,null],\"ns\":\"remote\"}}"#,
+            true,
+        ),
         (r#"{\"m\":{\"n\\u0073\":\"r\\u0065mote\"}}"#, true),
         (r#"{\"s\":{\"m\":{\"ns\":\"remote\"}}}"#, false),
         (r#"not json {\"m\":{\"ns\":\"remote\"}}"#, false),
@@ -181,7 +251,9 @@ fn strings_that_hold_json_keep_their_escapes() {
     ] {
         let wrap = |content: &str| format!(r#"{{"m":{{"last":"{content}","x":1}}}}"#);
         let local = if output {
-            input.replace("remote", "local").replace(r"r\\u0065mote", "local")
+            input
+                .replace("remote", "local")
+                .replace(r"r\\u0065mote", "local")
         } else {
             input.to_owned()
         };
@@ -191,22 +263,32 @@ fn strings_that_hold_json_keep_their_escapes() {
         };
         let expected = list(&local, "local").replace(r#""gone":1,"#, "");
         assert_eq!(one(&filtering(), &list(input, "remote")).unwrap(), expected);
-        assert_eq!(one(&filtering(), &list(input, "foreign")).unwrap(), r#"{"items":[]}"#);
+        assert_eq!(
+            one(&filtering(), &list(input, "foreign")).unwrap(),
+            r#"{"items":[]}"#
+        );
     }
 }
 
 #[test]
 fn events_leave_in_the_call_that_brings_their_last_byte() {
-    let mut rewriter =
-        Rewriter::new(events(), Framing::Many, Limits::default(), Map::default());
+    let mut rewriter = Rewriter::new(events(), Framing::Many, Limits::default(), Map::default());
     let mut out = Output::default();
     for (event, left) in [
-        (r#"{"object":{"m":{"ns":"remote"}}}"#, r#"{"object":{"m":{"ns":"local"}}}"#),
+        (
+            r#"{"object":{"m":{"ns":"remote"}}}"#,
+            r#"{"object":{"m":{"ns":"local"}}}"#,
+        ),
         ("\n", "\n"),
         ("{\"object\":{\"m\":{\"ns\":\"foreign\"}}}\n", ""),
-        ("{\"object\":{\"m\":{\"ns\":\"x\"}}}\n", "{\"object\":{\"m\":{\"ns\":\"x\"}}}\n"),
+        (
+            "{\"object\":{\"m\":{\"ns\":\"x\"}}}\n",
+            "{\"object\":{\"m\":{\"ns\":\"x\"}}}\n",
+        ),
     ] {
-        rewriter.feed(Bytes::copy_from_slice(event.as_bytes()), &mut out).unwrap();
+        rewriter
+            .feed(Bytes::copy_from_slice(event.as_bytes()), &mut out)
+            .unwrap();
         assert!(rewriter.at_boundary());
         assert_eq!(out.copy_to_bytes(out.len()), left);
     }
@@ -239,7 +321,10 @@ fn what_is_no_json_is_an_error_wherever_it_is_cut() {
         "  ",
         "\"abc",
     ] {
-        assert!(every_way(&plain(), Framing::One, input.as_bytes()).is_err(), "{input}");
+        assert!(
+            every_way(&plain(), Framing::One, input.as_bytes()).is_err(),
+            "{input}"
+        );
     }
 }
 
@@ -249,36 +334,54 @@ fn after_an_error_nothing_more_is_taken() {
     let mut out = Output::default();
     let error = rewriter.feed(Bytes::from_static(br#"{"m":{"ns":"bad"}}"#), &mut out);
     assert_eq!(error, Err(Error::Refused("bad")));
-    assert_eq!(rewriter.feed(Bytes::from_static(b"{}"), &mut out), Err(Error::Poisoned));
+    assert_eq!(
+        rewriter.feed(Bytes::from_static(b"{}"), &mut out),
+        Err(Error::Poisoned)
+    );
     assert_eq!(rewriter.finish(&mut out), Err(Error::Poisoned));
     assert!(!String::from_utf8_lossy(&out.copy_to_bytes(out.len())).contains("bad"));
 }
 
 #[test]
 fn bounds_end_the_stream() {
-    let limits = Limits { held_bytes_max: 64, string_bytes_max: 16, depth_max: 8 };
+    let limits = Limits {
+        held_bytes_max: 64,
+        string_bytes_max: 16,
+        depth_max: 8,
+    };
     let by_bytes = |rules: &Rules, input: String| {
         let chunks: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
         run(rules, Framing::One, limits, &chunks)
     };
     let long = "x".repeat(100);
     let item = format!(r#"{{"items":[{{"a":"{long}","m":{{"ns":"remote"}}}}]}}"#);
-    assert!(matches!(by_bytes(&filtering(), item), Err(Error::HeldTooLarge { .. })));
+    assert!(matches!(
+        by_bytes(&filtering(), item),
+        Err(Error::HeldTooLarge { .. })
+    ));
     let string = format!(r#"{{"m":{{"ns":"{long}"}}}}"#);
-    assert!(matches!(by_bytes(&plain(), string), Err(Error::StringTooLong { .. })));
+    assert!(matches!(
+        by_bytes(&plain(), string),
+        Err(Error::StringTooLong { .. })
+    ));
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(8), "]".repeat(8));
     assert!(matches!(by_bytes(&plain(), deep), Err(Error::Depth { .. })));
     let key = format!(r#"{{"{}":1}}"#, "k".repeat(KEY_BYTES_MAX + 1));
     let long_key = every_way(&plain(), Framing::One, key.as_bytes());
     assert!(matches!(long_key, Err(Error::KeyTooLong { .. })));
     let skipped = format!(r#"{{"x":{{"{long}":"{long}"}}}}"#);
-    assert_eq!(by_bytes(&plain(), skipped.clone()).unwrap(), skipped.as_bytes());
+    assert_eq!(
+        by_bytes(&plain(), skipped.clone()).unwrap(),
+        skipped.as_bytes()
+    );
 }
 
 #[test]
 fn unchanged_bytes_are_slices_of_the_input() {
     let filler = "x".repeat(1000);
-    let input = Bytes::from(format!(r#"{{"x":"{filler}","m":{{"ns":"remote"}},"y":"{filler}"}}"#));
+    let input = Bytes::from(format!(
+        r#"{{"x":"{filler}","m":{{"ns":"remote"}},"y":"{filler}"}}"#
+    ));
     let range = input.as_ptr() as usize..input.as_ptr() as usize + input.len();
     let mut rewriter = Rewriter::new(plain(), Framing::One, Limits::default(), Map::default());
     let mut out = Output::default();
@@ -304,7 +407,9 @@ fn the_module_is_pure() {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         for word in ["http::", "hyper", "tokio", "figment", "crate::"] {
-            let used = text.lines().any(|line| !line.contains("//") && line.contains(word));
+            let used = text
+                .lines()
+                .any(|line| !line.contains("//") && line.contains(word));
             assert!(!used, "{} uses {word}", path.display());
         }
         files += 1;
@@ -318,8 +423,14 @@ fn json() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        prop_oneof!["remote", "foreign", "other", "\\PC{0,12}", "[\"\\\\{}\\[\\]]{0,9}"]
-            .prop_map(Value::from),
+        prop_oneof![
+            "remote",
+            "foreign",
+            "other",
+            "\\PC{0,12}",
+            "[\"\\\\{}\\[\\]]{0,9}"
+        ]
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 60, 6, |inner| {
         let key = prop_oneof!["m", "ns", "items", "gone", "last", "next", "\\PC{0,4}"];
@@ -339,9 +450,16 @@ fn naive(mut value: Value, filter: bool) -> Value {
         }
     }
     fn text<'a>(value: &'a Value) -> Option<&'a str> {
-        value.as_object()?.get("m")?.as_object()?.get("ns")?.as_str()
+        value
+            .as_object()?
+            .get("m")?
+            .as_object()?
+            .get("ns")?
+            .as_str()
     }
-    let Some(object) = value.as_object_mut() else { return value };
+    let Some(object) = value.as_object_mut() else {
+        return value;
+    };
     if object.get("next") == Some(&Value::from("")) {
         object.remove("next");
     } else if let Some(next) = object.get_mut("next").filter(|next| next.is_string()) {
@@ -355,7 +473,11 @@ fn naive(mut value: Value, filter: bool) -> Value {
             if text(item) == Some("remote") {
                 rename(item);
             }
-            if let Some(m) = item.get_mut("m").and_then(Value::as_object_mut).filter(|_| filter) {
+            if let Some(m) = item
+                .get_mut("m")
+                .and_then(Value::as_object_mut)
+                .filter(|_| filter)
+            {
                 m.remove("gone");
             }
         }

@@ -62,7 +62,11 @@ pub(super) fn push(point: u32, into: &mut Vec<u8>) {
     if let Some(c) = char::from_u32(point) {
         into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     } else {
-        let bytes = [0xe0 | (point >> 12), 0x80 | ((point >> 6) & 0x3f), 0x80 | (point & 0x3f)];
+        let bytes = [
+            0xe0 | (point >> 12),
+            0x80 | ((point >> 6) & 0x3f),
+            0x80 | (point & 0x3f),
+        ];
         into.extend(bytes.map(byte));
     }
 }
@@ -98,7 +102,10 @@ mod tests {
         assert_eq!(text(r#"a\u0062\n\/\"\\"#).unwrap(), b"ab\n/\"\\");
         assert_eq!(text(r"\ud83d\ude00").unwrap(), "😀".as_bytes());
         assert_eq!(text(r"\ud83dx").unwrap(), b"\xed\xa0\xbdx");
-        assert_eq!(text(r"\ud83d\ud83d\ude00").unwrap(), b"\xed\xa0\xbd\xf0\x9f\x98\x80");
+        assert_eq!(
+            text(r"\ud83d\ud83d\ude00").unwrap(),
+            b"\xed\xa0\xbd\xf0\x9f\x98\x80"
+        );
         for bad in [r"\x", r"\u12", r"\u+123", "\\", "\n"] {
             assert_eq!(text(bad), None, "{bad:?}");
         }

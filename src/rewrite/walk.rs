@@ -65,7 +65,12 @@ impl<H: Handler> Rewriter<H> {
                     None => Ok(chunk.bytes.len()),
                 }
             }
-            State::Tagged { node, tag, from, escaped } => {
+            State::Tagged {
+                node,
+                tag,
+                from,
+                escaped,
+            } => {
                 let (node, tag, from) = (*node, *tag, *from);
                 let Some(quote) = string_end(chunk.bytes, at, escaped) else {
                     return Ok(chunk.bytes.len());
@@ -83,16 +88,23 @@ impl<H: Handler> Rewriter<H> {
 
     fn bad(&self, bad: Bad, offset: u64) -> Error {
         match bad {
-            Bad::Bracket => {
-                Error::Syntax { offset, what: "a closing bracket is of the wrong kind" }
-            }
-            Bad::Depth => Error::Depth { offset, max: self.limits.depth_max },
+            Bad::Bracket => Error::Syntax {
+                offset,
+                what: "a closing bracket is of the wrong kind",
+            },
+            Bad::Depth => Error::Depth {
+                offset,
+                max: self.limits.depth_max,
+            },
         }
     }
 
     fn step_inside(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::Inside { node, mut inner, mut escaped } =
-            std::mem::replace(&mut self.state, State::After)
+        let State::Inside {
+            node,
+            mut inner,
+            mut escaped,
+        } = std::mem::replace(&mut self.state, State::After)
         else {
             return Ok(at);
         };
@@ -101,7 +113,11 @@ impl<H: Handler> Rewriter<H> {
         let content = chunk.bytes.get(at..end).unwrap_or_default();
         self.inside(&mut inner, content, chunk.offset(at))?;
         if quote.is_none() {
-            self.state = State::Inside { node, inner, escaped };
+            self.state = State::Inside {
+                node,
+                inner,
+                escaped,
+            };
             return Ok(end);
         }
         self.ended(Some(node), chunk.offset(end + 1))?;
@@ -109,7 +125,9 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn step_key(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::InKey { escaped } = &mut self.state else { return Ok(at) };
+        let State::InKey { escaped } = &mut self.state else {
+            return Ok(at);
+        };
         let quote = string_end(chunk.bytes, at, escaped);
         let end = quote.unwrap_or(chunk.bytes.len());
         let part = chunk.bytes.get(at..end).unwrap_or_default();
@@ -142,11 +160,15 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn child(&self, key: &[u8]) -> Option<Node> {
-        self.frames.last().and_then(|frame| self.rules.key(frame.node, key))
+        self.frames
+            .last()
+            .and_then(|frame| self.rules.key(frame.node, key))
     }
 
     fn step_scalar(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::Scalar { node, mut scalar } = self.state else { return Ok(at) };
+        let State::Scalar { node, mut scalar } = self.state else {
+            return Ok(at);
+        };
         let mut end = at;
         for byte in chunk.from(at) {
             match scalar.next(*byte) {
@@ -165,13 +187,19 @@ impl<H: Handler> Rewriter<H> {
 
     /// A byte that is punctuation, white space or the first of a value.
     fn step_structure(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let Some(byte) = chunk.bytes.get(at).copied() else { return Ok(at) };
+        let Some(byte) = chunk.bytes.get(at).copied() else {
+            return Ok(at);
+        };
         let offset = chunk.offset(at);
         if is_space(byte) {
             if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
                 self.window.remove(offset, offset + 1);
             }
-            let spaces = chunk.from(at).iter().take_while(|byte| is_space(**byte)).count();
+            let spaces = chunk
+                .from(at)
+                .iter()
+                .take_while(|byte| is_space(**byte))
+                .count();
             return Ok(at + spaces);
         }
         match self.state {
@@ -180,16 +208,24 @@ impl<H: Handler> Rewriter<H> {
                 if self.framing == Framing::One && self.documents() > 0 {
                     return Err(Error::SecondValue { offset });
                 }
-                self.member = Some(Start { at: offset, has_comma: false });
+                self.member = Some(Start {
+                    at: offset,
+                    has_comma: false,
+                });
                 self.value(byte, Some(0), offset)?;
             }
-            State::Value { may_close: true, .. } if byte == b']' => self.close(byte, offset)?,
+            State::Value {
+                may_close: true, ..
+            } if byte == b']' => self.close(byte, offset)?,
             State::Value { node, .. } => self.value(byte, node, offset)?,
             State::Key { .. } if byte == b'"' => self.state = State::InKey { escaped: false },
             State::Key { may_close: true } if byte == b'}' => self.close(byte, offset)?,
             State::Key { .. } => return Err(syntax(offset, "a key is missing")),
             State::Colon(node) if byte == b':' => {
-                self.state = State::Value { node, may_close: false };
+                self.state = State::Value {
+                    node,
+                    may_close: false,
+                };
             }
             State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
             State::After if byte == b',' => self.comma(offset),
@@ -200,12 +236,20 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn comma(&mut self, offset: u64) {
-        let Some(frame) = self.frames.last_mut() else { return };
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
         let start = if std::mem::take(&mut frame.swallow_comma) {
             self.window.remove(offset, offset + 1);
-            Start { at: offset + 1, has_comma: false }
+            Start {
+                at: offset + 1,
+                has_comma: false,
+            }
         } else {
-            Start { at: offset, has_comma: true }
+            Start {
+                at: offset,
+                has_comma: true,
+            }
         };
         let (node, is_object) = (frame.node, frame.is_object);
         self.next_in(node, is_object, start, false);
@@ -214,14 +258,22 @@ impl<H: Handler> Rewriter<H> {
     /// What is expected at a container's beginning and after each comma.
     fn next_in(&mut self, node: Node, is_object: bool, start: Start, may_close: bool) {
         if is_object {
-            let may_go = self.rules.node(node).is_some_and(|rules| rules.members_may_go);
+            let may_go = self
+                .rules
+                .node(node)
+                .is_some_and(|rules| rules.members_may_go);
             self.member = may_go.then_some(start);
             self.state = State::Key { may_close };
         } else {
             let each = self.rules.each(node);
             let rules = each.and_then(|each| self.rules.node(each));
-            self.member = rules.is_some_and(|rules| rules.item.is_some()).then_some(start);
-            self.state = State::Value { node: each, may_close };
+            self.member = rules
+                .is_some_and(|rules| rules.item.is_some())
+                .then_some(start);
+            self.state = State::Value {
+                node: each,
+                may_close,
+            };
         }
     }
 
@@ -241,11 +293,19 @@ impl<H: Handler> Rewriter<H> {
         let rules = node.and_then(|node| self.rules.node(node));
         if let Some(tag) = rules.and_then(|rules| rules.item) {
             let start = self.member.take();
-            self.open_item(tag, start.unwrap_or(Start { at: offset, has_comma: true }));
+            self.open_item(
+                tag,
+                start.unwrap_or(Start {
+                    at: offset,
+                    has_comma: true,
+                }),
+            );
         } else if self.frames.is_empty() {
             self.member = None;
         }
-        let rules = node.and_then(|node| self.rules.node(node)).filter(|_| !self.item.is_dropped());
+        let rules = node
+            .and_then(|node| self.rules.node(node))
+            .filter(|_| !self.item.is_dropped());
         self.state = match byte {
             b'"' => match (node, rules) {
                 (Some(node), Some(rules)) if rules.string.is_some() => State::Tagged {
@@ -255,10 +315,19 @@ impl<H: Handler> Rewriter<H> {
                     escaped: false,
                 },
                 (Some(node), Some(rules)) if rules.inside.is_some() => {
-                    let Some(inner) = rules.inside.clone() else { return Ok(()) };
-                    State::Inside { node, inner: Box::new(Inner::new(inner)), escaped: false }
+                    let Some(inner) = rules.inside.clone() else {
+                        return Ok(());
+                    };
+                    State::Inside {
+                        node,
+                        inner: Box::new(Inner::new(inner)),
+                        escaped: false,
+                    }
                 }
-                _ => State::Text { node, escaped: false },
+                _ => State::Text {
+                    node,
+                    escaped: false,
+                },
             },
             b'{' | b'[' => return self.container(byte, node, offset),
             byte => match Scalar::begin(byte) {
@@ -277,10 +346,16 @@ impl<H: Handler> Rewriter<H> {
         let is_object = byte == b'{';
         let walked = node.filter(|node| {
             let each = || self.rules.each(*node).is_some();
-            let below = if is_object { self.rules.walks_object(*node) } else { each() };
+            let below = if is_object {
+                self.rules.walks_object(*node)
+            } else {
+                each()
+            };
             below && !self.item.is_dropped()
         });
-        let removed = node.and_then(|node| self.rules.node(node)).is_some_and(|rules| rules.remove);
+        let removed = node
+            .and_then(|node| self.rules.node(node))
+            .is_some_and(|rules| rules.remove);
         let member = self.member.take().filter(|_| removed);
         let depth = self.frames.len();
         if depth >= self.limits.depth_max {
@@ -293,8 +368,21 @@ impl<H: Handler> Rewriter<H> {
             self.state = State::Skip { node };
             return Ok(());
         };
-        self.frames.push(Frame { node, is_object, swallow_comma: false, member });
-        self.next_in(node, is_object, Start { at: offset + 1, has_comma: false }, true);
+        self.frames.push(Frame {
+            node,
+            is_object,
+            swallow_comma: false,
+            member,
+        });
+        self.next_in(
+            node,
+            is_object,
+            Start {
+                at: offset + 1,
+                has_comma: false,
+            },
+            true,
+        );
         Ok(())
     }
 }

@@ -40,11 +40,19 @@ impl Window {
     }
 
     pub(super) fn replace(&mut self, from: u64, to: u64, with: String) {
-        self.edits.push(Edit { from, to, with: Some(with.into()) });
+        self.edits.push(Edit {
+            from,
+            to,
+            with: Some(with.into()),
+        });
     }
 
     pub(super) fn remove(&mut self, from: u64, to: u64) {
-        self.edits.push(Edit { from, to, with: None });
+        self.edits.push(Edit {
+            from,
+            to,
+            with: None,
+        });
     }
 
     /// Takes back what was to be changed from here on.
@@ -92,7 +100,9 @@ impl Window {
     /// Takes the bytes before `limit` away, to the output if there is one.
     fn take(&mut self, limit: u64, mut out: Option<&mut Output>) {
         while self.start < limit {
-            let Some(first) = self.chunks.front_mut() else { return };
+            let Some(first) = self.chunks.front_mut() else {
+                return;
+            };
             let wanted = usize::try_from(limit - self.start).unwrap_or(usize::MAX);
             let part = if wanted < first.len() {
                 first.split_to(wanted)

@@ -19,7 +19,9 @@ pub(super) struct AnyClientCertificate {
 
 impl AnyClientCertificate {
     pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms }
+        Self {
+            algorithms: provider.signature_verification_algorithms,
+        }
     }
 }
 

@@ -35,7 +35,10 @@ mod tests {
 
     #[test]
     fn text_without_certificates_is_refused() {
-        assert!(matches!(certificates(b"hello"), Err(PemError::NoCertificate)));
+        assert!(matches!(
+            certificates(b"hello"),
+            Err(PemError::NoCertificate)
+        ));
         assert!(matches!(private_key(b""), Err(PemError::NoKey)));
         let cut = b"-----BEGIN CERTIFICATE-----\nAAAA\n";
         assert!(matches!(certificates(cut), Err(PemError::Malformed(_))));

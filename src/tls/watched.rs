@@ -45,8 +45,15 @@ impl<T> Watched<T> {
         let made = read(&paths).and_then(|seen| Ok((parse(&seen)?, seen)));
         match made {
             Ok((value, seen)) => {
-                let state = RwLock::new(State { seen, value: Arc::new(value) });
-                Ok(Arc::new(Self { paths, parse: Box::new(parse), state }))
+                let state = RwLock::new(State {
+                    seen,
+                    value: Arc::new(value),
+                });
+                Ok(Arc::new(Self {
+                    paths,
+                    parse: Box::new(parse),
+                    state,
+                }))
             }
             Err(problem) => Err(LoadError { paths, problem }),
         }
@@ -54,7 +61,13 @@ impl<T> Watched<T> {
 
     /// The value in force.
     pub fn current(&self) -> Arc<T> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).value)
+        Arc::clone(
+            &self
+                .state
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .value,
+        )
     }
 }
 
@@ -66,9 +79,18 @@ pub trait Reload: Send + Sync {
 
 impl<T: Send + Sync> Reload for Watched<T> {
     fn reload(&self) -> Result<bool, LoadError> {
-        let problem = |problem| LoadError { paths: self.paths.clone(), problem };
+        let problem = |problem| LoadError {
+            paths: self.paths.clone(),
+            problem,
+        };
         let content = read(&self.paths).map_err(problem)?;
-        if self.state.read().unwrap_or_else(PoisonError::into_inner).seen == content {
+        if self
+            .state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .seen
+            == content
+        {
             return Ok(false);
         }
         let made = (self.parse)(&content).map_err(problem);
@@ -80,7 +102,10 @@ impl<T: Send + Sync> Reload for Watched<T> {
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
-    paths.iter().map(|path| std::fs::read(path).map_err(|error| error.to_string())).collect()
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).map_err(|error| error.to_string()))
+        .collect()
 }
 
 /// Looks at all of them again and again until `stop`.
@@ -94,7 +119,9 @@ pub async fn keep_current(all: Vec<Arc<dyn Reload>>, stop: CancellationToken) {
             match watched.reload() {
                 Ok(false) => {}
                 Ok(true) => tracing::info!("certificate files changed and are in force"),
-                Err(error) => tracing::warn!(%error, "changed files are not used, the old ones stay in force"),
+                Err(error) => {
+                    tracing::warn!(%error, "changed files are not used, the old ones stay in force")
+                }
             }
         }
     }
@@ -106,7 +133,11 @@ mod tests {
 
     fn text(files: &[Vec<u8>]) -> Result<String, String> {
         let text = String::from_utf8(files.concat()).map_err(|e| e.to_string())?;
-        if text.contains("bad") { Err("bad content".into()) } else { Ok(text) }
+        if text.contains("bad") {
+            Err("bad content".into())
+        } else {
+            Ok(text)
+        }
     }
 
     #[test]
@@ -131,8 +162,17 @@ mod tests {
         assert!(watched.reload().unwrap());
         assert_eq!(*watched.current(), "two");
         swap("3");
-        assert!(watched.reload().unwrap_err().to_string().contains("bad content"));
-        assert!(!watched.reload().unwrap(), "the same broken file is reported once");
+        assert!(
+            watched
+                .reload()
+                .unwrap_err()
+                .to_string()
+                .contains("bad content")
+        );
+        assert!(
+            !watched.reload().unwrap(),
+            "the same broken file is reported once"
+        );
         assert_eq!(*watched.current(), "two");
     }
 }

@@ -42,11 +42,16 @@ pub struct RequestRules {
 
 impl RequestRules {
     pub fn compile() -> Result<Self, RuleError> {
-        let applied = Rules::builder().string("$.metadata.namespace", APPLIED_NAMESPACE).build()?;
+        let applied = Rules::builder()
+            .string("$.metadata.namespace", APPLIED_NAMESPACE)
+            .build()?;
         let annotation = format!("[{LAST_APPLIED:?}]");
         let object = Rules::builder()
             .string("$.metadata.namespace", NAMESPACE)
-            .inside(&format!("$.metadata.annotations{annotation}"), applied.clone())
+            .inside(
+                &format!("$.metadata.annotations{annotation}"),
+                applied.clone(),
+            )
             .build()?;
         let json_patch = Rules::builder()
             .item("$[*]", "$[*]", 0)
@@ -57,18 +62,29 @@ impl RequestRules {
             .string("$[*].value.namespace", VALUE_NAMESPACE)
             .string("$[*].value.metadata.namespace", VALUE_METADATA_NAMESPACE)
             .string(&format!("$[*].value{annotation}"), VALUE_ANNOTATION)
-            .string(&format!("$[*].value.annotations{annotation}"), VALUE_ANNOTATIONS_ANNOTATION)
+            .string(
+                &format!("$[*].value.annotations{annotation}"),
+                VALUE_ANNOTATIONS_ANNOTATION,
+            )
             .string(
                 &format!("$[*].value.metadata.annotations{annotation}"),
                 VALUE_METADATA_ANNOTATION,
             )
             .build()?;
-        Ok(Self { object, json_patch, applied })
+        Ok(Self {
+            object,
+            json_patch,
+            applied,
+        })
     }
 
     /// The handler for one body of a request on an object in `scope`.
     pub fn handler(&self, scope: Scope) -> RequestHandler {
-        RequestHandler { scope, applied: self.applied.clone(), operation: Operation::default() }
+        RequestHandler {
+            scope,
+            applied: self.applied.clone(),
+            operation: Operation::default(),
+        }
     }
 }
 
@@ -91,7 +107,9 @@ impl RequestHandler {
     /// A name that is not the request's own goes on as one that the control plane refuses too, so
     /// that the answer is its own: never may it become the remote name by being left alone.
     fn namespace(&self, value: &[u8]) -> Verdict {
-        let Ok(value) = std::str::from_utf8(value) else { return Verdict::Fail(MISMATCH) };
+        let Ok(value) = std::str::from_utf8(value) else {
+            return Verdict::Fail(MISMATCH);
+        };
         match self.scope.to_remote(value) {
             Some(remote) => Verdict::Replace(remote.to_owned()),
             None if self.scope.to_local(value).is_some() => Verdict::Fail(MISMATCH),
@@ -100,7 +118,9 @@ impl RequestHandler {
     }
 
     fn applied_namespace(&self, value: &[u8]) -> Verdict {
-        let remote = std::str::from_utf8(value).ok().and_then(|value| self.scope.to_remote(value));
+        let remote = std::str::from_utf8(value)
+            .ok()
+            .and_then(|value| self.scope.to_remote(value));
         remote.map_or(Verdict::Keep, |remote| Verdict::Replace(remote.to_owned()))
     }
 
@@ -127,7 +147,11 @@ impl Handler for RequestHandler {
             _ => return Verdict::Later,
         }
         // Whether the operation may pass is known from all three; the last one to come decides.
-        if self.copies_namespace() { Verdict::Fail(COPIES_NAMESPACE) } else { Verdict::Keep }
+        if self.copies_namespace() {
+            Verdict::Fail(COPIES_NAMESPACE)
+        } else {
+            Verdict::Keep
+        }
     }
 
     fn open(&mut self, _item: Tag) {

@@ -44,19 +44,24 @@ pub struct ResponseRules {
 
 impl ResponseRules {
     pub fn compile() -> Result<Self, RuleError> {
-        let applied = Rules::builder().string("$.metadata.namespace", APPLIED_NAMESPACE).build()?;
+        let applied = Rules::builder()
+            .string("$.metadata.namespace", APPLIED_NAMESPACE)
+            .build()?;
         let object = |rules: RulesBuilder, path: &str, tag: Tag| {
-            rules.string(&format!("{path}.metadata.namespace"), tag).inside(
-                &format!("{path}.metadata.annotations[{LAST_APPLIED:?}]"),
-                applied.clone(),
-            )
+            rules
+                .string(&format!("{path}.metadata.namespace"), tag)
+                .inside(
+                    &format!("{path}.metadata.annotations[{LAST_APPLIED:?}]"),
+                    applied.clone(),
+                )
         };
         let table = |rules: RulesBuilder, path: &str| {
             let rules = rules.string(&format!("{path}.kind"), KIND);
             object(rules, &format!("{path}.rows[*].object"), ROW_NAMESPACE)
         };
         let list = |rules: RulesBuilder| {
-            table(object(rules, "$.items[*]", NAMESPACE), "$").string("$.metadata.continue", CONTINUE)
+            table(object(rules, "$.items[*]", NAMESPACE), "$")
+                .string("$.metadata.continue", CONTINUE)
         };
         let watch = |rules: RulesBuilder| {
             table(object(rules, "$.object", NAMESPACE), "$.object")
@@ -121,7 +126,13 @@ struct Item {
 
 impl ResponseHandler {
     pub fn new(scope: Scope, shape: Shape) -> Self {
-        Self { scope, shape, kind: Vec::new(), event_type: Vec::new(), item: Item::default() }
+        Self {
+            scope,
+            shape,
+            kind: Vec::new(),
+            event_type: Vec::new(),
+            item: Item::default(),
+        }
     }
 
     /// Whether items are judged, so that what belongs to them waits.
@@ -137,11 +148,15 @@ impl ResponseHandler {
             self.item.remote = local.and(remote).map(str::to_owned);
             return Verdict::Later;
         }
-        local.map_or(Verdict::Fail(OUTSIDE), |local| Verdict::Replace(local.to_owned()))
+        local.map_or(Verdict::Fail(OUTSIDE), |local| {
+            Verdict::Replace(local.to_owned())
+        })
     }
 
     fn message(&self, value: &[u8]) -> Verdict {
-        let Ok(message) = std::str::from_utf8(value) else { return Verdict::Keep };
+        let Ok(message) = std::str::from_utf8(value) else {
+            return Verdict::Keep;
+        };
         match text::to_local(message, &self.scope) {
             Some(mapped) => Verdict::Replace(mapped),
             None => Verdict::Keep,
@@ -150,7 +165,9 @@ impl ResponseHandler {
 
     /// `namespaces "X" not found` has the name in its details too.
     fn details_name(&self, value: &[u8]) -> Verdict {
-        let name = std::str::from_utf8(value).ok().filter(|_| self.kind == b"namespaces");
+        let name = std::str::from_utf8(value)
+            .ok()
+            .filter(|_| self.kind == b"namespaces");
         let local = name.and_then(|name| self.scope.to_local(name));
         local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
     }
@@ -217,7 +234,9 @@ impl Handler for ResponseHandler {
         if tag == DETAILS_NAME {
             return self.details_name(value);
         }
-        let Ok(value) = std::str::from_utf8(value) else { return Verdict::Keep };
+        let Ok(value) = std::str::from_utf8(value) else {
+            return Verdict::Keep;
+        };
         let own = self.item.remote.as_deref();
         if tag == APPLIED_NAMESPACE && self.drops() && own != Some(value) {
             return Verdict::Keep;

@@ -57,7 +57,9 @@ fn split(selector: &str) -> Vec<&str> {
 
 fn namespace_term(term: &str) -> Option<(&'static str, &str)> {
     let rest = term.strip_prefix(FIELD)?;
-    ["!=", "==", "="].into_iter().find_map(|op| Some((op, rest.strip_prefix(op)?)))
+    ["!=", "==", "="]
+        .into_iter()
+        .find_map(|op| Some((op, rest.strip_prefix(op)?)))
 }
 
 #[cfg(test)]
@@ -65,17 +67,28 @@ mod tests {
     use super::*;
 
     fn map(selector: &str) -> Mapped {
-        to_remote(selector, |local| (local == "default").then(|| "app-ns-1".to_owned()))
+        to_remote(selector, |local| {
+            (local == "default").then(|| "app-ns-1".to_owned())
+        })
     }
 
     #[test]
     fn only_the_namespace_field_is_mapped() {
         for (local, remote) in [
             ("metadata.namespace=default", "metadata.namespace=app-ns-1"),
-            ("metadata.namespace==default", "metadata.namespace==app-ns-1"),
+            (
+                "metadata.namespace==default",
+                "metadata.namespace==app-ns-1",
+            ),
             ("metadata.name=default", "metadata.name=default"),
-            ("a=1,metadata.namespace!=default", "a=1,metadata.namespace!=app-ns-1"),
-            (r"a=x\,metadata.namespace=default", r"a=x\,metadata.namespace=default"),
+            (
+                "a=1,metadata.namespace!=default",
+                "a=1,metadata.namespace!=app-ns-1",
+            ),
+            (
+                r"a=x\,metadata.namespace=default",
+                r"a=x\,metadata.namespace=default",
+            ),
             ("metadata.namespace!=app-ns-9,a=1", "a=1"),
             ("metadata.namespaces=default", "metadata.namespaces=default"),
         ] {

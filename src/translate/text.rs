@@ -37,13 +37,20 @@ fn forms(remote: &str, local: &str) -> Vec<(String, String)> {
         ("namespace\":\"", "\""),
     ]
     .into_iter()
-    .map(|(before, after)| (format!("{before}{remote}{after}"), format!("{before}{local}{after}")))
+    .map(|(before, after)| {
+        (
+            format!("{before}{remote}{after}"),
+            format!("{before}{local}{after}"),
+        )
+    })
     .collect()
 }
 
 /// `Key: /registry/GROUP/RESOURCE/NAMESPACE/NAME`, in the message of a failed precondition.
 fn etcd_key(text: &str, remote: &str, local: &str) -> String {
-    let Some((before, key)) = text.split_once("Key: /") else { return text.to_owned() };
+    let Some((before, key)) = text.split_once("Key: /") else {
+        return text.to_owned();
+    };
     let end = key.find([',', ' ']).unwrap_or(key.len());
     let (key, after) = key.split_at(end);
     let mut parts: Vec<&str> = key.split('/').collect();
@@ -59,7 +66,10 @@ mod tests {
     use super::*;
 
     fn map(text: &str) -> String {
-        let scope = Scope::One { local: "default".into(), remote: "app-ns-1".into() };
+        let scope = Scope::One {
+            local: "default".into(),
+            remote: "app-ns-1".into(),
+        };
         to_local(text, &scope).unwrap_or_else(|| text.to_owned())
     }
 
@@ -70,7 +80,10 @@ mod tests {
                 r#"kubernetesclusters.k8s.starter.org is forbidden: User "x" cannot list resource "kubernetesclusters" in API group "k8s.starter.org" in the namespace "app-ns-1""#,
                 r#"kubernetesclusters.k8s.starter.org is forbidden: User "x" cannot list resource "kubernetesclusters" in API group "k8s.starter.org" in the namespace "default""#,
             ),
-            (r#"namespaces "app-ns-1" not found"#, r#"namespaces "default" not found"#),
+            (
+                r#"namespaces "app-ns-1" not found"#,
+                r#"namespaces "default" not found"#,
+            ),
             (
                 "failed to create typed patch object (app-ns-1/a; k8s.starter.org/v1alpha1, Kind=KubernetesCluster): .spec.x: field not declared in schema",
                 "failed to create typed patch object (default/a; k8s.starter.org/v1alpha1, Kind=KubernetesCluster): .spec.x: field not declared in schema",
@@ -79,8 +92,14 @@ mod tests {
                 "StorageError: invalid object, Code: 4, Key: /registry/k8s.starter.org/kubernetesclusters/app-ns-1/a, ResourceVersion: 0",
                 "StorageError: invalid object, Code: 4, Key: /registry/k8s.starter.org/kubernetesclusters/default/a, ResourceVersion: 0",
             ),
-            ("please move away from app-ns-1 soon", "please move away from app-ns-1 soon"),
-            (r#"namespace "app-ns-10" not found"#, r#"namespace "app-ns-10" not found"#),
+            (
+                "please move away from app-ns-1 soon",
+                "please move away from app-ns-1 soon",
+            ),
+            (
+                r#"namespace "app-ns-10" not found"#,
+                r#"namespace "app-ns-10" not found"#,
+            ),
         ] {
             assert_eq!(map(remote), local);
         }

@@ -95,12 +95,19 @@ mod tests {
     use crate::mapping::Namespaces;
 
     fn mapped(pairs: &[(&str, &str)]) -> Scope {
-        let table = pairs.iter().map(|(l, r)| ((*l).to_owned(), (*r).to_owned())).collect();
+        let table = pairs
+            .iter()
+            .map(|(l, r)| ((*l).to_owned(), (*r).to_owned()))
+            .collect();
         Scope::Mapped(Arc::new(Namespaces::table(table).unwrap()))
     }
 
     fn remote_token(start: &str) -> String {
-        encode(&Token { v: "meta.k8s.io/v1".into(), rv: 7, start: start.into() })
+        encode(&Token {
+            v: "meta.k8s.io/v1".into(),
+            rv: 7,
+            start: start.into(),
+        })
     }
 
     fn start_of(token: &str) -> String {
@@ -133,7 +140,10 @@ mod tests {
     #[test]
     fn tokens_of_others_are_refused() {
         let scope = mapped(&[("default", "app-ns-1"), ("team-a", "app-ns-2")]);
-        assert_eq!(to_remote(&remote_token("app-ns-1/x\0"), &scope), Err(Foreign));
+        assert_eq!(
+            to_remote(&remote_token("app-ns-1/x\0"), &scope),
+            Err(Foreign)
+        );
         assert_eq!(to_remote("claimgate.1.garbage", &scope), Err(Foreign));
         let stranger = format!("{MARKER}{}", remote_token("app-ns-9/x\0"));
         assert_eq!(to_remote(&stranger, &scope), Err(Foreign));

@@ -29,7 +29,10 @@ impl RequestBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: StdError + Send + Sync + 'static,
     {
-        Self::Stream(body.map_err(|error| Box::new(error) as BoxError).boxed_unsync())
+        Self::Stream(
+            body.map_err(|error| Box::new(error) as BoxError)
+                .boxed_unsync(),
+        )
     }
 
     /// The same body once more, if it can be sent again.

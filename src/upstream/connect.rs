@@ -55,7 +55,9 @@ impl Connector {
         let limit = self.timeouts.connect;
         tokio::time::timeout(limit, self.try_connect(windows))
             .await
-            .unwrap_or(Err(Error::ConnectTimeout { seconds: limit.as_secs() }))
+            .unwrap_or(Err(Error::ConnectTimeout {
+                seconds: limit.as_secs(),
+            }))
     }
 
     async fn try_connect(&self, windows: Windows) -> Result<(Arc<Connection>, Driving), Error> {
@@ -86,8 +88,9 @@ impl Connector {
     /// The first address that answers, in the order in which they were found.
     async fn tcp(&self) -> Result<TcpStream, Error> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let addresses: Vec<_> =
-            found.map_err(|error| Error::Resolve(error.to_string()))?.collect();
+        let addresses: Vec<_> = found
+            .map_err(|error| Error::Resolve(error.to_string()))?
+            .collect();
         // Each gets its share of the time, so that a silent one does not spend it all.
         let share = self.timeouts.connect / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         let mut last = Error::Resolve("it has no address".into());
@@ -98,7 +101,9 @@ impl Connector {
                     Err(error) => Error::Connect(phrase(&error)),
                 },
                 Ok(Err(error)) => Error::Connect(phrase(&error)),
-                Err(_) => Error::ConnectTimeout { seconds: self.timeouts.connect.as_secs() },
+                Err(_) => Error::ConnectTimeout {
+                    seconds: self.timeouts.connect.as_secs(),
+                },
             };
         }
         Err(last)

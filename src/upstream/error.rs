@@ -83,7 +83,10 @@ impl Error {
 
     /// Whether no further stream should be put on the connection.
     pub(super) fn ends_connection(&self) -> bool {
-        matches!(self, Self::Goaway | Self::Silent | Self::Broken(_) | Self::Unprocessed)
+        matches!(
+            self,
+            Self::Goaway | Self::Silent | Self::Broken(_) | Self::Unprocessed
+        )
     }
 
     /// `unsent`: hyper gave the request back, untouched.
@@ -102,7 +105,10 @@ impl Error {
             if let Some(h2) = cause.downcast_ref::<h2::Error>() {
                 return Self::of_h2(h2);
             }
-            if let Some(inner) = cause.downcast_ref::<hyper::Error>().filter(|e| e.is_timeout()) {
+            if let Some(inner) = cause
+                .downcast_ref::<hyper::Error>()
+                .filter(|e| e.is_timeout())
+            {
                 tracing::debug!(%inner, "a connection timed out");
                 return Self::Silent;
             }

@@ -95,7 +95,15 @@ impl Pool {
     ) -> Self {
         let (state, changed) = (Mutex::default(), Notify::new());
         let windows = lane.windows();
-        Self(Arc::new(Shared { name, lane, windows, connector, metrics, state, changed }))
+        Self(Arc::new(Shared {
+            name,
+            lane,
+            windows,
+            connector,
+            metrics,
+            state,
+            changed,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -131,7 +139,9 @@ impl Pool {
 
     /// The busiest connection that has a place, so that idle ones can go.
     fn take(&self, state: &mut State) -> Option<Place> {
-        state.connections.retain(|connection| connection.is_usable());
+        state
+            .connections
+            .retain(|connection| connection.is_usable());
         let has_place = |connection: &&Arc<Connection>| {
             let max = connection.peer_streams_max.load(Ordering::Relaxed);
             connection.used.load(Ordering::Relaxed) < max.min(self.0.windows.streams_max)
@@ -140,7 +150,10 @@ impl Pool {
         let connection = connections.max_by_key(|one| one.used.load(Ordering::Relaxed))?;
         connection.used.fetch_add(1, Ordering::Relaxed);
         self.0.metrics.streams(&self.0.name, self.0.lane, 1);
-        Some(Place { connection: Arc::clone(connection), pool: self.clone() })
+        Some(Place {
+            connection: Arc::clone(connection),
+            pool: self.clone(),
+        })
     }
 
     fn dial_for_those_who_wait(&self, state: &mut State) {
@@ -174,7 +187,9 @@ impl Pool {
             self.0.metrics.connections(&self.0.name, self.0.lane, 1);
             driver.run(Arc::clone(&connection)).await;
             connection.retired.store(true, Ordering::Relaxed);
-            self.state().connections.retain(|connection| connection.is_usable());
+            self.state()
+                .connections
+                .retain(|connection| connection.is_usable());
             self.0.metrics.connections(&self.0.name, self.0.lane, -1);
         }
     }
@@ -186,7 +201,11 @@ impl Pool {
         let before = state.failed.as_ref().map(|failed| failed.backoff * 2);
         let backoff = before.unwrap_or(BACKOFF_MIN).min(BACKOFF_MAX);
         let again_at = Instant::now() + backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        state.failed = Some(Failed { error, again_at, backoff });
+        state.failed = Some(Failed {
+            error,
+            again_at,
+            backoff,
+        });
     }
 
     fn release(&self, connection: &Connection) {

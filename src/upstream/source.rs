@@ -21,12 +21,20 @@ pub struct Source {
 /// A document, or the word that the one known is still right.
 pub enum Fetched<T> {
     Unchanged,
-    Document { etag: Option<String>, content_type: String, body: T },
+    Document {
+        etag: Option<String>,
+        content_type: String,
+        body: T,
+    },
 }
 
 impl Source {
     pub fn new(upstream: Upstream, credentials: Credentials, path_prefix: String) -> Self {
-        Self { upstream, credentials, path_prefix }
+        Self {
+            upstream,
+            credentials,
+            path_prefix,
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -63,7 +71,11 @@ impl Source {
     ) -> Result<Fetched<ResponseBody>, String> {
         let (parts, body) = self.get(path, accept, etag).await?.into_parts();
         let text = |name| {
-            parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
         };
         match parts.status {
             StatusCode::NOT_MODIFIED => Ok(Fetched::Unchanged),
@@ -86,16 +98,28 @@ impl Source {
     ) -> Result<Fetched<Bytes>, String> {
         Ok(match self.open(path, accept, etag).await? {
             Fetched::Unchanged => Fetched::Unchanged,
-            Fetched::Document { etag, content_type, body } => {
+            Fetched::Document {
+                etag,
+                content_type,
+                body,
+            } => {
                 let whole = Limited::new(body, bytes_max).collect().await;
-                let body = whole.map_err(|error| format!("{path}: {error}"))?.to_bytes();
-                Fetched::Document { etag, content_type, body }
+                let body = whole
+                    .map_err(|error| format!("{path}: {error}"))?
+                    .to_bytes();
+                Fetched::Document {
+                    etag,
+                    content_type,
+                    body,
+                }
             }
         })
     }
 
     /// Whether the control plane calls itself ready.
     pub async fn is_ready(&self) -> bool {
-        self.get("/readyz", "*/*", None).await.is_ok_and(|answer| answer.status().is_success())
+        self.get("/readyz", "*/*", None)
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
     }
 }

@@ -24,7 +24,10 @@ enum Authority {
 impl Tls {
     /// Fails if what is configured can't be used now.
     pub(super) fn new(config: &config::ControlPlane) -> Result<Self, String> {
-        let name = config.tls_server_name.clone().unwrap_or_else(|| config.server.host.clone());
+        let name = config
+            .tls_server_name
+            .clone()
+            .unwrap_or_else(|| config.server.host.clone());
         let identity = match &config.credentials {
             Credentials::ClientCertificate { certificate, key } => {
                 Some((certificate.clone(), key.clone()))
@@ -37,7 +40,11 @@ impl Tls {
             CertificateAuthority::Inline(pem) => Authority::Pem(PemSource::Inline(pem.clone())),
         };
         let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-        let tls = Self { name, authority, identity };
+        let tls = Self {
+            name,
+            authority,
+            identity,
+        };
         tls.config()?;
         Ok(tls)
     }
@@ -57,7 +64,9 @@ impl Tls {
                 let read = |source: &PemSource| source.read().map_err(|error| error.to_string());
                 let chain = pem::certificates(&read(certificate)?).map_err(|e| e.to_string())?;
                 let key = pem::private_key(&read(key)?).map_err(|e| e.to_string())?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| error.to_string())?
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -76,7 +85,8 @@ fn roots(source: &PemSource) -> Result<RootCertStore, String> {
 
 fn system_roots() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let (added, _ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, _ignored) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
         return Err("the system has no root certificates; set certificateAuthority".into());
     }

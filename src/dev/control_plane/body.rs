@@ -34,16 +34,25 @@ const FRAME_LEN: usize = 16 * 1024;
 
 impl Body {
     pub(crate) fn pieces(pieces: impl IntoIterator<Item = Bytes>) -> Self {
-        Self { source: Source::Pieces(pieces.into_iter().collect()), cut: None }
+        Self {
+            source: Source::Pieces(pieces.into_iter().collect()),
+            cut: None,
+        }
     }
 
     pub(crate) fn stream(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { source: Source::Stream(receiver), cut: None }
+        Self {
+            source: Source::Stream(receiver),
+            cut: None,
+        }
     }
 
     /// Lets `bytes` pass, and then does what `then` says.
     pub(crate) fn cut_after(&mut self, bytes: usize, then: AfterCut) {
-        self.cut = Some(Cut { remaining: bytes, then });
+        self.cut = Some(Cut {
+            remaining: bytes,
+            then,
+        });
     }
 }
 
@@ -75,7 +84,9 @@ impl HttpBody for Body {
                 Poll::Pending => return Poll::Pending,
             },
         };
-        let Some(mut bytes) = next else { return Poll::Ready(None) };
+        let Some(mut bytes) = next else {
+            return Poll::Ready(None);
+        };
         if let Some(cut) = &mut self.cut {
             bytes.truncate(cut.remaining);
             cut.remaining -= bytes.len();
@@ -91,7 +102,11 @@ impl HttpBody for Body {
         match &self.source {
             Source::Pieces(pieces) if self.cut.is_none() => {
                 let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-                if len <= SIZED_MAX { SizeHint::with_exact(len) } else { SizeHint::default() }
+                if len <= SIZED_MAX {
+                    SizeHint::with_exact(len)
+                } else {
+                    SizeHint::default()
+                }
             }
             _ => SizeHint::default(),
         }
@@ -105,7 +120,9 @@ fn next_frame(pieces: &mut VecDeque<Bytes>) -> Option<Bytes> {
     }
     let mut frame = BytesMut::from(first.as_ref());
     while frame.len() < FRAME_LEN {
-        let Some(piece) = pieces.pop_front() else { break };
+        let Some(piece) = pieces.pop_front() else {
+            break;
+        };
         frame.extend_from_slice(&piece);
     }
     Some(frame.freeze())

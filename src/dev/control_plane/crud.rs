@@ -36,8 +36,12 @@ pub(crate) enum Deleted {
 
 /// Fields of metadata that are the server's.
 const SERVER_SET: [&str; 6] = [
-    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
-    "managedFields", "uid",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "uid",
 ];
 
 /// Length of the random end of a generated name (apiserver pkg/storage/names/generate.go).
@@ -93,7 +97,9 @@ pub(crate) fn modify(
     change: impl FnOnce(&Value) -> Result<Value, ApiError>,
 ) -> Result<Arc<Stored>, ApiError> {
     let at = key(namespace, name);
-    let found = state.get(resource, &at).ok_or_else(|| ApiError::not_found(resource, name))?;
+    let found = state
+        .get(resource, &at)
+        .ok_or_else(|| ApiError::not_found(resource, name))?;
     let current = found.in_version(resource);
     let mut proposed = change(&current.value)?;
     check_namespace(&mut proposed, resource, namespace)?;
@@ -141,10 +147,16 @@ pub(crate) fn delete(
     dry_run: bool,
 ) -> Result<Deleted, ApiError> {
     let at = key(namespace, name);
-    let current = state.get(resource, &at).ok_or_else(|| ApiError::not_found(resource, name))?;
+    let current = state
+        .get(resource, &at)
+        .ok_or_else(|| ApiError::not_found(resource, name))?;
     let current = current.in_version(resource);
     let actual = |field| object::meta(&current.value, field).unwrap_or_default();
-    if let Some(uid) = preconditions.uid.as_deref().filter(|uid| *uid != actual("uid")) {
+    if let Some(uid) = preconditions
+        .uid
+        .as_deref()
+        .filter(|uid| *uid != actual("uid"))
+    {
         return Err(uid_conflict(resource, name, &at, uid, actual("uid")));
     }
     if let Some(asked) = preconditions.resource_version.as_deref()
@@ -242,11 +254,17 @@ fn check_schema(resource: &Resource, name: &str, object: &mut Value) -> Result<(
     schema::prune(&resource.schema, object);
     schema::fill_defaults(&resource.schema, object);
     let causes = schema::validate(&resource.schema, object);
-    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(resource, name, &causes)) }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(resource, name, &causes))
+    }
 }
 
 fn bump_generation(object: &mut Value) {
-    let generation = object.get("metadata").and_then(|metadata| metadata.get("generation"));
+    let generation = object
+        .get("metadata")
+        .and_then(|metadata| metadata.get("generation"));
     if let Some(generation) = generation.and_then(Value::as_u64) {
         object::set_meta(object, "generation", generation + 1);
     }
@@ -254,7 +272,11 @@ fn bump_generation(object: &mut Value) {
 
 fn name_for(resource: &Resource, object: &Value) -> Result<String, ApiError> {
     let invalid = |name: &str, reason, message: String| {
-        let cause = Cause { field: "metadata.name".to_owned(), reason, message };
+        let cause = Cause {
+            field: "metadata.name".to_owned(),
+            reason,
+            message,
+        };
         ApiError::invalid(resource, name, &[cause])
     };
     let name = object::name(object);
@@ -268,7 +290,8 @@ fn name_for(resource: &Resource, object: &Value) -> Result<String, ApiError> {
         let suffix: String = random.chars().take(GENERATED_SUFFIX_LEN).collect();
         return Ok(format!("{base}{suffix}"));
     }
-    let edge = |end: Option<char>| end.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let edge =
+        |end: Option<char>| end.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let valid = name.len() <= 253
         && name.chars().all(inside)

@@ -16,9 +16,19 @@ use super::request::RecordedRequest;
 use super::resource::Resource;
 
 /// The order in which apiextensions-apiserver lists them.
-const VERBS: [&str; 8] =
-    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-const NAMESPACE_VERBS: [&str; 7] = ["create", "delete", "get", "list", "patch", "update", "watch"];
+const VERBS: [&str; 8] = [
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
+const NAMESPACE_VERBS: [&str; 7] = [
+    "create", "delete", "get", "list", "patch", "update", "watch",
+];
 const SUBRESOURCE_VERBS: [&str; 3] = ["get", "patch", "update"];
 
 type Resources = [Arc<Resource>];
@@ -73,8 +83,11 @@ pub(crate) fn version(
     if served.is_empty() {
         return Err(ApiError::no_such_resource());
     }
-    let group_version =
-        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     let document = json!({"kind": "APIResourceList", "apiVersion": "v1",
         "groupVersion": group_version, "resources": served});
     Ok(reply::json(request, StatusCode::OK, to_json(&document)))
@@ -100,7 +113,11 @@ fn aggregated_root(
                     json!({"version": version, "resources": served, "freshness": "Current"})
                 })
                 .collect();
-            let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+            let metadata = if group.is_empty() {
+                json!({})
+            } else {
+                json!({"name": group})
+            };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -112,7 +129,9 @@ fn aggregated_root(
     };
     let mut response = tagged(request, to_json(&document));
     if response.status() == StatusCode::OK {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response
 }
@@ -121,8 +140,11 @@ fn aggregated_root(
 pub(crate) fn tagged(request: &RecordedRequest, document: Vec<u8>) -> Response<Body> {
     let etag = format!("\"{}\"", hash(&document));
     let mut response = if request.header(IF_NONE_MATCH) == etag {
-        let mut unchanged =
-            reply::response(StatusCode::NOT_MODIFIED, "application/json", Body::pieces([]));
+        let mut unchanged = reply::response(
+            StatusCode::NOT_MODIFIED,
+            "application/json",
+            Body::pieces([]),
+        );
         // kubectl's cache takes headers of a 304 over into the stored answer (RFC 9111 3.2); a
         // Content-Type without g, v and as would make it another document.
         unchanged.headers_mut().remove(CONTENT_TYPE);
@@ -133,13 +155,18 @@ pub(crate) fn tagged(request: &RecordedRequest, document: Vec<u8>) -> Response<B
     if let Ok(etag) = HeaderValue::try_from(etag) {
         response.headers_mut().insert(ETAG, etag);
     }
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
     response
 }
 
 /// SHA-512 in upper-case hexadecimal.
 pub(crate) fn hash(document: &[u8]) -> String {
-    Sha512::digest(document).iter().map(|byte| format!("{byte:02X}")).collect()
+    Sha512::digest(document)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
 }
 
 fn plain_root(request: &RecordedRequest, resources: &Resources, core: bool) -> Response<Body> {
@@ -187,16 +214,18 @@ fn api_group(resources: &Resources, group: &str) -> Option<Value> {
 }
 
 fn verbs(resource: &Resource) -> Value {
-    if resource.group.is_empty() { json!(NAMESPACE_VERBS) } else { json!(VERBS) }
+    if resource.group.is_empty() {
+        json!(NAMESPACE_VERBS)
+    } else {
+        json!(VERBS)
+    }
 }
 
 /// An entry of an aggregated document.
 fn discovered(resource: &Resource) -> Value {
     let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     let scale_kind = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
-    let subresource = |name: &str, kind: &Value| {
-        json!({"subresource": name, "responseKind": kind, "verbs": SUBRESOURCE_VERBS})
-    };
+    let subresource = |name: &str, kind: &Value| json!({"subresource": name, "responseKind": kind, "verbs": SUBRESOURCE_VERBS});
     let mut document = json!({
         "resource": resource.plural,
         "responseKind": kind,
@@ -255,7 +284,9 @@ fn api_resources(resource: &Resource) -> Vec<Value> {
 
 /// Lists that are left out when empty.
 fn add_lists<const N: usize>(document: &mut Value, lists: [(&str, Value); N]) {
-    let Some(map) = document.as_object_mut() else { return };
+    let Some(map) = document.as_object_mut() else {
+        return;
+    };
     for (key, list) in lists {
         if list.as_array().is_some_and(|list| !list.is_empty()) {
             map.insert(key.to_owned(), list);

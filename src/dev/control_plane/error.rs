@@ -48,7 +48,13 @@ struct Status<'a> {
 impl ApiError {
     pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         let (message, metadata) = (message.into(), Map::new());
-        Self { code, reason, message, details: Value::Null, metadata }
+        Self {
+            code,
+            reason,
+            message,
+            details: Value::Null,
+            metadata,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -61,7 +67,10 @@ impl ApiError {
 
     pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} \"{name}\" not found", resource.qualified_name());
-        Self { details: details(resource, name), ..Self::new(404, "NotFound", message) }
+        Self {
+            details: details(resource, name),
+            ..Self::new(404, "NotFound", message)
+        }
     }
 
     pub(crate) fn namespace_not_found(name: &str) -> Self {
@@ -71,24 +80,36 @@ impl ApiError {
     /// A path below a served group-version that names nothing.
     pub(crate) fn no_such_resource() -> Self {
         let message = "the server could not find the requested resource";
-        Self { details: json!({}), ..Self::new(404, "NotFound", message) }
+        Self {
+            details: json!({}),
+            ..Self::new(404, "NotFound", message)
+        }
     }
 
     pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", resource.qualified_name());
-        Self { details: details(resource, name), ..Self::new(409, "AlreadyExists", message) }
+        Self {
+            details: details(resource, name),
+            ..Self::new(409, "AlreadyExists", message)
+        }
     }
 
     pub(crate) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let what = resource.qualified_name();
         let message = format!("Operation cannot be fulfilled on {what} \"{name}\": {why}");
-        Self { details: details(resource, name), ..Self::new(409, "Conflict", message) }
+        Self {
+            details: details(resource, name),
+            ..Self::new(409, "Conflict", message)
+        }
     }
 
     pub(crate) fn method_not_allowed(resource: &Resource, verb: &str) -> Self {
         let what = resource.qualified_name();
         let message = format!("{verb} is not supported on resources of kind \"{what}\"");
-        Self { details: json!({}), ..Self::new(405, "MethodNotAllowed", message) }
+        Self {
+            details: json!({}),
+            ..Self::new(405, "MethodNotAllowed", message)
+        }
     }
 
     pub(crate) fn not_acceptable() -> Self {
@@ -119,13 +140,19 @@ impl ApiError {
         let causes =
             json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]);
         let details = json!({"causes": causes, "retryAfterSeconds": 1});
-        Self { details, ..Self::new(504, "Timeout", format!("Timeout: {message}")) }
+        Self {
+            details,
+            ..Self::new(504, "Timeout", format!("Timeout: {message}"))
+        }
     }
 
     /// What a JSON patch that does not apply gets: no name, no causes (handlers/patch.go).
     pub(crate) fn unprocessable_patch() -> Self {
         let message = "the server rejected our request due to an error in our request";
-        Self { details: json!({}), ..Self::new(422, "Invalid", message) }
+        Self {
+            details: json!({}),
+            ..Self::new(422, "Invalid", message)
+        }
     }
 
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
@@ -137,13 +164,19 @@ impl ApiError {
     /// object has no kind and no name (handlers/patch.go applyPatchToCurrentObject).
     pub(crate) fn invalid_patch(patched: &str, why: &str) -> Self {
         let message = format!("Invalid value: {}: {why}", quoted(patched));
-        let cause = Cause { field: "patch".to_owned(), reason: "FieldValueInvalid", message };
+        let cause = Cause {
+            field: "patch".to_owned(),
+            reason: "FieldValueInvalid",
+            message,
+        };
         Self::invalid_named("", "", "", "", &[cause])
     }
 
     fn invalid_named(what: &str, group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
-        let sentences: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let sentences: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
         let all = match sentences.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -154,17 +187,22 @@ impl ApiError {
                 details.insert(key.to_owned(), json!(value));
             }
         }
-        let causes = causes.iter().map(|cause| {
-            json!({"reason": cause.reason, "message": cause.message, "field": cause.field})
-        });
+        let causes = causes.iter().map(
+            |cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}),
+        );
         details.insert("causes".to_owned(), causes.collect());
         let message = format!("{what} {} is invalid: {all}", quoted(name));
-        Self { details: details.into(), ..Self::new(422, "Invalid", message) }
+        Self {
+            details: details.into(),
+            ..Self::new(422, "Invalid", message)
+        }
     }
 
     /// Seconds for the `Retry-After` header.
     pub(crate) fn retry_after(&self) -> Option<u64> {
-        self.details.get("retryAfterSeconds").and_then(Value::as_u64)
+        self.details
+            .get("retryAfterSeconds")
+            .and_then(Value::as_u64)
     }
 
     pub(crate) fn to_status(&self) -> Vec<u8> {

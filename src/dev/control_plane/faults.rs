@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,11 @@ use super::request::RecordedRequest;
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Answered with this, nothing else happens.
-    Answer { status: StatusCode, headers: HeaderMap, body: Bytes },
+    Answer {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Bytes,
+    },
     /// Handled, but only the first bytes of the answer's body go out.
     CutBody { after_bytes: usize, then: AfterCut },
     /// Handled after a pause.
@@ -110,13 +114,23 @@ impl Faults {
         matches: impl Fn(&RecordedRequest) -> bool + Send + Sync + 'static,
         fault: Fault,
     ) {
-        let rule = Rule { matches: Box::new(matches), fault, times_left: times };
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+        let rule = Rule {
+            matches: Box::new(matches),
+            fault,
+            times_left: times,
+        };
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rule);
     }
 
     /// Forgets all rules.
     pub fn clear(&self) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Sets what becomes of new connections; returns when it is so. Open ones stay.
@@ -163,8 +177,9 @@ impl Faults {
 
     pub(crate) fn take(&self, request: &RecordedRequest) -> Option<Fault> {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        let rule =
-            rules.iter_mut().find(|rule| rule.times_left > 0 && (rule.matches)(request))?;
+        let rule = rules
+            .iter_mut()
+            .find(|rule| rule.times_left > 0 && (rule.matches)(request))?;
         rule.times_left -= 1;
         Some(rule.fault.clone())
     }
@@ -179,7 +194,13 @@ impl Faults {
 
     pub(crate) fn opened(&self, id: u64, abort: AbortHandle, goaway: CancellationToken) {
         let finished = abort.is_finished();
-        self.lock_connections().insert(id, Connection { abort: abort.clone(), goaway });
+        self.lock_connections().insert(
+            id,
+            Connection {
+                abort: abort.clone(),
+                goaway,
+            },
+        );
         // The task may have ended before it was entered here.
         if finished || abort.is_finished() {
             self.closed(id);
@@ -203,7 +224,9 @@ impl Faults {
     }
 
     fn lock_connections(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Connection>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,7 +237,11 @@ impl Gate {
     }
 
     fn open(&self) {
-        let wakers = self.closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wakers = self
+            .closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 

@@ -48,12 +48,10 @@ pub(crate) fn answer(
 }
 
 /// None if the path is not that of a document.
-fn documents(
-    inner: &Inner,
-    request: &RecordedRequest,
-) -> Option<Result<Response<Body>, ApiError>> {
-    let (resources, generation) =
-        inner.store.read(|state| (state.resources().to_vec(), state.resources_generation()));
+fn documents(inner: &Inner, request: &RecordedRequest) -> Option<Result<Response<Body>, ApiError>> {
+    let (resources, generation) = inner
+        .store
+        .read(|state| (state.resources().to_vec(), state.resources_generation()));
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     Some(match segments.as_slice() {
         ["api"] => discovery::root(request, &resources, true),
@@ -84,7 +82,9 @@ fn on_resource(
     target: &Target,
 ) -> Result<Response<Body>, ApiError> {
     let (group, version, plural) = (&target.group, &target.version, &target.plural);
-    let resource = inner.store.read(|state| state.resource(group, version, plural));
+    let resource = inner
+        .store
+        .read(|state| state.resource(group, version, plural));
     let resource = resource.ok_or_else(ApiError::no_such_resource)?;
     // Cluster-scoped resources have no namespace in the path, namespaced ones need it for names.
     if target.namespace.is_some() && !resource.namespaced
@@ -102,7 +102,10 @@ fn on_resource(
             Method::GET | Method::PATCH | Method::PUT => {
                 write::scale(&inner.store, request, &resource, place(target, name))
             }
-            _ => Err(ApiError::method_not_allowed(&resource, verb(&request.method))),
+            _ => Err(ApiError::method_not_allowed(
+                &resource,
+                verb(&request.method),
+            )),
         },
         _ => Err(ApiError::no_such_resource()),
     }
@@ -120,11 +123,17 @@ fn on_collection(
             watch::watch(inner, request, resource, namespace)
         }
         Method::GET => read::list(&inner.store, request, resource, namespace),
-        Method::POST if resource.namespaced == namespace.is_some() => {
-            write::create(&inner.store, request, resource, namespace.unwrap_or_default())
-        }
+        Method::POST if resource.namespaced == namespace.is_some() => write::create(
+            &inner.store,
+            request,
+            resource,
+            namespace.unwrap_or_default(),
+        ),
         Method::DELETE => write::delete_collection(&inner.store, request, resource, namespace),
-        _ => Err(ApiError::method_not_allowed(resource, verb(&request.method))),
+        _ => Err(ApiError::method_not_allowed(
+            resource,
+            verb(&request.method),
+        )),
     }
 }
 
@@ -146,7 +155,10 @@ fn on_object(
         Method::PUT => write::update(store, request, resource, place, Part::Main),
         Method::PATCH => write::patch(store, request, resource, place, Part::Main),
         Method::DELETE => write::delete(store, request, resource, place),
-        _ => Err(ApiError::method_not_allowed(resource, verb(&request.method))),
+        _ => Err(ApiError::method_not_allowed(
+            resource,
+            verb(&request.method),
+        )),
     }
 }
 
@@ -162,7 +174,10 @@ fn on_status(
         Method::GET => read::get(store, request, resource, place),
         Method::PUT => write::update(store, request, resource, place, Part::Status),
         Method::PATCH => write::patch(store, request, resource, place, Part::Status),
-        _ => Err(ApiError::method_not_allowed(resource, verb(&request.method))),
+        _ => Err(ApiError::method_not_allowed(
+            resource,
+            verb(&request.method),
+        )),
     }
 }
 

@@ -10,8 +10,13 @@ use super::request::{RecordedRequest, is_true};
 pub(crate) enum Form {
     Object,
     /// PartialObjectMetadata or its list, of `meta.k8s.io/<version>`.
-    Partial { version: &'static str },
-    Table { version: &'static str, include: IncludeObject },
+    Partial {
+        version: &'static str,
+    },
+    Table {
+        version: &'static str,
+        include: IncludeObject,
+    },
 }
 
 /// What of the object a table row carries.
@@ -30,12 +35,18 @@ pub(crate) struct Clause<'a> {
 
 impl Clause<'_> {
     pub(crate) fn is_json(&self) -> bool {
-        matches!(self.media_type, "application/json" | "application/*" | "*/*")
+        matches!(
+            self.media_type,
+            "application/json" | "application/*" | "*/*"
+        )
     }
 
     /// A parameter's value, empty if absent.
     pub(crate) fn parameter(&self, name: &str) -> &str {
-        self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| *value)
+        self.parameters
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| *value)
     }
 
     fn quality(&self) -> f32 {
@@ -55,7 +66,10 @@ pub(crate) fn accepted(request: &RecordedRequest) -> Vec<Clause<'_>> {
             let mut parts = clause.split(';').map(str::trim);
             let media_type = parts.next().unwrap_or_default();
             let parameters = parts.filter_map(|part| part.split_once('=')).collect();
-            Clause { media_type, parameters }
+            Clause {
+                media_type,
+                parameters,
+            }
         })
         .collect();
     clauses.sort_by(|a, b| b.quality().total_cmp(&a.quality()));
@@ -64,7 +78,11 @@ pub(crate) fn accepted(request: &RecordedRequest) -> Vec<Clause<'_>> {
 
 /// The first form that we can serve, or 406.
 pub(crate) fn form(request: &RecordedRequest, list: bool) -> Result<Form, ApiError> {
-    let partial = if list { "PartialObjectMetadataList" } else { "PartialObjectMetadata" };
+    let partial = if list {
+        "PartialObjectMetadataList"
+    } else {
+        "PartialObjectMetadata"
+    };
     for clause in accepted(request).iter().filter(|clause| clause.is_json()) {
         let version = match clause.parameter("v") {
             "v1" => "v1",
@@ -102,7 +120,9 @@ pub(crate) fn pretty(request: &RecordedRequest) -> bool {
         Some(value) if !value.is_empty() => is_true(&value),
         _ => {
             let agent = request.header(http::header::USER_AGENT);
-            ["curl", "Wget", "Mozilla/5.0"].iter().any(|prefix| agent.starts_with(prefix))
+            ["curl", "Wget", "Mozilla/5.0"]
+                .iter()
+                .any(|prefix| agent.starts_with(prefix))
         }
     }
 }

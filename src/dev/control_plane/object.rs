@@ -32,7 +32,10 @@ pub(crate) fn remove_meta(object: &mut Value, field: &str) {
 
 /// Sets the field to what `from` has in it, absence included.
 pub(crate) fn copy_meta(object: &mut Value, from: &Value, field: &str) {
-    match from.get("metadata").and_then(|metadata| metadata.get(field)) {
+    match from
+        .get("metadata")
+        .and_then(|metadata| metadata.get(field))
+    {
         Some(value) => set_meta(object, field, value.clone()),
         None => remove_meta(object, field),
     }
@@ -40,7 +43,9 @@ pub(crate) fn copy_meta(object: &mut Value, from: &Value, field: &str) {
 
 /// Sets a top-level field to what `from` has in it, absence included.
 pub(crate) fn copy_field(object: &mut Value, from: &Value, field: &str) {
-    let Some(map) = object.as_object_mut() else { return };
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
     match from.get(field) {
         Some(value) => map.insert(field.to_owned(), value.clone()),
         None => map.remove(field),
@@ -48,15 +53,22 @@ pub(crate) fn copy_field(object: &mut Value, from: &Value, field: &str) {
 }
 
 pub(crate) fn has_finalizers(object: &Value) -> bool {
-    let finalizers = object.get("metadata").and_then(|metadata| metadata.get("finalizers"));
-    finalizers.and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+    let finalizers = object
+        .get("metadata")
+        .and_then(|metadata| metadata.get("finalizers"));
+    finalizers
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty())
 }
 
 /// Whether something other than metadata and status differs: what `generation` counts.
 pub(crate) fn spec_differs(a: &Value, b: &Value) -> bool {
     let counted = |object: &Value| -> Map<String, Value> {
         let fields = object.as_object().cloned().unwrap_or_default();
-        fields.into_iter().filter(|(key, _)| key != "metadata" && key != "status").collect()
+        fields
+            .into_iter()
+            .filter(|(key, _)| key != "metadata" && key != "status")
+            .collect()
     };
     counted(a) != counted(b)
 }

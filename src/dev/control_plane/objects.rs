@@ -21,7 +21,9 @@ impl<'a> Objects<'a> {
     pub(crate) fn of(store: &'a Store, qualified_name: &str) -> Result<Self, ApiError> {
         let resource = store.read(|state| {
             let mut resources = state.resources().iter();
-            resources.find(|resource| resource.qualified_name() == qualified_name).cloned()
+            resources
+                .find(|resource| resource.qualified_name() == qualified_name)
+                .cloned()
         });
         let resource = resource.ok_or_else(ApiError::no_such_resource)?;
         Ok(Self { store, resource })
@@ -29,16 +31,25 @@ impl<'a> Objects<'a> {
 
     /// None if it does not exist.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Value> {
-        let stored = self.store.read(|state| state.get(&self.resource, &key(namespace, name)))?;
+        let stored = self
+            .store
+            .read(|state| state.get(&self.resource, &key(namespace, name)))?;
         Some(stored.in_version(&self.resource).value.clone())
     }
 
     /// In the order of a list; None for all namespaces.
     pub fn list(&self, namespace: Option<&str>) -> Vec<Value> {
         let prefix = prefix(namespace);
-        let snapshot = self.store.read(|state| state.snapshot(&self.resource, &prefix, None));
-        let objects = snapshot.map(|snapshot| snapshot.objects).unwrap_or_default();
-        objects.into_iter().map(|(_, stored)| stored.value.clone()).collect()
+        let snapshot = self
+            .store
+            .read(|state| state.snapshot(&self.resource, &prefix, None));
+        let objects = snapshot
+            .map(|snapshot| snapshot.objects)
+            .unwrap_or_default();
+        objects
+            .into_iter()
+            .map(|(_, stored)| stored.value.clone())
+            .collect()
     }
 
     /// In the namespace of its metadata; `apiVersion` and `kind` are filled in.
@@ -72,8 +83,9 @@ impl<'a> Objects<'a> {
     /// With finalizers it stays, with a deletionTimestamp.
     pub fn delete(&self, namespace: &str, name: &str) -> Result<Value, ApiError> {
         let (place, none) = ((namespace, name), Preconditions::default());
-        let deleted =
-            self.store.write(|state| crud::delete(state, &self.resource, place, &none, false))?;
+        let deleted = self
+            .store
+            .write(|state| crud::delete(state, &self.resource, place, &none, false))?;
         let (Deleted::Gone(stored) | Deleted::Terminating(stored)) = deleted;
         Ok(stored.value.clone())
     }

@@ -89,7 +89,9 @@ pub(crate) fn v3(
         return Ok(reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
     };
     accept_json(request)?;
-    let current = request.parameter("hash").is_some_and(|asked| asked == hash(&document));
+    let current = request
+        .parameter("hash")
+        .is_some_and(|asked| asked == hash(&document));
     let mut response = tagged(request, document.to_vec());
     if current {
         let immutable = HeaderValue::from_static("public, immutable");
@@ -132,7 +134,11 @@ fn v3_paths(resources: &[Arc<Resource>]) -> Vec<String> {
 }
 
 fn v3_path(resource: &Resource) -> String {
-    let root = if resource.group.is_empty() { "api" } else { "apis" };
+    let root = if resource.group.is_empty() {
+        "api"
+    } else {
+        "apis"
+    };
     format!("{root}/{}", resource.api_version())
 }
 
@@ -142,7 +148,10 @@ fn v3_document(
     generation: u64,
     path: &str,
 ) -> Option<Bytes> {
-    let mut here = resources.iter().filter(|resource| v3_path(resource) == path).peekable();
+    let mut here = resources
+        .iter()
+        .filter(|resource| v3_path(resource) == path)
+        .peekable();
     here.peek()?;
     Some(documents.get(generation, path, || {
         let mut paths = Map::new();
@@ -157,7 +166,10 @@ fn v3_document(
             ("openapi", json!("3.0.0")),
             ("info", info()),
             ("paths", Value::Object(paths)),
-            ("components", json!({"schemas": schemas, "securitySchemes": security})),
+            (
+                "components",
+                json!({"schemas": schemas, "securitySchemes": security}),
+            ),
         ])
     }))
 }
@@ -168,7 +180,9 @@ fn info() -> Value {
 
 /// An object whose keys keep this order.
 fn ordered(fields: &[(&str, Value)]) -> Vec<u8> {
-    let fields: Vec<String> =
-        fields.iter().map(|(key, value)| format!("{}:{value}", json!(key))).collect();
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(key, value)| format!("{}:{value}", json!(key)))
+        .collect();
     format!("{{{}}}", fields.join(",")).into_bytes()
 }

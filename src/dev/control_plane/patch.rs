@@ -20,7 +20,9 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
     if !target.is_object() {
         *target = Value::Object(serde_json::Map::new());
     }
-    let Some(map) = target.as_object_mut() else { return };
+    let Some(map) = target.as_object_mut() else {
+        return;
+    };
     for (key, value) in patch {
         if value.is_null() {
             map.remove(key);
@@ -32,10 +34,12 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 
 /// Applies the operations of a JSON patch in place; on an error the target is half patched.
 pub(crate) fn json_patch(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
-    let operations = patch
-        .as_array()
-        .ok_or_else(|| PatchError::Malformed("a JSON patch is an array of operations".to_owned()))?;
-    operations.iter().try_for_each(|operation| apply(target, operation))
+    let operations = patch.as_array().ok_or_else(|| {
+        PatchError::Malformed("a JSON patch is an array of operations".to_owned())
+    })?;
+    operations
+        .iter()
+        .try_for_each(|operation| apply(target, operation))
 }
 
 fn apply(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
@@ -64,7 +68,9 @@ fn apply(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
             let same = get(target, &path)? == &value();
             same.then_some(()).ok_or(PatchError::NotApplicable)
         }
-        other => Err(PatchError::Malformed(format!("unknown operation {other:?}"))),
+        other => Err(PatchError::Malformed(format!(
+            "unknown operation {other:?}"
+        ))),
     }
 }
 
@@ -76,7 +82,10 @@ fn pointer(text: &str) -> Result<Vec<String>, PatchError> {
     let steps = text
         .strip_prefix('/')
         .ok_or_else(|| PatchError::Malformed(format!("{text:?} is not a JSON pointer")))?;
-    Ok(steps.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect())
+    Ok(steps
+        .split('/')
+        .map(|step| step.replace("~1", "/").replace("~0", "~"))
+        .collect())
 }
 
 fn get<'a>(target: &'a Value, path: &[String]) -> Result<&'a Value, PatchError> {
@@ -153,12 +162,28 @@ mod tests {
         for (target, patch, expected) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
             (json!({"a": "b"}), json!({"a": null}), json!({})),
-            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
             (json!({"a": "foo"}), json!(null), json!(null)),
-            (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (
+                json!([1, 2]),
+                json!({"a": "b", "c": null}),
+                json!({"a": "b"}),
+            ),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
         ] {
             let mut result = target.clone();
             merge(&mut result, &patch);
@@ -179,7 +204,10 @@ mod tests {
             {"op": "remove", "path": "/a/b~1c/0"},
         ]);
         json_patch(&mut object, &patch).unwrap();
-        assert_eq!(object, json!({"a": {"b/c": [2, 3, 4]}, "f": null, "g": "e"}));
+        assert_eq!(
+            object,
+            json!({"a": {"b/c": [2, 3, 4]}, "f": null, "g": "e"})
+        );
     }
 
     #[test]
@@ -192,7 +220,11 @@ mod tests {
             json!([{"op": "add", "path": "/l/9", "value": 1}]),
         ] {
             let mut object = json!({"a": 1, "l": []});
-            assert_eq!(json_patch(&mut object, &patch), Err(PatchError::NotApplicable), "{patch}");
+            assert_eq!(
+                json_patch(&mut object, &patch),
+                Err(PatchError::NotApplicable),
+                "{patch}"
+            );
         }
         let malformed = json_patch(&mut json!({}), &json!({"op": "add"}));
         assert!(matches!(malformed, Err(PatchError::Malformed(_))));

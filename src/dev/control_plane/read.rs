@@ -33,7 +33,12 @@ pub(crate) fn get(
 ) -> Result<Response<Body>, ApiError> {
     let stored = store.read(|state| state.get(resource, &key(namespace, name)));
     let stored = stored.ok_or_else(|| ApiError::not_found(resource, name))?;
-    reply::object(request, StatusCode::OK, resource, &stored.in_version(resource))
+    reply::object(
+        request,
+        StatusCode::OK,
+        resource,
+        &stored.in_version(resource),
+    )
 }
 
 pub(crate) fn list(
@@ -47,7 +52,12 @@ pub(crate) fn list(
     let metadata = page.metadata();
     let values = page.items.iter().map(|stored| &stored.value);
     let body = match form {
-        Form::Object => return Ok(reply::pieces(request, pieces(resource, &page.items, metadata))),
+        Form::Object => {
+            return Ok(reply::pieces(
+                request,
+                pieces(resource, &page.items, metadata),
+            ));
+        }
         Form::Partial { version } => to_json(&PartialList::of(values, metadata, version)),
         Form::Table { version, include } => {
             to_json(&Table::of(resource, values, metadata, version, include))
@@ -59,7 +69,10 @@ pub(crate) fn list(
 /// A list as kube-apiserver writes one of custom resources: keys sorted, so kind after items.
 pub(crate) fn pieces(resource: &Resource, items: &[Arc<Stored>], metadata: Value) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(items.len() * 2 + 2);
-    let head = format!("{{\"apiVersion\":{},\"items\":[", json!(resource.api_version()));
+    let head = format!(
+        "{{\"apiVersion\":{},\"items\":[",
+        json!(resource.api_version())
+    );
     pieces.push(Bytes::from(head));
     for (index, stored) in items.iter().enumerate() {
         if index > 0 {
@@ -67,7 +80,10 @@ pub(crate) fn pieces(resource: &Resource, items: &[Arc<Stored>], metadata: Value
         }
         pieces.push(stored.json.clone());
     }
-    let tail = format!("],\"kind\":{},\"metadata\":{metadata}}}\n", json!(resource.list_kind()));
+    let tail = format!(
+        "],\"kind\":{},\"metadata\":{metadata}}}\n",
+        json!(resource.list_kind())
+    );
     pieces.push(Bytes::from(tail));
     pieces
 }
@@ -87,19 +103,30 @@ fn page(
     let limit = negotiate::number(request, "limit")?.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let prefix = prefix(namespace);
-    let token = request.parameter("continue").filter(|token| !token.is_empty());
+    let token = request
+        .parameter("continue")
+        .filter(|token| !token.is_empty());
     let token = token.as_deref().map(ContinueToken::decode).transpose()?;
     let at = match &token {
         Some(token) => u64::try_from(token.rv).ok(),
         None => list_version(state, request)?,
     };
-    let snapshot = state.snapshot(resource, &prefix, at).map_err(|gone| expired(gone, token.as_ref(), at))?;
-    let start = token.map(|token| format!("{prefix}{}", token.start)).unwrap_or_default();
-    let mut rest = snapshot.objects.into_iter().filter(|(key, _)| *key >= start);
+    let snapshot = state
+        .snapshot(resource, &prefix, at)
+        .map_err(|gone| expired(gone, token.as_ref(), at))?;
+    let start = token
+        .map(|token| format!("{prefix}{}", token.start))
+        .unwrap_or_default();
+    let mut rest = snapshot
+        .objects
+        .into_iter()
+        .filter(|(key, _)| *key >= start);
     let mut items = Vec::new();
     let mut last = String::new();
     while items.len() < limit {
-        let Some((key, stored)) = rest.next() else { break };
+        let Some((key, stored)) = rest.next() else {
+            break;
+        };
         if selectors.matches(&stored.value) {
             items.push(stored);
         }
@@ -109,16 +136,26 @@ fn page(
     let resource_version = snapshot.resource_version;
     let relative = last.strip_prefix(&prefix).unwrap_or(&last);
     let continue_token = (remaining > 0).then(|| {
-        ContinueToken::after(relative, i64::try_from(resource_version).unwrap_or(i64::MAX))
+        ContinueToken::after(
+            relative,
+            i64::try_from(resource_version).unwrap_or(i64::MAX),
+        )
     });
     // With a selector the server cannot know it (apiserver pkg/storage/etcd3/store.go).
     let remaining = Some(remaining).filter(|count| *count > 0 && selectors.is_empty());
-    Ok(Page { items, resource_version, continue_token, remaining })
+    Ok(Page {
+        items,
+        resource_version,
+        continue_token,
+        remaining,
+    })
 }
 
 /// Which resourceVersion a first page is read at; None for the newest.
 fn list_version(state: &State, request: &RecordedRequest) -> Result<Option<u64>, ApiError> {
-    let Some(asked) = negotiate::number(request, "resourceVersion")? else { return Ok(None) };
+    let Some(asked) = negotiate::number(request, "resourceVersion")? else {
+        return Ok(None);
+    };
     let current = state.log.latest();
     if asked > current {
         return Err(ApiError::too_large_resource_version(asked, current));
@@ -131,7 +168,10 @@ fn list_version(state: &State, request: &RecordedRequest) -> Result<Option<u64>,
 fn expired(gone: Compacted, token: Option<&ContinueToken>, at: Option<u64>) -> ApiError {
     let Some(token) = token else {
         let asked = at.unwrap_or_default();
-        return ApiError::expired(format!("too old resource version: {asked} ({})", gone.oldest));
+        return ApiError::expired(format!(
+            "too old resource version: {asked} ({})",
+            gone.oldest
+        ));
     };
     let mut error = ApiError::expired(
         "The provided continue parameter is too old to display a consistent list result. You can \
@@ -140,7 +180,9 @@ fn expired(gone: Compacted, token: Option<&ContinueToken>, at: Option<u64>) -> A
          results in an inconsistent list - objects that were created, modified, or deleted between \
          the time the first chunk was returned and now may show up in the list.",
     );
-    error.metadata.insert("continue".to_owned(), json!(token.regardless().encode()));
+    error
+        .metadata
+        .insert("continue".to_owned(), json!(token.regardless().encode()));
     error
 }
 
@@ -153,7 +195,10 @@ impl Page {
         if let Some(remaining) = self.remaining {
             metadata.insert("remainingItemCount".to_owned(), json!(remaining));
         }
-        metadata.insert("resourceVersion".to_owned(), json!(self.resource_version.to_string()));
+        metadata.insert(
+            "resourceVersion".to_owned(),
+            json!(self.resource_version.to_string()),
+        );
         Value::Object(metadata)
     }
 }

@@ -21,7 +21,11 @@ const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowsch
 const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 const FLOW_UID: &str = "5a2ae2d3-1b0f-4f0e-9f55-3b9a4d5f7a10";
 
-pub(crate) fn response(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+pub(crate) fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Body,
+) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -59,7 +63,9 @@ pub(crate) fn error(request: &RecordedRequest, error: &ApiError) -> Response<Bod
     let status = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(request, status, error.to_status());
     if let Some(seconds) = error.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

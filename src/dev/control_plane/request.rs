@@ -47,12 +47,17 @@ impl RecordedRequest {
     /// The decoded value of the first query parameter of that name.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        pairs
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// A header's value, empty if there is none or it is not text.
     pub fn header(&self, name: impl header::AsHeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// Whether the query asks for a watch: only 0 and false say no (apimachinery
@@ -77,15 +82,21 @@ impl RequestLog {
     }
 
     pub(crate) fn clear(&self) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
 impl Target {
     /// None if the path is not of this form.
     pub(crate) fn parse(path: &str) -> Option<Self> {
-        let mut segments =
-            path.trim_matches('/').split('/').map(decode).collect::<Option<VecDeque<_>>>()?;
+        let mut segments = path
+            .trim_matches('/')
+            .split('/')
+            .map(decode)
+            .collect::<Option<VecDeque<_>>>()?;
         let group = match segments.pop_front()?.as_str() {
             "api" => String::new(),
             "apis" => segments.pop_front()?,
@@ -109,7 +120,15 @@ impl Target {
         let plural = segments.pop_front()?;
         let (name, subresource) = (segments.pop_front(), segments.pop_front());
         let complete = segments.is_empty();
-        let target = Self { group, version, plural, namespace, name, subresource, watch_path };
+        let target = Self {
+            group,
+            version,
+            plural,
+            namespace,
+            name,
+            subresource,
+            watch_path,
+        };
         complete.then_some(target)
     }
 }
@@ -150,7 +169,10 @@ mod tests {
         let watch = parse("/apis/g.io/v1/watch/namespaces/n/things");
         assert!(watch.watch_path && watch.namespace.as_deref() == Some("n"));
         let namespace = parse("/api/v1/namespaces/n");
-        assert_eq!((namespace.plural.as_str(), namespace.name.as_deref()), ("namespaces", Some("n")));
+        assert_eq!(
+            (namespace.plural.as_str(), namespace.name.as_deref()),
+            ("namespaces", Some("n"))
+        );
         assert_eq!(Target::parse("/metrics"), None);
     }
 }

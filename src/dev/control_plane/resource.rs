@@ -95,7 +95,10 @@ impl Resource {
     }
 
     pub(crate) fn group_resource(&self) -> GroupResource {
-        GroupResource { group: self.group.clone(), plural: self.plural.clone() }
+        GroupResource {
+            group: self.group.clone(),
+            plural: self.plural.clone(),
+        }
     }
 
     /// The core namespaces, which the control plane always serves.
@@ -110,7 +113,11 @@ impl Resource {
 }
 
 fn qualified(name: &str, group: &str) -> String {
-    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
+    if group.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}.{group}")
+    }
 }
 
 impl Column {

@@ -36,7 +36,9 @@ pub(crate) fn apply(paths: &Scale, object: &Value, scale: &Value) -> Result<Valu
         None => json!(0),
         Some(count) if count.as_i64().is_some_and(|count| count >= 0) => count.clone(),
         Some(count) => {
-            return Err(ApiError::bad_request(format!("spec.replicas: Invalid value: {count}")));
+            return Err(ApiError::bad_request(format!(
+                "spec.replicas: Invalid value: {count}"
+            )));
         }
     };
     let mut next = object.clone();
@@ -50,17 +52,36 @@ pub(crate) fn apply(paths: &Scale, object: &Value, scale: &Value) -> Result<Valu
 }
 
 fn scale(paths: &Scale, object: &Value) -> ScaleObject {
-    let count = |path: &str| select(object, path).and_then(Value::as_i64).unwrap_or_default();
+    let count = |path: &str| {
+        select(object, path)
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+    };
     let mut metadata = json!({});
-    for field in ["creationTimestamp", "name", "namespace", "resourceVersion", "uid"] {
+    for field in [
+        "creationTimestamp",
+        "name",
+        "namespace",
+        "resourceVersion",
+        "uid",
+    ] {
         object::copy_meta(&mut metadata, object, field);
     }
     let metadata = metadata.get("metadata").cloned().unwrap_or_default();
     let mut status = json!({"replicas": count(&paths.status_replicas_path)});
-    let selector = paths.label_selector_path.as_deref().and_then(|path| select(object, path));
+    let selector = paths
+        .label_selector_path
+        .as_deref()
+        .and_then(|path| select(object, path));
     if let (Some(selector), Some(map)) = (selector, status.as_object_mut()) {
         map.insert("selector".to_owned(), selector.clone());
     }
     let spec = json!({"replicas": count(&paths.spec_replicas_path)});
-    ScaleObject { kind: "Scale", api_version: "autoscaling/v1", metadata, spec, status }
+    ScaleObject {
+        kind: "Scale",
+        api_version: "autoscaling/v1",
+        metadata,
+        spec,
+        status,
+    }
 }

@@ -7,9 +7,21 @@ use super::error::Cause;
 
 /// ObjectMeta's fields: what a strict decoder knows in `metadata`.
 const METADATA_FIELDS: [&str; 15] = [
-    "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp",
-    "finalizers", "generateName", "generation", "labels", "managedFields", "name", "namespace",
-    "ownerReferences", "resourceVersion", "selfLink", "uid",
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
 ];
 
 /// Removes fields that the schema does not know; returns their paths, sorted.
@@ -18,30 +30,34 @@ pub(crate) fn prune(schema: &Value, object: &mut Value) -> Vec<String> {
     if let Some(map) = object.as_object_mut() {
         let known = schema.get("properties").and_then(Value::as_object);
         let keep_rest = preserves(schema);
-        map.retain(|key, value| match (key.as_str(), known.and_then(|known| known.get(key))) {
-            ("apiVersion" | "kind", _) => true,
-            ("metadata", _) => {
-                prune_metadata(value, &mut unknown);
-                true
-            }
-            (_, Some(field)) => {
-                prune_value(field, value, key, &mut unknown);
-                true
-            }
-            (_, None) => {
-                if !keep_rest {
-                    unknown.push(key.clone());
+        map.retain(
+            |key, value| match (key.as_str(), known.and_then(|known| known.get(key))) {
+                ("apiVersion" | "kind", _) => true,
+                ("metadata", _) => {
+                    prune_metadata(value, &mut unknown);
+                    true
                 }
-                keep_rest
-            }
-        });
+                (_, Some(field)) => {
+                    prune_value(field, value, key, &mut unknown);
+                    true
+                }
+                (_, None) => {
+                    if !keep_rest {
+                        unknown.push(key.clone());
+                    }
+                    keep_rest
+                }
+            },
+        );
     }
     unknown.sort();
     unknown
 }
 
 fn prune_metadata(metadata: &mut Value, unknown: &mut Vec<String>) {
-    let Some(map) = metadata.as_object_mut() else { return };
+    let Some(map) = metadata.as_object_mut() else {
+        return;
+    };
     map.retain(|key, _| {
         let known = METADATA_FIELDS.contains(&key.as_str());
         if !known {
@@ -54,14 +70,18 @@ fn prune_metadata(metadata: &mut Value, unknown: &mut Vec<String>) {
 fn prune_value(schema: &Value, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     match value {
         Value::Array(list) => {
-            let Some(items) = schema.get("items") else { return };
+            let Some(items) = schema.get("items") else {
+                return;
+            };
             for (index, item) in list.iter_mut().enumerate() {
                 prune_value(items, item, &format!("{path}[{index}]"), unknown);
             }
         }
         Value::Object(map) => {
             let known = schema.get("properties").and_then(Value::as_object);
-            let rest = schema.get("additionalProperties").filter(|rest| rest.is_object());
+            let rest = schema
+                .get("additionalProperties")
+                .filter(|rest| rest.is_object());
             let keep_rest = preserves(schema) || schema.get("additionalProperties").is_some();
             let embedded = flag(schema, "x-kubernetes-embedded-resource");
             map.retain(|key, field| {
@@ -88,11 +108,15 @@ fn prune_value(schema: &Value, value: &mut Value, path: &str, unknown: &mut Vec<
 pub(crate) fn fill_defaults(schema: &Value, value: &mut Value) {
     match value {
         Value::Array(list) => {
-            let Some(items) = schema.get("items") else { return };
+            let Some(items) = schema.get("items") else {
+                return;
+            };
             list.iter_mut().for_each(|item| fill_defaults(items, item));
         }
         Value::Object(map) => {
-            let Some(known) = schema.get("properties").and_then(Value::as_object) else { return };
+            let Some(known) = schema.get("properties").and_then(Value::as_object) else {
+                return;
+            };
             for (key, field) in known {
                 if let (false, Some(default)) = (map.contains_key(key), field.get("default")) {
                     map.insert(key.clone(), default.clone());
@@ -114,7 +138,10 @@ pub(crate) fn validate(schema: &Value, object: &Value) -> Vec<Cause> {
 }
 
 fn validate_value(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let expected = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let expected = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let nullable = value.is_null() && flag(schema, "nullable");
     let int_or_string = flag(schema, "x-kubernetes-int-or-string");
     if !expected.is_empty() && !nullable && !int_or_string && !is_a(value, expected) {
@@ -122,13 +149,19 @@ fn validate_value(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Ca
             "Invalid value: \"{0}\": {path} in body must be of type {expected}: \"{0}\"",
             type_name(value)
         );
-        causes.push(Cause { field: path.to_owned(), reason: "FieldValueTypeInvalid", message });
+        causes.push(Cause {
+            field: path.to_owned(),
+            reason: "FieldValueTypeInvalid",
+            message,
+        });
         return;
     }
     validate_bounds(schema, value, path, causes);
     match value {
         Value::Array(list) => {
-            let Some(items) = schema.get("items") else { return };
+            let Some(items) = schema.get("items") else {
+                return;
+            };
             for (index, item) in list.iter().enumerate() {
                 validate_value(items, item, &format!("{path}[{index}]"), causes);
             }
@@ -139,14 +172,33 @@ fn validate_value(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Ca
 }
 
 fn validate_fields(schema: &Value, map: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
-    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    for key in required.filter_map(Value::as_str).filter(|key| !map.contains_key(*key)) {
+    let join = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    let required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    for key in required
+        .filter_map(Value::as_str)
+        .filter(|key| !map.contains_key(*key))
+    {
         let message = "Required value".to_owned();
-        causes.push(Cause { field: join(key), reason: "FieldValueRequired", message });
+        causes.push(Cause {
+            field: join(key),
+            reason: "FieldValueRequired",
+            message,
+        });
     }
     let known = schema.get("properties").and_then(Value::as_object);
-    let rest = schema.get("additionalProperties").filter(|rest| rest.is_object());
+    let rest = schema
+        .get("additionalProperties")
+        .filter(|rest| rest.is_object());
     for (key, value) in map {
         if let Some(field) = known.and_then(|known| known.get(key)).or(rest) {
             validate_value(field, value, &join(key), causes);
@@ -160,20 +212,34 @@ fn validate_bounds(schema: &Value, value: &Value, path: &str, causes: &mut Vec<C
         && !choices.contains(value)
     {
         let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
-        let message =
-            format!("Unsupported value: {value}: supported values: {}", choices.join(", "));
-        causes.push(Cause { field: field(), reason: "FieldValueNotSupported", message });
+        let message = format!(
+            "Unsupported value: {value}: supported values: {}",
+            choices.join(", ")
+        );
+        causes.push(Cause {
+            field: field(),
+            reason: "FieldValueNotSupported",
+            message,
+        });
     }
     let Some(number) = value.as_f64() else { return };
     let bounds = [("minimum", "greater", true), ("maximum", "less", false)];
     for (keyword, comparison, lower) in bounds {
-        let Some(bound) = schema.get(keyword) else { continue };
-        let Some(limit) = bound.as_f64() else { continue };
+        let Some(bound) = schema.get(keyword) else {
+            continue;
+        };
+        let Some(limit) = bound.as_f64() else {
+            continue;
+        };
         if (lower && number < limit) || (!lower && number > limit) {
             let message = format!(
                 "Invalid value: {value}: {path} in body should be {comparison} than or equal to {bound}"
             );
-            causes.push(Cause { field: field(), reason: "FieldValueInvalid", message });
+            causes.push(Cause {
+                field: field(),
+                reason: "FieldValueInvalid",
+                message,
+            });
         }
     }
 }
@@ -218,16 +284,16 @@ mod tests {
 
     fn schema() -> Value {
         json!({"type": "object", "properties": {"spec": {"type": "object",
-            "required": ["version"],
-            "properties": {
-                "nodes": {"type": "integer", "minimum": 1, "default": 3},
-                "version": {"type": "string"},
-                "region": {"type": "string", "enum": ["eu", "us"]},
-                "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-                "list": {"type": "array", "items": {"type": "object",
-                    "properties": {"a": {"type": "string"}}}},
-                "template": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-            }}}})
+        "required": ["version"],
+        "properties": {
+            "nodes": {"type": "integer", "minimum": 1, "default": 3},
+            "version": {"type": "string"},
+            "region": {"type": "string", "enum": ["eu", "us"]},
+            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            "list": {"type": "array", "items": {"type": "object",
+                "properties": {"a": {"type": "string"}}}},
+            "template": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }}}})
     }
 
     #[test]
@@ -236,10 +302,16 @@ mod tests {
             "spec": {"x": 1, "tags": {"any": "t"}, "list": [{"a": "1", "b": 2}],
                 "template": {"metadata": {"namespace": "n"}}}});
         let unknown = prune(&schema(), &mut object);
-        assert_eq!(unknown, ["extra", "metadata.foo", "spec.list[0].b", "spec.x"]);
-        assert_eq!(object, json!({"kind": "K", "metadata": {"name": "a"},
+        assert_eq!(
+            unknown,
+            ["extra", "metadata.foo", "spec.list[0].b", "spec.x"]
+        );
+        assert_eq!(
+            object,
+            json!({"kind": "K", "metadata": {"name": "a"},
             "spec": {"tags": {"any": "t"}, "list": [{"a": "1"}],
-                "template": {"metadata": {"namespace": "n"}}}}));
+                "template": {"metadata": {"namespace": "n"}}}})
+        );
     }
 
     #[test]
@@ -256,11 +328,14 @@ mod tests {
             .into_iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
             .collect();
-        assert_eq!(causes, [
-            "spec.version: Required value",
-            "spec.nodes: Invalid value: \"string\": spec.nodes in body must be of type integer: \"string\"",
-            "spec.region: Unsupported value: \"mars\": supported values: \"eu\", \"us\"",
-            "spec.tags.a: Invalid value: \"integer\": spec.tags.a in body must be of type string: \"integer\"",
-        ]);
+        assert_eq!(
+            causes,
+            [
+                "spec.version: Required value",
+                "spec.nodes: Invalid value: \"string\": spec.nodes in body must be of type integer: \"string\"",
+                "spec.region: Unsupported value: \"mars\": supported values: \"eu\", \"us\"",
+                "spec.tags.a: Invalid value: \"integer\": spec.tags.a in body must be of type string: \"integer\"",
+            ]
+        );
     }
 }

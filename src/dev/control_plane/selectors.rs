@@ -41,8 +41,14 @@ enum Field {
 
 impl Selectors {
     pub(crate) fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
-        let labels = split(labels).into_iter().map(label_requirement).collect::<Result<_, _>>()?;
-        let fields = split(fields).into_iter().map(field_requirement).collect::<Result<_, _>>()?;
+        let labels = split(labels)
+            .into_iter()
+            .map(label_requirement)
+            .collect::<Result<_, _>>()?;
+        let fields = split(fields)
+            .into_iter()
+            .map(field_requirement)
+            .collect::<Result<_, _>>()?;
         Ok(Self { labels, fields })
     }
 
@@ -51,16 +57,26 @@ impl Selectors {
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.labels.iter().all(|requirement| requirement.matches(object))
-            && self.fields.iter().all(|requirement| requirement.matches(object))
+        self.labels
+            .iter()
+            .all(|requirement| requirement.matches(object))
+            && self
+                .fields
+                .iter()
+                .all(|requirement| requirement.matches(object))
     }
 }
 
 impl LabelRequirement {
     fn matches(&self, object: &Value) -> bool {
-        let labels = object.get("metadata").and_then(|metadata| metadata.get("labels"));
-        let value = labels.and_then(|labels| labels.get(&self.key)).and_then(Value::as_str);
-        let among = |values: &[String]| value.is_some_and(|value| values.iter().any(|v| v == value));
+        let labels = object
+            .get("metadata")
+            .and_then(|metadata| metadata.get("labels"));
+        let value = labels
+            .and_then(|labels| labels.get(&self.key))
+            .and_then(Value::as_str);
+        let among =
+            |values: &[String]| value.is_some_and(|value| values.iter().any(|v| v == value));
         match &self.operator {
             Operator::Exists => value.is_some(),
             Operator::In(values) => among(values),
@@ -92,14 +108,19 @@ fn split(selector: &str) -> Vec<&str> {
         }
         character == ',' && depth == 0
     });
-    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+    parts
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 fn label_requirement(text: &str) -> Result<LabelRequirement, ApiError> {
     let requirement = |key: &str, operator| {
         let key = key.trim().to_owned();
         let valid = !key.is_empty() && !key.contains(char::is_whitespace);
-        valid.then_some(LabelRequirement { key, operator }).ok_or_else(|| unparsable(text))
+        valid
+            .then_some(LabelRequirement { key, operator })
+            .ok_or_else(|| unparsable(text))
     };
     let one = |value: &str| vec![value.trim().to_owned()];
     if let Some((key, value)) = text.split_once("!=") {
@@ -114,8 +135,14 @@ fn label_requirement(text: &str) -> Result<LabelRequirement, ApiError> {
     let Some((head, values)) = text.split_once('(') else {
         return requirement(text, Operator::Exists);
     };
-    let values = values.trim_end().strip_suffix(')').ok_or_else(|| unparsable(text))?;
-    let values = values.split(',').map(|value| value.trim().to_owned()).collect();
+    let values = values
+        .trim_end()
+        .strip_suffix(')')
+        .ok_or_else(|| unparsable(text))?;
+    let values = values
+        .split(',')
+        .map(|value| value.trim().to_owned())
+        .collect();
     match head.split_whitespace().collect::<Vec<_>>().as_slice() {
         [key, "in"] => requirement(key, Operator::In(values)),
         [key, "notin"] => requirement(key, Operator::NotIn(values)),
@@ -136,10 +163,16 @@ fn field_requirement(text: &str) -> Result<FieldRequirement, ApiError> {
         "metadata.name" => Field::Name,
         "metadata.namespace" => Field::Namespace,
         other => {
-            return Err(ApiError::bad_request(format!("field label not supported: {other}")));
+            return Err(ApiError::bad_request(format!(
+                "field label not supported: {other}"
+            )));
         }
     };
-    Ok(FieldRequirement { field, value: value.to_owned(), equal })
+    Ok(FieldRequirement {
+        field,
+        value: value.to_owned(),
+        equal,
+    })
 }
 
 fn unparsable(text: &str) -> ApiError {
@@ -161,15 +194,31 @@ mod tests {
     #[test]
     fn label_selectors_match_as_in_kubernetes() {
         for selector in [
-            "", "tier", "tier=gold", "tier == gold", "tier!=silver", "absent!=x", "!absent",
-            "tier in (silver, gold)", "tier notin (silver)", "absent notin (x)", "empty=",
+            "",
+            "tier",
+            "tier=gold",
+            "tier == gold",
+            "tier!=silver",
+            "absent!=x",
+            "!absent",
+            "tier in (silver, gold)",
+            "tier notin (silver)",
+            "absent notin (x)",
+            "empty=",
             "tier=gold,example.org/zone in (eu,us)",
         ] {
             assert!(labelled(selector), "{selector}");
         }
         for selector in [
-            "absent", "tier=silver", "tier!=gold", "!tier", "tier in (silver)",
-            "tier notin (gold,silver)", "absent in (x)", "absent=", "tier=gold,!empty",
+            "absent",
+            "tier=silver",
+            "tier!=gold",
+            "!tier",
+            "tier in (silver)",
+            "tier notin (gold,silver)",
+            "absent in (x)",
+            "absent=",
+            "tier=gold,!empty",
         ] {
             assert!(!labelled(selector), "{selector}");
         }

@@ -41,7 +41,11 @@ const BODY_MAX: usize = 3 * 1024 * 1024;
 const BACKLOG: u32 = 1024;
 
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     // To return at the same port after an outage.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -88,7 +92,10 @@ pub(crate) async fn serve(inner: Arc<Inner>, listener: TcpListener, tls: TlsAcce
 fn open(inner: &Arc<Inner>, stream: TcpStream, tls: TlsAcceptor) {
     let id = inner.faults.next_connection();
     let goaway = CancellationToken::new();
-    let entered = Entered { inner: Arc::clone(inner), id };
+    let entered = Entered {
+        inner: Arc::clone(inner),
+        id,
+    };
     let task = tokio::spawn(connection(entered, stream, tls, goaway.clone()));
     inner.faults.opened(id, task.abort_handle(), goaway);
 }
@@ -112,7 +119,10 @@ async fn connection(
     goaway: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
-    let gated = Gated { stream, gate: Arc::clone(&entered.inner.faults.gate) };
+    let gated = Gated {
+        stream,
+        gate: Arc::clone(&entered.inner.faults.gate),
+    };
     let stream = match tls.accept(gated).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -127,7 +137,10 @@ async fn connection(
         async move { respond(&inner, id, certified, request).await }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).max_headers(HEADERS_COUNT_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .max_headers(HEADERS_COUNT_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -175,7 +188,11 @@ async fn respond(
     };
     Ok(match inner.faults.take(&request) {
         None => handle(),
-        Some(Fault::Answer { status, headers, body }) => {
+        Some(Fault::Answer {
+            status,
+            headers,
+            body,
+        }) => {
             let mut response = Response::new(Body::from(body));
             *response.status_mut() = status;
             *response.headers_mut() = headers;

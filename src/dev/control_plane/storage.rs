@@ -75,7 +75,10 @@ impl Store {
             objects: BTreeMap::new(),
             log: WatchLog::new(RESOURCE_VERSION_FIRST, events_max),
         };
-        Self { state: Mutex::new(state), changed: watch::Sender::new(RESOURCE_VERSION_FIRST) }
+        Self {
+            state: Mutex::new(state),
+            changed: watch::Sender::new(RESOURCE_VERSION_FIRST),
+        }
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -121,7 +124,12 @@ impl State {
         self.resources_generation
     }
 
-    pub(crate) fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+    pub(crate) fn resource(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+    ) -> Option<Arc<Resource>> {
         let found = self.resources.iter().find(|resource| {
             resource.group == group && resource.version == version && resource.plural == plural
         });
@@ -146,7 +154,10 @@ impl State {
     }
 
     pub(crate) fn get(&self, resource: &Resource, key: &str) -> Option<Arc<Stored>> {
-        self.objects.get(&resource.group_resource())?.get(key).cloned()
+        self.objects
+            .get(&resource.group_resource())?
+            .get(key)
+            .cloned()
     }
 
     pub(crate) fn namespace_exists(&self, name: &str) -> bool {
@@ -166,7 +177,12 @@ impl State {
             None => Change::Added { object },
         };
         let (resource, key) = (group_resource, key.to_owned());
-        self.log.push(Event { resource_version, resource, key, change });
+        self.log.push(Event {
+            resource_version,
+            resource,
+            key,
+            change,
+        });
         stored
     }
 
@@ -177,9 +193,17 @@ impl State {
         let mut value = previous.value.clone();
         object::set_meta(&mut value, "resourceVersion", resource_version.to_string());
         let last = Arc::new(Stored::new(value));
-        let change = Change::Deleted { previous, last: Arc::clone(&last) };
+        let change = Change::Deleted {
+            previous,
+            last: Arc::clone(&last),
+        };
         let (resource, key) = (resource.clone(), key.to_owned());
-        self.log.push(Event { resource_version, resource, key, change });
+        self.log.push(Event {
+            resource_version,
+            resource,
+            key,
+            change,
+        });
         Some(last)
     }
 
@@ -214,7 +238,9 @@ impl State {
             .map(|objects| {
                 let range = objects.range(prefix.to_owned()..);
                 let inside = range.take_while(|(key, _)| key.starts_with(prefix));
-                inside.map(|(key, stored)| (key.clone(), Arc::clone(stored))).collect()
+                inside
+                    .map(|(key, stored)| (key.clone(), Arc::clone(stored)))
+                    .collect()
             })
             .unwrap_or_default();
         let resource_version = at.unwrap_or_else(|| self.log.latest());
@@ -234,16 +260,25 @@ impl State {
                 (key, stored)
             })
             .collect();
-        Ok(Snapshot { objects, resource_version })
+        Ok(Snapshot {
+            objects,
+            resource_version,
+        })
     }
 }
 
 /// Where an object is stored; `namespace` is empty for cluster-scoped ones.
 pub(crate) fn key(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+    if namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}/{name}")
+    }
 }
 
 /// What all keys of a namespace begin with; empty for all namespaces.
 pub(crate) fn prefix(namespace: Option<&str>) -> String {
-    namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default()
+    namespace
+        .map(|namespace| format!("{namespace}/"))
+        .unwrap_or_default()
 }

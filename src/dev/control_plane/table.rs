@@ -41,7 +41,7 @@ struct Row {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum RowObject {
-    Metadata(Partial),
+    Metadata(Box<Partial>),
     None(()),
     Object(Value),
 }
@@ -82,9 +82,20 @@ macro_rules! object_meta {
 }
 
 object_meta!(
-    name, generate_name, namespace, uid, resource_version, generation, creation_timestamp,
-    deletion_timestamp, deletion_grace_period_seconds, labels, annotations, owner_references,
-    finalizers, managed_fields
+    name,
+    generate_name,
+    namespace,
+    uid,
+    resource_version,
+    generation,
+    creation_timestamp,
+    deletion_timestamp,
+    deletion_grace_period_seconds,
+    labels,
+    annotations,
+    owner_references,
+    finalizers,
+    managed_fields
 );
 
 fn camel_case(snake: &str) -> String {
@@ -130,7 +141,9 @@ impl Table {
         version: &str,
         include: IncludeObject,
     ) -> Self {
-        let rows = objects.map(|object| row(resource, object, version, include)).collect();
+        let rows = objects
+            .map(|object| row(resource, object, version, include))
+            .collect();
         Self {
             kind: "Table",
             api_version: format!("meta.k8s.io/{version}"),
@@ -152,7 +165,7 @@ fn row(resource: &Resource, object: &Value, version: &str, include: IncludeObjec
     let columns = resource.columns.iter().map(|column| cell(column, object));
     let cells = std::iter::once(name).chain(columns).collect();
     let object = match include {
-        IncludeObject::Metadata => RowObject::Metadata(Partial::of(object, version)),
+        IncludeObject::Metadata => RowObject::Metadata(Box::new(Partial::of(object, version))),
         IncludeObject::None => RowObject::None(()),
         IncludeObject::Object => RowObject::Object(object.clone()),
     };
@@ -172,7 +185,10 @@ fn definitions(resource: &Resource) -> Vec<ColumnDefinition> {
         kind: column.kind.clone(),
         format: "",
         description: match column.description.as_str() {
-            "" => format!("Custom resource definition column (in JSONPath format): {}", column.json_path),
+            "" => format!(
+                "Custom resource definition column (in JSONPath format): {}",
+                column.json_path
+            ),
             description => description.to_owned(),
         },
         priority: column.priority,
@@ -181,7 +197,9 @@ fn definitions(resource: &Resource) -> Vec<ColumnDefinition> {
 }
 
 fn cell(column: &Column, object: &Value) -> Value {
-    let Some(value) = select(object, &column.json_path) else { return Value::Null };
+    let Some(value) = select(object, &column.json_path) else {
+        return Value::Null;
+    };
     match (column.kind.as_str(), value) {
         ("date", Value::String(text)) => json!(age(text, OffsetDateTime::now_utc())),
         ("string", Value::String(_)) => value.clone(),
@@ -199,7 +217,10 @@ pub(crate) fn select<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
         if let Some(bracket) = rest.strip_prefix('[') {
             let (inside, after) = bracket.split_once(']')?;
             let list = value.as_array()?;
-            value = match inside.strip_prefix("?(@.").and_then(|test| test.strip_suffix(')')) {
+            value = match inside
+                .strip_prefix("?(@.")
+                .and_then(|test| test.strip_suffix(')'))
+            {
                 Some(test) => {
                     let (key, wanted) = test.split_once("==")?;
                     let wanted = wanted.trim().trim_matches(['\'', '"']);
@@ -227,7 +248,9 @@ pub(crate) fn assign(object: &mut Value, path: &str, value: Value) {
         if !target.is_object() {
             *target = Value::Object(Map::new());
         }
-        let Some(map) = target.as_object_mut() else { return };
+        let Some(map) = target.as_object_mut() else {
+            return;
+        };
         target = map.entry(key.to_owned()).or_insert(Value::Null);
     }
     *target = value;
@@ -267,7 +290,10 @@ mod tests {
         let ready = ".status.conditions[?(@.type=='Ready')].status";
         assert_eq!(select(&object, ready), Some(&json!("False")));
         assert_eq!(select(&object, ".spec.n"), Some(&json!(3)));
-        assert_eq!(select(&object, ".status.conditions[0].type"), Some(&json!("Synced")));
+        assert_eq!(
+            select(&object, ".status.conditions[0].type"),
+            Some(&json!("Synced"))
+        );
         assert_eq!(select(&object, ".spec.absent"), None);
     }
 
@@ -276,15 +302,20 @@ mod tests {
         let object = json!({"kind": "K", "metadata": {"annotations": {}, "name": "a",
             "namespace": "n", "resourceVersion": "5"}});
         let partial = serde_json::to_string(&Partial::of(&object, "v1")).unwrap();
-        assert_eq!(partial, r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","namespace":"n","resourceVersion":"5","annotations":{}}}"#);
+        assert_eq!(
+            partial,
+            r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","namespace":"n","resourceVersion":"5","annotations":{}}}"#
+        );
     }
 
     #[test]
     fn ages_read_as_in_kubectl() {
         let now = OffsetDateTime::parse("2024-01-10T00:00:00Z", &Rfc3339).unwrap();
         for (then, expected) in [
-            ("2024-01-09T23:59:01Z", "59s"), ("2024-01-09T23:57:55Z", "2m5s"),
-            ("2024-01-09T20:30:00Z", "3h30m"), ("2024-01-07T00:00:00Z", "3d"),
+            ("2024-01-09T23:59:01Z", "59s"),
+            ("2024-01-09T23:57:55Z", "2m5s"),
+            ("2024-01-09T20:30:00Z", "3h30m"),
+            ("2024-01-07T00:00:00Z", "3d"),
             ("nonsense", "<invalid>"),
         ] {
             assert_eq!(age(then, now), expected, "{then}");

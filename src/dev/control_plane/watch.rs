@@ -66,7 +66,9 @@ pub(crate) fn watch(
     let form = negotiate::form(request, false)?;
     let prefix = prefix(namespace);
     let flag = |name| request.parameter(name).is_some_and(|value| is_true(&value));
-    let start = inner.store.read(|state| start(state, request, resource, &prefix))?;
+    let start = inner
+        .store
+        .read(|state| start(state, request, resource, &prefix))?;
     let timeout = negotiate::number(request, "timeoutSeconds")?.filter(|seconds| *seconds > 0);
     let timeout = timeout.map_or(TIMEOUT_DEFAULT, Duration::from_secs);
     let (out, receiver) = mpsc::channel(EVENTS_IN_FLIGHT_MAX);
@@ -83,7 +85,11 @@ pub(crate) fn watch(
     let deadline = Instant::now() + timeout;
     // Ends by itself when the response body is dropped.
     tokio::spawn(watch.run(Arc::clone(inner), start, deadline));
-    Ok(reply::response(StatusCode::OK, "application/json", Body::stream(receiver)))
+    Ok(reply::response(
+        StatusCode::OK,
+        "application/json",
+        Body::stream(receiver),
+    ))
 }
 
 fn start(
@@ -102,21 +108,40 @@ fn start(
         && request.parameter("resourceVersionMatch").as_deref() != Some("NotOlderThan")
     {
         let message = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to \
-                       NotOlderThan".to_owned();
+                       NotOlderThan"
+            .to_owned();
         let field = "resourceVersionMatch".to_owned();
-        let cause = Cause { field, reason: "FieldValueForbidden", message };
+        let cause = Cause {
+            field,
+            reason: "FieldValueForbidden",
+            message,
+        };
         return Err(ApiError::invalid(resource, "", &[cause]));
     }
     let stream_initial = stream_initial.map(|value| is_true(&value));
-    let send_initial = stream_initial.unwrap_or(asked.is_none());
+    let send_initial = stream_initial.unwrap_or_else(|| asked.is_none());
     let initial = if send_initial {
-        let snapshot = state.snapshot(resource, prefix, None).map_err(|gone| too_old(0, gone.oldest))?;
-        snapshot.objects.into_iter().map(|(_, stored)| stored).collect()
+        let snapshot = state
+            .snapshot(resource, prefix, None)
+            .map_err(|gone| too_old(0, gone.oldest))?;
+        snapshot
+            .objects
+            .into_iter()
+            .map(|(_, stored)| stored)
+            .collect()
     } else {
         Vec::new()
     };
-    let position = if send_initial { current } else { asked.unwrap_or(current) };
-    Ok(Start { initial, position, end_of_initial: stream_initial == Some(true) })
+    let position = if send_initial {
+        current
+    } else {
+        asked.unwrap_or(current)
+    };
+    Ok(Start {
+        initial,
+        position,
+        end_of_initial: stream_initial == Some(true),
+    })
 }
 
 impl Watch {
@@ -181,7 +206,8 @@ impl Watch {
                 continue;
             }
             if let Some((kind, stored)) = self.seen(event) {
-                self.send_object(kind, &stored.in_version(&self.resource)).await?;
+                self.send_object(kind, &stored.in_version(&self.resource))
+                    .await?;
             }
         }
         Ok(())
@@ -213,7 +239,10 @@ impl Watch {
     async fn send_bookmark(&mut self, end_of_initial: bool) -> Result<(), Gone> {
         let mut metadata = json!({"resourceVersion": self.position.to_string()});
         if let (true, Some(map)) = (end_of_initial, metadata.as_object_mut()) {
-            map.insert("annotations".to_owned(), json!({INITIAL_EVENTS_END: "true"}));
+            map.insert(
+                "annotations".to_owned(),
+                json!({INITIAL_EVENTS_END: "true"}),
+            );
         }
         let bookmark = json!({
             "apiVersion": self.resource.api_version(),

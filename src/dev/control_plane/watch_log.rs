@@ -18,10 +18,18 @@ pub(crate) struct Event {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Added { object: Arc<Stored> },
+    Added {
+        object: Arc<Stored>,
+    },
     /// `last` is the final state, with the resourceVersion of the deletion.
-    Deleted { previous: Arc<Stored>, last: Arc<Stored> },
-    Modified { previous: Arc<Stored>, object: Arc<Stored> },
+    Deleted {
+        previous: Arc<Stored>,
+        last: Arc<Stored>,
+    },
+    Modified {
+        previous: Arc<Stored>,
+        object: Arc<Stored>,
+    },
 }
 
 /// Events after the asked resourceVersion are gone.
@@ -51,7 +59,12 @@ impl Change {
 
 impl WatchLog {
     pub(crate) fn new(first: u64, events_max: usize) -> Self {
-        Self { events: VecDeque::new(), events_max, latest: first, compacted: first }
+        Self {
+            events: VecDeque::new(),
+            events_max,
+            latest: first,
+            compacted: first,
+        }
     }
 
     pub(crate) fn latest(&self) -> u64 {
@@ -72,9 +85,13 @@ impl WatchLog {
     /// The events after `resource_version`, oldest first.
     pub(crate) fn since(&self, resource_version: u64) -> Result<Vec<Arc<Event>>, Compacted> {
         if resource_version < self.compacted {
-            return Err(Compacted { oldest: self.compacted });
+            return Err(Compacted {
+                oldest: self.compacted,
+            });
         }
-        let start = self.events.partition_point(|event| event.resource_version <= resource_version);
+        let start = self
+            .events
+            .partition_point(|event| event.resource_version <= resource_version);
         Ok(self.events.range(start..).cloned().collect())
     }
 

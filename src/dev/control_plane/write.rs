@@ -33,7 +33,10 @@ pub(crate) enum Patch {
     Merge(Value),
 }
 
-const PATCH_TYPES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
+const PATCH_TYPES: [&str; 2] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+];
 const BODY_TYPES: [&str; 1] = ["application/json"];
 
 pub(crate) fn create(
@@ -46,7 +49,8 @@ pub(crate) fn create(
     let mut object = decode_object(request, resource)?;
     let unknown = check_fields(request, resource, &mut object)?;
     let stored = store.write(|state| crud::create(state, resource, namespace, object, dry_run))?;
-    warned(reply::object(request, StatusCode::CREATED, resource, &stored)?, &unknown)
+    let response = reply::object(request, StatusCode::CREATED, resource, &stored)?;
+    Ok(warned(response, &unknown))
 }
 
 pub(crate) fn update(
@@ -65,13 +69,18 @@ pub(crate) fn update(
             if object::meta(&object, "resourceVersion").is_none_or(str::is_empty) {
                 let message = "Invalid value: 0: must be specified for an update".to_owned();
                 let field = "metadata.resourceVersion".to_owned();
-                let cause = error::Cause { field, reason: "FieldValueInvalid", message };
+                let cause = error::Cause {
+                    field,
+                    reason: "FieldValueInvalid",
+                    message,
+                };
                 return Err(ApiError::invalid(resource, place.1, &[cause]));
             }
             Ok(object)
         })
     })?;
-    warned(reply::object(request, StatusCode::OK, resource, &stored)?, &unknown)
+    let response = reply::object(request, StatusCode::OK, resource, &stored)?;
+    Ok(warned(response, &unknown))
 }
 
 pub(crate) fn patch(
@@ -100,7 +109,8 @@ pub(crate) fn patch(
     if validation == FieldValidation::Ignore {
         unknown.clear();
     }
-    warned(reply::object(request, StatusCode::OK, resource, &stored)?, &unknown)
+    let response = reply::object(request, StatusCode::OK, resource, &stored)?;
+    Ok(warned(response, &unknown))
 }
 
 pub(crate) fn delete(
@@ -136,7 +146,10 @@ pub(crate) fn delete_collection(
         let mut items = Vec::new();
         for (_, stored) in snapshot.objects {
             if selectors.matches(&stored.value) {
-                let place = (object::namespace(&stored.value), object::name(&stored.value));
+                let place = (
+                    object::namespace(&stored.value),
+                    object::name(&stored.value),
+                );
                 crud::delete(state, resource, place, &preconditions, dry_run)?;
                 items.push(stored);
             }
@@ -144,7 +157,10 @@ pub(crate) fn delete_collection(
         Ok((items, state.log.latest()))
     })?;
     let metadata = json!({"resourceVersion": resource_version.to_string()});
-    Ok(reply::pieces(request, read::pieces(resource, &items, metadata)))
+    Ok(reply::pieces(
+        request,
+        read::pieces(resource, &items, metadata),
+    ))
 }
 
 /// get, update and patch of the scale subresource.
@@ -154,7 +170,10 @@ pub(crate) fn scale(
     resource: &Resource,
     place: (&str, &str),
 ) -> Result<Response<Body>, ApiError> {
-    let paths = resource.scale.as_ref().ok_or_else(ApiError::no_such_resource)?;
+    let paths = resource
+        .scale
+        .as_ref()
+        .ok_or_else(ApiError::no_such_resource)?;
     let stored = if request.method == http::Method::GET {
         let stored = store.read(|state| state.get(resource, &key(place.0, place.1)));
         stored.ok_or_else(|| ApiError::not_found(resource, place.1))?
@@ -201,7 +220,12 @@ impl Patch {
 }
 
 fn media_type(request: &RecordedRequest) -> &str {
-    request.header(CONTENT_TYPE).split(';').next().unwrap_or_default().trim()
+    request
+        .header(CONTENT_TYPE)
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 fn parse_json(request: &RecordedRequest) -> Result<Value, ApiError> {
@@ -225,11 +249,18 @@ fn decode_object(request: &RecordedRequest, resource: &Resource) -> Result<Value
 }
 
 fn check_kind(resource: &Resource, object: &Value, body: &[u8]) -> Result<(), ApiError> {
-    let text = |field| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let text = |field| {
+        object
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     if kind.is_empty() {
         let body = String::from_utf8_lossy(body);
-        return Err(ApiError::bad_request(format!("Object 'Kind' is missing in '{body}'")));
+        return Err(ApiError::bad_request(format!(
+            "Object 'Kind' is missing in '{body}'"
+        )));
     }
     let expected = resource.api_version();
     if api_version != expected {
@@ -268,7 +299,10 @@ fn check_fields(
 }
 
 fn strict_error(unknown: &[String]) -> String {
-    let fields: Vec<String> = unknown.iter().map(|path| format!("unknown field {}", quoted(path))).collect();
+    let fields: Vec<String> = unknown
+        .iter()
+        .map(|path| format!("unknown field {}", quoted(path)))
+        .collect();
     format!("strict decoding error: {}", fields.join(", "))
 }
 
@@ -302,23 +336,33 @@ fn delete_options(request: &RecordedRequest) -> Result<(Preconditions, bool), Ap
         return Err(ApiError::unsupported_media_type(&BODY_TYPES));
     }
     let options = parse_json(request)?;
-    dry_run |= options.get("dryRun").is_some_and(|asked| *asked == json!(["All"]));
+    dry_run |= options
+        .get("dryRun")
+        .is_some_and(|asked| *asked == json!(["All"]));
     let condition = |field| {
-        let value = options.get("preconditions").and_then(|conditions| conditions.get(field));
+        let value = options
+            .get("preconditions")
+            .and_then(|conditions| conditions.get(field));
         value.and_then(Value::as_str).map(str::to_owned)
     };
     let (uid, resource_version) = (condition("uid"), condition("resourceVersion"));
-    Ok((Preconditions { uid, resource_version }, dry_run))
+    Ok((
+        Preconditions {
+            uid,
+            resource_version,
+        },
+        dry_run,
+    ))
 }
 
-fn warned(mut response: Response<Body>, unknown: &[String]) -> Result<Response<Body>, ApiError> {
+fn warned(mut response: Response<Body>, unknown: &[String]) -> Response<Body> {
     for path in unknown {
         let text = quoted(&format!("unknown field {}", quoted(path)));
         if let Ok(value) = HeaderValue::try_from(format!("299 - {text}")) {
             response.headers_mut().append(WARNING, value);
         }
     }
-    Ok(response)
+    response
 }
 
 /// In-process writes take the same way, without a request.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Dialect;
 use super::super::resource::Resource;
+use super::Dialect;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -17,7 +17,12 @@ pub(super) fn name(resource: &Resource) -> String {
     }
     let mut labels: Vec<&str> = resource.group.split('.').collect();
     labels.reverse();
-    format!("{}.{}.{}", labels.join("."), resource.version, resource.kind)
+    format!(
+        "{}.{}.{}",
+        labels.join("."),
+        resource.version,
+        resource.kind
+    )
 }
 
 pub(super) fn reference(name: &str, dialect: Dialect) -> Value {
@@ -46,12 +51,18 @@ pub(super) fn of(resource: &Resource, dialect: Dialect) -> Vec<(String, Value)> 
     let (name, list_name) = (name(resource), format!("{}List", name(resource)));
     let mut schema = resource.schema.clone();
     if let Some(map) = schema.as_object_mut() {
-        map.insert("x-kubernetes-group-version-kind".to_owned(), json!([kind(resource, "")]));
+        map.insert(
+            "x-kubernetes-group-version-kind".to_owned(),
+            json!([kind(resource, "")]),
+        );
         let properties = map.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
             add_type_meta(properties);
             let description = "Standard object's metadata.";
-            properties.insert("metadata".to_owned(), described("ObjectMeta", description, dialect));
+            properties.insert(
+                "metadata".to_owned(),
+                described("ObjectMeta", description, dialect),
+            );
         }
     }
     let mut properties = Map::new();
