@@ -144,20 +144,14 @@ fn authentication(root: &Section<'_>) -> Option<Authentication> {
         return None;
     }
     Some(Authentication {
-        request_header: request_header.transpose_flat()?,
-        client_certificate: client_certificate.transpose_flat()?,
+        request_header: absent_or_good(request_header)?,
+        client_certificate: absent_or_good(client_certificate)?,
     })
 }
 
 /// An absent section is fine, a bad one is not.
-trait TransposeFlat<T> {
-    fn transpose_flat(self) -> Option<Option<T>>;
-}
-
-impl<T> TransposeFlat<T> for Option<Option<T>> {
-    fn transpose_flat(self) -> Option<Option<T>> {
-        self.map_or(Some(None), |inner| inner.map(Some))
-    }
+fn absent_or_good<T>(section: Option<Option<T>>) -> Option<Option<T>> {
+    section.map_or(Some(None), |read| read.map(Some))
 }
 
 fn request_header(section: Section<'_>) -> Option<RequestHeader> {
@@ -259,8 +253,8 @@ fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
             return None;
         }
     };
-    let usable =
-        files::trusted(&access.certificate_authority).and(files::usable(&access.credentials));
+    let usable = files::trusted(&access.certificate_authority)
+        .and_then(|()| files::usable(&access.credentials));
     if let Err(problem) = usable {
         section.problem(
             "kubeconfig",

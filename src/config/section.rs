@@ -223,12 +223,12 @@ impl<'a> Section<'a> {
     }
 
     /// A section below this one; an absent one is empty.
-    pub(super) fn section(&self, name: &'static str) -> Section<'a> {
+    pub(super) fn section(&self, name: &'static str) -> Self {
         self.optional_section(name)
             .unwrap_or_else(|| self.child(self.key(name), Dict::new()))
     }
 
-    pub(super) fn optional_section(&self, name: &'static str) -> Option<Section<'a>> {
+    pub(super) fn optional_section(&self, name: &'static str) -> Option<Self> {
         match self.value(name)? {
             Value::Dict(_, dict) => Some(self.child(self.key(name), dict.clone())),
             _ => self.wrong_type(name, "a section", "key: value"),
@@ -236,7 +236,7 @@ impl<'a> Section<'a> {
     }
 
     /// Sections by names that the user chose.
-    pub(super) fn named_sections(&self, name: &'static str) -> Vec<(String, Section<'a>)> {
+    pub(super) fn named_sections(&self, name: &'static str) -> Vec<(String, Self)> {
         let dict = match self.value(name) {
             Some(Value::Dict(_, dict)) => dict.clone(),
             Some(_) => self
@@ -257,7 +257,7 @@ impl<'a> Section<'a> {
         sections
     }
 
-    pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Section<'a>> {
+    pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Self> {
         let items = match self.value(name) {
             Some(Value::Array(_, items)) => items.clone(),
             Some(_) => self
@@ -278,8 +278,8 @@ impl<'a> Section<'a> {
         sections
     }
 
-    fn child(&self, path: String, dict: Dict) -> Section<'a> {
-        Section::new(self.shared, path, dict)
+    fn child(&self, path: String, dict: Dict) -> Self {
+        Self::new(self.shared, path, dict)
     }
 
     /// Reports the keys that nobody asked for. Call it when all are read.

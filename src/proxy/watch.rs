@@ -152,7 +152,7 @@ impl Relay {
         Ok(step)
     }
 
-    async fn push(&mut self, out: Output) -> Result<(), Broken> {
+    async fn push(&self, out: Output) -> Result<(), Broken> {
         // A piece larger than the whole buffer fits when the buffer is empty.
         let most = self.settings.buffer_bytes_max.min(out.len());
         let bytes = u32::try_from(most).unwrap_or(u32::MAX);

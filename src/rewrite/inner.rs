@@ -217,7 +217,7 @@ impl Inner {
         self.state
     }
 
-    fn text_end(&mut self, to: u64, found: &mut Vec<Found>) -> State {
+    fn text_end(&self, to: u64, found: &mut Vec<Found>) -> State {
         let mut value = Vec::with_capacity(self.text.len());
         if text::unescape(&self.text, &mut value).is_none() {
             return State::Done;

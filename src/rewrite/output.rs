@@ -86,8 +86,10 @@ impl Output {
 
 impl From<Bytes> for Output {
     fn from(bytes: Bytes) -> Self {
-        let mut output = Self::default();
-        output.length = bytes.len();
+        let mut output = Self {
+            length: bytes.len(),
+            ..Self::default()
+        };
         output.pieces.push_back(Piece::Original(bytes));
         output
     }

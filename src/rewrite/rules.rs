@@ -109,10 +109,11 @@ impl RulesBuilder {
     #[must_use]
     pub fn item(mut self, path: &str, judged_after: &str, tag: Tag) -> Self {
         if !judged_after.starts_with(path) {
-            self.problem.get_or_insert(RuleError::JudgedOutside {
-                item: path.to_owned(),
-                judged_after: judged_after.to_owned(),
-            });
+            self.problem
+                .get_or_insert_with(|| RuleError::JudgedOutside {
+                    item: path.to_owned(),
+                    judged_after: judged_after.to_owned(),
+                });
         }
         if let Some(rules) = self.at(judged_after, false) {
             rules.judges = true;

@@ -112,9 +112,8 @@ fn every_way(rules: &Rules, framing: Framing, input: &[u8]) -> Result<String, Er
     let whole = run(rules, framing, limits, &[input]);
     let kind = |result: &Result<Vec<u8>, Error>| {
         result
-            .as_ref()
-            .map(Clone::clone)
-            .map_err(std::mem::discriminant)
+            .clone()
+            .map_err(|error| std::mem::discriminant(&error))
     };
     for at in 0..=input.len() {
         let (a, b) = input.split_at(at);
@@ -449,7 +448,7 @@ fn naive(mut value: Value, filter: bool) -> Value {
             *name = "local".into();
         }
     }
-    fn text<'a>(value: &'a Value) -> Option<&'a str> {
+    fn text(value: &Value) -> Option<&str> {
         value
             .as_object()?
             .get("m")?
