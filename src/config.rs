@@ -1,6 +1,6 @@
 //! The configuration: read, checked, and from then on free of contradictions.
 //!
-//! [`load`] turns a file and the environment into a [`Config`] or into every problem at once.
+//! [`load()`] turns a file and the environment into a [`Config`] or into every problem at once.
 //! Nothing in a [`Config`] is missing or names something that does not exist; the certificates and
 //! keys behind its paths were readable when it was checked.
 

@@ -1,7 +1,7 @@
 //! Which APIs there are: learned from the control planes, told to the aggregator and to clients
 //! from memory.
 //!
-//! [`refresh`] keeps the [`Catalog`] current in the background; [`answer`] and the router read it.
+//! [`refresh()`] keeps the [`Catalog`] current in the background; [`answer`] and the router read it.
 //! Through an outage of a control plane it stays as it is, so that the app cluster's discovery stays
 //! whole. Of what a control plane serves only the exposed resources are in it.
 

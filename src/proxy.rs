@@ -2,8 +2,8 @@
 //!
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
-//! [`request_body::HELD_BYTES_MAX`] are held so that it can be sent again, of a response nothing
-//! but errors up to [`answer::ERROR_BYTES_MAX`].
+//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, of a response nothing
+//! but errors up to `answer::ERROR_BYTES_MAX`.
 
 pub mod admission;
 mod answer;
