@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
+use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;

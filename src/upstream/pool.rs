@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http2::SendRequest;
-use rand::Rng;
+use rand::RngExt as _;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
