@@ -27,6 +27,14 @@ struct Token {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Foreign;
 
+/// A start is `<namespace>/<name>\0`; newer API servers put a slash before it.
+fn split(start: &str) -> Option<(&str, &str, &str)> {
+    let rest = start.strip_prefix('/').unwrap_or(start);
+    let (slash, _) = start.split_at(start.len() - rest.len());
+    let (namespace, rest) = rest.split_once('/')?;
+    Some((slash, namespace, rest))
+}
+
 /// What is left of the control plane's token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Next {
@@ -49,16 +57,16 @@ fn encode(token: &Token) -> String {
 pub fn to_local(text: &str, scope: &Scope) -> Result<Next, Foreign> {
     let mut token = decode(text).ok_or(Foreign)?;
     if let Scope::Mapped(namespaces) = scope {
-        let (namespace, rest) = token.start.split_once('/').ok_or(Foreign)?;
+        let (slash, namespace, rest) = split(&token.start).ok_or(Foreign)?;
         token.start = if let Some(local) = namespaces.to_local(namespace) {
-            format!("{local}/{rest}")
+            format!("{slash}{local}/{rest}")
         } else {
             let following = namespaces
                 .iter_remote_sorted()
                 .filter(|remote| key_order(remote, namespace) == Ordering::Greater)
                 .min_by(|a, b| key_order(a, b));
             match following.and_then(|remote| namespaces.to_local(remote)) {
-                Some(local) => format!("{local}/\0"),
+                Some(local) => format!("{slash}{local}/\0"),
                 None => return Ok(Next::End),
             }
         };
@@ -71,12 +79,14 @@ pub fn to_remote(text: &str, scope: &Scope) -> Result<String, Foreign> {
     let mut token = text.strip_prefix(MARKER).and_then(decode).ok_or(Foreign)?;
     match scope {
         Scope::Mapped(namespaces) => {
-            let (namespace, rest) = token.start.split_once('/').ok_or(Foreign)?;
+            let (slash, namespace, rest) = split(&token.start).ok_or(Foreign)?;
             let remote = namespaces.to_remote(namespace).ok_or(Foreign)?;
-            token.start = format!("{remote}/{rest}");
+            token.start = format!("{slash}{remote}/{rest}");
         }
         // Within one namespace a start holds a name alone.
-        Scope::One { .. } | Scope::Only { .. } if token.start.contains('/') => return Err(Foreign),
+        Scope::One { .. } | Scope::Only { .. } if split(&token.start).is_some() => {
+            return Err(Foreign);
+        }
         Scope::One { .. } | Scope::Only { .. } => {}
     }
     Ok(encode(&token))
@@ -132,6 +142,8 @@ mod tests {
             Next::End => "end".into(),
         };
         assert_eq!(next("a/x\0"), "b/\0");
+        assert_eq!(next("/a/x\0"), "/b/\0", "as Kubernetes 1.37 writes it");
+        assert_eq!(next("/d/x\0"), "/d/x\0");
         assert_eq!(next("c/x\0"), "d/\0");
         assert_eq!(next("b-c/x\0"), "b/\0", "b-c/ is before b/ in etcd's order");
         assert_eq!(next("e/x\0"), "end");
