@@ -165,8 +165,8 @@ func TestUnknownFieldIsRefusedAsByTheControlPlane(t *testing.T) {
 
 func TestWatchShowsChangesMadeOnTheControlPlane(t *testing.T) {
 	events := watch(t, theBed.app, "default")
-	plane(t, "apply", "-f", writeClaim("app-ns-1", "seen"))
-	begin := time.Now()
+	file, begin := writeClaim("app-ns-1", "seen"), time.Now()
+	plane(t, "apply", "-f", file)
 	for {
 		select {
 		case event := <-events:
