@@ -13,7 +13,7 @@ func TestAvailableWithinTenSeconds(t *testing.T) {
 	t.Logf("available after %s", availableAfter)
 }
 
-func app(t *testing.T, args ...string) string  { return kubectl(t, theBed.app, "", args...) }
+func app(t *testing.T, args ...string) string   { return kubectl(t, theBed.app, "", args...) }
 func plane(t *testing.T, args ...string) string { return kubectl(t, theBed.cp, "", args...) }
 
 func kubectl(t *testing.T, c *cluster, stdin string, args ...string) string {
