@@ -57,20 +57,19 @@ pub(crate) async fn run(inner: Arc<Inner>, mut position: u64, ready_after: Durat
 }
 
 async fn progress(inner: &Inner, resource: &Resource, place: (&str, &str), ready_after: Duration) {
-    let synced = condition("Synced", "True", "ReconcileSuccess");
-    let waiting = condition("Ready", "False", "Creating");
-    let ready = condition("Ready", "True", "Available");
     let steps = [
-        (ready_after / 3, json!({"conditions": [synced, waiting]})),
-        (
-            ready_after - ready_after / 3,
-            json!({"conditions": [synced, ready]}),
-        ),
+        (ready_after / 3, "False", "Creating"),
+        (ready_after - ready_after / 3, "True", "Available"),
     ];
     // Without a pause there is no first step to be seen.
     let skipped = usize::from(ready_after.is_zero());
-    for (pause, status) in steps.into_iter().skip(skipped) {
+    for (pause, ready, reason) in steps.into_iter().skip(skipped) {
         tokio::time::sleep(pause).await;
+        let conditions = [
+            condition("Synced", "True", "ReconcileSuccess"),
+            condition("Ready", ready, reason),
+        ];
+        let status = json!({"conditions": conditions});
         let change = json!({"status": status});
         if write::merge_patch(&inner.store, resource, place, Part::Status, &change).is_err() {
             // Deleted meanwhile.
