@@ -153,12 +153,6 @@ impl App {
         move || router.ready().is_ok()
     }
 
-    /// Tells whether everything has been seen that `/readyz` asks for, also while it runs.
-    pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
-        let router = Arc::clone(&self.router);
-        move || router.ready().is_ok()
-    }
-
     /// Serves until it is told to stop and all is drained.
     pub async fn run(self) {
         let (ended, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -92,6 +92,15 @@ pub enum Error {
         "control plane {control_plane:?} has not been seen since claimgate started; its APIs are not known yet"
     )]
     Unseen { control_plane: String },
+    /// A failure whose own message can't be passed on; its code can.
+    #[error(
+        "control plane {control_plane:?} answered {code}, with a message that cannot be passed on: {why}"
+    )]
+    Failed {
+        control_plane: String,
+        code: StatusCode,
+        why: String,
+    },
     #[error("control plane {control_plane:?} gave an answer that cannot be passed on: {why}")]
     BadAnswer { control_plane: String, why: String },
 }
@@ -101,6 +110,7 @@ impl Error {
         match self {
             Self::Away { .. }
             | Self::BadAnswer { .. }
+            | Self::Failed { .. }
             | Self::OutcomeUnknown { .. }
             | Self::Timeout { .. }
             | Self::Unseen { .. } => Fault::ControlPlane,
@@ -138,6 +148,7 @@ impl Error {
             Self::Away { .. } | Self::OutcomeUnknown { .. } | Self::Unseen { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
             }
+            Self::Failed { code, .. } => (*code, reason_of(*code)),
             Self::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
         }
     }
@@ -189,6 +200,19 @@ impl Error {
             details,
             retry_after_s,
         }
+    }
+}
+
+/// The reason that goes with a code, where there is but one.
+fn reason_of(code: StatusCode) -> &'static str {
+    match code {
+        StatusCode::BAD_REQUEST => "BadRequest",
+        StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::CONFLICT => "Conflict",
+        StatusCode::UNPROCESSABLE_ENTITY => "Invalid",
+        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
+        _ => "",
     }
 }
 

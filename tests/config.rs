@@ -1,5 +1,11 @@
 //! Every configuration that ships is read and checked, and its documentation names its keys.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +44,14 @@ fn load(name: &str, text: &str, environment: &[(&str, &str)]) -> Result<config::
     let dir = folder();
     let file = dir.path().join(name);
     fs::write(&file, text).unwrap();
-    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-    config::load(&file, environment)
-        .map_err(|problems| problems.to_string().replace(dir.path().to_str().unwrap(), "DIR"))
+    let environment = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    config::load(&file, environment).map_err(|problems| {
+        problems
+            .to_string()
+            .replace(dir.path().to_str().unwrap(), "DIR")
+    })
 }
 
 #[test]
@@ -67,7 +78,10 @@ fn every_key_of_the_annotated_configuration_is_documented() {
     let text = fs::read_to_string(shipped().join("claimgate.yaml")).unwrap();
     let documentation = fs::read_to_string(shipped().join("README.md")).unwrap();
     let mut count = 0;
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+    {
         let Some((key, _)) = line.trim_start().trim_start_matches("- ").split_once(':') else {
             continue;
         };
@@ -99,7 +113,11 @@ apis:
     controlPlane: platfrom
 limits: {bodyMax: 3MB}
 ";
-    let problems = load("claimgate.yaml", text, &[("CLAIMGATE_LIMITS__WATCHES_MAX", "many")]);
+    let problems = load(
+        "claimgate.yaml",
+        text,
+        &[("CLAIMGATE_LIMITS__WATCHES_MAX", "many")],
+    );
     let problems = problems.unwrap_err();
     for wanted in [
         "DIR/claimgate.yaml:1: cluster: \"Team_A\" is not a DNS label",

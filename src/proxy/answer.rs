@@ -140,13 +140,14 @@ impl Proxy {
         scope: &Scope,
         body: ResponseBody,
     ) -> Result<ReplyBody, Error> {
-        let bad = |why: String| Error::BadAnswer {
+        let bad = |why: String| Error::Failed {
             control_plane: control_plane.name.clone(),
+            code: status,
             why,
         };
         let whole = match Limited::new(body, ERROR_BYTES_MAX).collect().await {
             Ok(whole) => whole.to_bytes(),
-            Err(error) => return Err(bad(format!("status {status}, its message cut: {error}"))),
+            Err(error) => return Err(bad(error.to_string())),
         };
         if !is_json(headers) {
             let text = String::from_utf8_lossy(&whole);

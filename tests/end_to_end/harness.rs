@@ -1,0 +1,228 @@
+//! An in-memory control plane, the daemon in front of it, and clients, in one process over real TLS
+//! and HTTP/2.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use claimgate::app::{App, Stop};
+use claimgate::config;
+use claimgate::dev::certificates::{Authority, Identity};
+use claimgate::dev::control_plane::{ControlPlane, Options};
+use claimgate::dev::example;
+use claimgate::tls::{pem, provider};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+pub(crate) const CLAIMS: &str =
+    "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
+pub(crate) const ALL: &str = "/apis/k8s.starter.org/v1alpha1/kubernetesclusters";
+
+/// Long enough for a loaded machine, short enough to wait for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Bed {
+    pub control_plane: ControlPlane,
+    pub stop: Stop,
+    pub running: JoinHandle<()>,
+    address: std::net::SocketAddr,
+    ca: String,
+    developer: Identity,
+    proxy: Identity,
+    _dir: tempfile::TempDir,
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// `more` is YAML that is appended to the configuration.
+    pub(crate) async fn start_with(more: &str) -> Self {
+        let options = Options {
+            ready_after: None,
+            ..example::options()
+        };
+        let control_plane = ControlPlane::start(options).await.unwrap();
+        example::populate(&control_plane).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (serving, clients, front) = (
+            Authority::new("serving").unwrap(),
+            Authority::new("clients").unwrap(),
+            Authority::new("front-proxy").unwrap(),
+        );
+        let identity = serving.serving(&["localhost"]).unwrap();
+        let config = format!(
+            "cluster: test\n\
+             listen: {{address: '127.0.0.1:0', certificate: tls.crt, key: tls.key}}\n\
+             authentication:\n  requestHeader: {{clientCa: front.crt}}\n  clientCertificate: {{clientCa: clients.crt}}\n\
+             authorization: {{directGroups: [dev-users]}}\n\
+             controlPlanes:\n  platform:\n    kubeconfig: platform.kubeconfig\n    \
+             mapping: {{namespaces: {{default: app-ns-1, team-a: app-ns-2}}}}\n    \
+             timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s}}\n\
+             apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
+             admin: {{address: ''}}\n{more}\n"
+        );
+        for (name, text) in [
+            ("tls.crt", identity.certificate.as_str()),
+            ("tls.key", &identity.key),
+            ("clients.crt", &clients.pem()),
+            ("front.crt", &front.pem()),
+            ("platform.kubeconfig", &control_plane.kubeconfig()),
+            ("claimgate.yaml", &config),
+        ] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let config = config::load(&dir.path().join("claimgate.yaml"), []);
+        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        let stop = Stop::default();
+        let app = App::bind(config, stop.clone()).await.unwrap();
+        let (address, ready) = (app.address().unwrap(), app.readiness());
+        let running = tokio::spawn(app.run());
+        eventually(|| async { ready() }).await;
+        let developer = clients.client("developer", &["dev-users"]).unwrap();
+        let proxy = front.client("front-proxy-client", &[]).unwrap();
+        let ca = serving.pem();
+        Self {
+            control_plane,
+            stop,
+            running,
+            address,
+            ca,
+            developer,
+            proxy,
+            _dir: dir,
+        }
+    }
+
+    /// A connection of somebody who may come directly.
+    pub(crate) async fn developer(&self) -> Client {
+        Client::connect(self, Some(&self.developer)).await
+    }
+
+    /// A connection of the front proxy.
+    pub(crate) async fn proxy(&self) -> Client {
+        Client::connect(self, Some(&self.proxy)).await
+    }
+
+    pub(crate) async fn nobody(&self) -> Client {
+        Client::connect(self, None).await
+    }
+}
+
+/// One HTTP/2 connection to the daemon.
+pub(crate) struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    async fn connect(bed: &Bed, identity: Option<&Identity>) -> Self {
+        let mut roots = RootCertStore::empty();
+        for certificate in pem::certificates(bed.ca.as_bytes()).unwrap() {
+            roots.add(certificate).unwrap();
+        }
+        let builder = ClientConfig::builder_with_provider(provider::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = pem::certificates(identity.certificate.as_bytes()).unwrap();
+                let key = pem::private_key(identity.key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let tls = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap();
+        let (sender, driver) = handshake(TokioExecutor::new(), TokioIo::new(tls))
+            .await
+            .unwrap();
+        tokio::spawn(driver);
+        Self(sender)
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        self.try_send(request).await.unwrap()
+    }
+
+    pub(crate) async fn try_send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        let uri = format!("https://localhost{}", request.uri());
+        *request.uri_mut() = uri.parse().unwrap();
+        let sent = self.0.clone().send_request(request);
+        tokio::time::timeout(PATIENCE, sent).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response<Incoming> {
+        self.send(Request::get(path).body(Full::default()).unwrap())
+            .await
+    }
+
+    /// Status and body as JSON.
+    pub(crate) async fn json(&self, path: &str) -> (u16, Value) {
+        json(self.get(path).await).await
+    }
+
+    pub(crate) async fn write(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &str,
+    ) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", kind);
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        json(self.send(request.body(body).unwrap()).await).await
+    }
+}
+
+pub(crate) async fn json(response: Response<Incoming>) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// The next frames of a body until a line is whole.
+pub(crate) async fn line(body: &mut Incoming) -> Option<Value> {
+    let mut text = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(PATIENCE, body.frame())
+            .await
+            .expect("no event came");
+        let data = frame?.unwrap().into_data().unwrap();
+        text.extend_from_slice(&data);
+        if let Ok(value) = serde_json::from_slice(&text) {
+            return Some(value);
+        }
+    }
+}
+
+/// Asks again until it is so.
+pub(crate) async fn eventually<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it did not become so");
+}
