@@ -168,11 +168,7 @@ impl Proxy {
         let mapped = rewriter
             .feed(whole, &mut out)
             .and_then(|()| rewriter.finish(&mut out));
-        mapped.map_err(|error| {
-            bad(format!(
-                "status {status}, its message not readable: {error}"
-            ))
-        })?;
+        mapped.map_err(|error| bad(error.to_string()))?;
         let length = bytes::Buf::remaining(&out);
         Ok(ReplyBody::whole(bytes::Buf::copy_to_bytes(
             &mut out, length,

@@ -382,6 +382,8 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
             let request = request.header("if-none-match", etag.unwrap_or("\"\""));
             request.body(Full::default()).unwrap()
         };
+        // OpenAPI is read after discovery, which readiness waits for.
+        eventually(|| async { client.send(request(None)).await.status() == 200 }).await;
         let first = client.send(request(None)).await;
         assert_eq!(
             (first.status().as_u16(), &first.headers()["content-type"]),
