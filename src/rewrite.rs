@@ -41,15 +41,19 @@
 //!
 //! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
 
+mod brackets;
 mod error;
 mod handler;
 mod inner;
 mod item;
+mod masks;
 mod output;
 mod rewriter;
 mod rules;
 mod scalar;
 mod scan;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 mod text;
 mod walk;
 mod window;

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
+use super::brackets::Brackets;
 use super::error::Error;
 use super::handler::{Fate, Handler, Verdict};
 use super::inner::{Found, Inner};
 use super::item::{Fated, Item, Later, Start};
+use super::masks::{Carry, Source};
 use super::output::Output;
 use super::rules::{Node, Rules};
 use super::scalar::Scalar;
-use super::scan::Skip;
 use super::text;
 use super::window::Window;
 use super::{Framing, KEY_BYTES_MAX, Limits, Tag};
@@ -25,7 +26,10 @@ pub struct Rewriter<H> {
     pub(super) state: State,
     /// Containers that are being walked.
     pub(super) frames: Vec<Frame>,
-    pub(super) skip: Skip,
+    /// The container that is being skipped.
+    pub(super) skipped: Brackets,
+    pub(super) source: Source,
+    pub(super) carry: Carry,
     /// Where the member or element in hand begins, if it may go.
     pub(super) member: Option<Start>,
     pub(super) item: Item,
@@ -56,40 +60,16 @@ pub(super) struct Frame {
 #[derive(Debug)]
 pub(super) enum State {
     Between,
-    Value {
-        node: Option<Node>,
-        may_close: bool,
-    },
-    Key {
-        may_close: bool,
-    },
-    InKey {
-        escaped: bool,
-    },
+    Value { node: Option<Node>, may_close: bool },
+    Key { may_close: bool },
+    InKey,
     Colon(Option<Node>),
     After,
-    Tagged {
-        node: Node,
-        tag: Tag,
-        from: u64,
-        escaped: bool,
-    },
-    Inside {
-        node: Node,
-        inner: Box<Inner>,
-        escaped: bool,
-    },
-    Text {
-        node: Option<Node>,
-        escaped: bool,
-    },
-    Scalar {
-        node: Option<Node>,
-        scalar: Scalar,
-    },
-    Skip {
-        node: Option<Node>,
-    },
+    Tagged { node: Node, tag: Tag, from: u64 },
+    Inside { node: Node, inner: Box<Inner> },
+    Text { node: Option<Node> },
+    Scalar { node: Option<Node>, scalar: Scalar },
+    Skip { node: Option<Node> },
 }
 
 impl<H: Handler> Rewriter<H> {
@@ -102,7 +82,9 @@ impl<H: Handler> Rewriter<H> {
             window: Window::default(),
             state: State::Between,
             frames: Vec::new(),
-            skip: Skip::default(),
+            skipped: Brackets::default(),
+            source: Source::best(),
+            carry: Carry::default(),
             member: None,
             item: Item::default(),
             key: Vec::new(),
@@ -114,6 +96,14 @@ impl<H: Handler> Rewriter<H> {
             replacements: 0,
             poisoned: false,
         }
+    }
+
+    /// Uses nothing that only some machines have. The output is the same; this is how that is
+    /// tested, and what it costs measured.
+    #[must_use]
+    pub fn portable(mut self) -> Self {
+        self.source = Source::portable();
+        self
     }
 
     /// Takes the next bytes of the stream and lets out all that is decided.

@@ -10,6 +10,8 @@ pub(super) type Node = usize;
 #[derive(Debug, Default)]
 pub(super) struct NodeRules {
     keys: Vec<(Box<[u8]>, Node)>,
+    /// Lengths of the keys, a bit for each below 63 and one for all beyond.
+    key_lengths: u64,
     each: Option<Node>,
     pub(super) string: Option<Tag>,
     pub(super) inside: Option<Rules>,
@@ -65,10 +67,20 @@ impl Rules {
     }
 
     pub(super) fn key(&self, node: Node, key: &[u8]) -> Option<Node> {
-        let keys = &self.0.get(node)?.keys;
-        keys.iter()
+        let rules = self.0.get(node)?;
+        // Most keys are no rule's, and differ in their length already.
+        if rules.key_lengths & length_bit(key) == 0 {
+            return None;
+        }
+        rules
+            .keys
+            .iter()
             .find(|(known, _)| **known == *key)
             .map(|(_, child)| *child)
+    }
+
+    pub(super) fn members_may_go(&self, node: Node) -> bool {
+        self.0.get(node).is_some_and(|rules| rules.members_may_go)
     }
 
     pub(super) fn each(&self, node: Node) -> Option<Node> {
@@ -183,6 +195,7 @@ impl RulesBuilder {
                 Segment::Key(key) => match rules.keys.iter().find(|(known, _)| *known == key) {
                     Some((_, child)) => *child,
                     None => {
+                        rules.key_lengths |= length_bit(&key);
                         rules.keys.push((key, next));
                         next
                     }
@@ -195,6 +208,10 @@ impl RulesBuilder {
         }
         self.nodes.get_mut(node)
     }
+}
+
+fn length_bit(key: &[u8]) -> u64 {
+    1 << key.len().min(63)
 }
 
 fn segments(path: &str) -> Option<Vec<Segment>> {

@@ -1,5 +1,6 @@
 //! One step of the walk for each state.
 
+use super::brackets::Bad;
 use super::error::Error;
 use super::handler::Handler;
 use super::inner::Inner;
@@ -7,22 +8,22 @@ use super::item::Start;
 use super::rewriter::{Frame, Rewriter, State};
 use super::rules::Node;
 use super::scalar::Scalar;
-use super::scan::{Bad, string_end};
+use super::scan::Scan;
 use super::{Framing, KEY_BYTES_MAX, text};
 
 /// The chunk in hand and where in the stream it stands.
-#[derive(Clone, Copy)]
 struct Chunk<'a> {
     bytes: &'a [u8],
     base: u64,
+    scan: Scan<'a>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
     fn offset(&self, at: usize) -> u64 {
         self.base + at as u64
     }
 
-    fn from(&self, at: usize) -> &[u8] {
+    fn from(&self, at: usize) -> &'a [u8] {
         self.bytes.get(at..).unwrap_or_default()
     }
 }
@@ -33,21 +34,22 @@ fn is_space(byte: u8) -> bool {
 
 impl<H: Handler> Rewriter<H> {
     pub(super) fn walk(&mut self, bytes: &[u8], base: u64) -> Result<(), Error> {
-        let chunk = Chunk { bytes, base };
+        let scan = Scan::new(bytes, self.source, self.carry);
+        let mut chunk = Chunk { bytes, base, scan };
         let mut at = 0;
         while at < bytes.len() {
-            at = self.step(chunk, at)?;
+            at = self.step(&mut chunk, at)?;
         }
+        self.carry = chunk.scan.finish();
         Ok(())
     }
 
     /// Goes on from `at`; the position to go on from after that.
-    fn step(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+    fn step(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
         match &mut self.state {
             State::Skip { node } => {
                 let node = *node;
-                let end = self.skip.find_end(chunk.bytes, at);
-                match end.map_err(|(at, bad)| self.bad(bad, chunk.offset(at)))? {
+                match self.skipped_to(chunk, at)? {
                     Some(end) => {
                         self.ended(node, chunk.offset(end))?;
                         Ok(end)
@@ -55,9 +57,9 @@ impl<H: Handler> Rewriter<H> {
                     None => Ok(chunk.bytes.len()),
                 }
             }
-            State::Text { node, escaped } => {
+            State::Text { node } => {
                 let node = *node;
-                match string_end(chunk.bytes, at, escaped) {
+                match chunk.scan.string_end(at) {
                     Some(quote) => {
                         self.ended(node, chunk.offset(quote + 1))?;
                         Ok(quote + 1)
@@ -65,14 +67,9 @@ impl<H: Handler> Rewriter<H> {
                     None => Ok(chunk.bytes.len()),
                 }
             }
-            State::Tagged {
-                node,
-                tag,
-                from,
-                escaped,
-            } => {
+            State::Tagged { node, tag, from } => {
                 let (node, tag, from) = (*node, *tag, *from);
-                let Some(quote) = string_end(chunk.bytes, at, escaped) else {
+                let Some(quote) = chunk.scan.string_end(at) else {
                     return Ok(chunk.bytes.len());
                 };
                 self.tagged(tag, from, chunk.offset(quote))?;
@@ -80,7 +77,7 @@ impl<H: Handler> Rewriter<H> {
                 Ok(quote + 1)
             }
             State::Inside { .. } => self.step_inside(chunk, at),
-            State::InKey { .. } => self.step_key(chunk, at),
+            State::InKey => self.step_key(chunk, at),
             State::Scalar { .. } => self.step_scalar(chunk, at),
             _ => self.step_structure(chunk, at),
         }
@@ -99,73 +96,143 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    fn step_inside(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::Inside {
-            node,
-            mut inner,
-            mut escaped,
-        } = std::mem::replace(&mut self.state, State::After)
+    fn step_inside(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let State::Inside { node, mut inner } = std::mem::replace(&mut self.state, State::After)
         else {
             return Ok(at);
         };
-        let quote = string_end(chunk.bytes, at, &mut escaped);
+        let quote = chunk.scan.string_end(at);
         let end = quote.unwrap_or(chunk.bytes.len());
         let content = chunk.bytes.get(at..end).unwrap_or_default();
         self.inside(&mut inner, content, chunk.offset(at))?;
         if quote.is_none() {
-            self.state = State::Inside {
-                node,
-                inner,
-                escaped,
-            };
+            self.state = State::Inside { node, inner };
             return Ok(end);
         }
         self.ended(Some(node), chunk.offset(end + 1))?;
         Ok(end + 1)
     }
 
-    fn step_key(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::InKey { escaped } = &mut self.state else {
+    /// Goes from key to key, as long as members are whole in the chunk and no rule points at them.
+    /// `at` is behind the quote that a key begins with.
+    fn members(&mut self, chunk: &mut Chunk<'_>, mut at: usize) -> Result<usize, Error> {
+        let Some(frame) = self.frames.last() else {
             return Ok(at);
         };
-        let quote = string_end(chunk.bytes, at, escaped);
-        let end = quote.unwrap_or(chunk.bytes.len());
+        let (node, swallow_comma) = (frame.node, frame.swallow_comma);
+        let may_go = self.rules.members_may_go(node);
+        loop {
+            let Some((quote, is_plain)) = chunk.scan.string(at) else {
+                return self.key_part(chunk, at);
+            };
+            let child = self.child(node, chunk, at, quote, is_plain)?;
+            at = quote + 1;
+            let found = chunk.from(at);
+            if child.is_some() || !matches!(found, [b':', b'"' | b'{' | b'[', ..]) {
+                self.found_key(child);
+                return Ok(at);
+            }
+            self.member = None;
+            let end = match found {
+                [_, b'"', ..] => {
+                    self.state = State::Text { node: None };
+                    chunk.scan.string_end(at + 2).map(|quote| quote + 1)
+                }
+                [_, bracket, ..] => {
+                    self.skip(*bracket, None, chunk.offset(at + 1))?;
+                    self.skipped_to(chunk, at + 2)?
+                }
+                _ => None,
+            };
+            let Some(end) = end else {
+                return Ok(chunk.bytes.len());
+            };
+            if swallow_comma || !chunk.from(end).starts_with(b",\"") {
+                self.state = State::After;
+                return Ok(end);
+            }
+            self.member = may_go.then_some(Start {
+                at: chunk.offset(end),
+                has_comma: true,
+            });
+            at = end + 2;
+        }
+    }
+
+    /// What the chunk has of a key that ends in another one.
+    fn key_part(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let part = chunk.from(at);
+        if self.key.len() + part.len() > KEY_BYTES_MAX {
+            return Err(self.key_too_long(chunk.offset(at)));
+        }
+        self.key.extend_from_slice(part);
+        self.state = State::InKey;
+        Ok(chunk.bytes.len())
+    }
+
+    /// Goes on with a key that began in another chunk.
+    fn step_key(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
+        let Some((quote, is_plain)) = chunk.scan.string(at) else {
+            return self.key_part(chunk, at);
+        };
+        let Some(node) = self.frames.last().map(|frame| frame.node) else {
+            return Ok(at);
+        };
+        let child = self.child(node, chunk, at, quote, is_plain)?;
+        self.found_key(child);
+        Ok(quote + 1)
+    }
+
+    /// The node that the key leads to whose last part stands there.
+    fn child(
+        &mut self,
+        node: Node,
+        chunk: &Chunk<'_>,
+        at: usize,
+        end: usize,
+        is_plain: bool,
+    ) -> Result<Option<Node>, Error> {
         let part = chunk.bytes.get(at..end).unwrap_or_default();
         if self.key.len() + part.len() > KEY_BYTES_MAX {
             return Err(self.key_too_long(chunk.offset(at)));
         }
-        if quote.is_none() {
-            self.key.extend_from_slice(part);
-            return Ok(end);
+        if is_plain && self.key.is_empty() {
+            return Ok(self.rules.key(node, part));
         }
-        let plain = |key: &[u8]| !key.iter().any(|byte| *byte == b'\\' || *byte < 0x20);
-        let child = if self.key.is_empty() && plain(part) {
-            self.child(part)
-        } else {
-            self.key.extend_from_slice(part);
-            let mut key = Vec::with_capacity(self.key.len());
-            let what = "a key has a broken escape or a control character";
-            let offset = chunk.offset(at);
-            text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
-            self.key.clear();
-            self.child(&key)
-        };
+        self.key.extend_from_slice(part);
+        let mut key = Vec::with_capacity(self.key.len());
+        let what = "a key has a broken escape or a control character";
+        let offset = chunk.offset(at);
+        text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
+        self.key.clear();
+        Ok(self.rules.key(node, &key))
+    }
+
+    fn found_key(&mut self, child: Option<Node>) {
         // A member that can't go need not be held.
         let rules = child.and_then(|child| self.rules.node(child));
         if !rules.is_some_and(|rules| rules.remove || rules.string.is_some()) {
             self.member = None;
         }
         self.state = State::Colon(child);
-        Ok(end + 1)
     }
 
-    fn child(&self, key: &[u8]) -> Option<Node> {
-        self.frames
-            .last()
-            .and_then(|frame| self.rules.key(frame.node, key))
+    /// Starts to skip a container.
+    fn skip(&mut self, bracket: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+        let levels = self.limits.depth_max - self.frames.len();
+        let begun = self.skipped.begin(bracket, levels);
+        begun.map_err(|bad| self.bad(bad, offset))?;
+        self.state = State::Skip { node };
+        Ok(())
     }
 
-    fn step_scalar(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+    /// The position behind the container that is being skipped.
+    fn skipped_to(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<Option<usize>, Error> {
+        let end = chunk.scan.container_end(&mut self.skipped, at);
+        end.map_err(|(at, bad)| self.bad(bad, chunk.offset(at)))
+    }
+
+    fn step_scalar(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
         let State::Scalar { node, mut scalar } = self.state else {
             return Ok(at);
         };
@@ -186,7 +253,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// A byte that is punctuation, white space or the first of a value.
-    fn step_structure(&mut self, chunk: Chunk<'_>, at: usize) -> Result<usize, Error> {
+    fn step_structure(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
         let Some(byte) = chunk.bytes.get(at).copied() else {
             return Ok(at);
         };
@@ -218,7 +285,7 @@ impl<H: Handler> Rewriter<H> {
                 may_close: true, ..
             } if byte == b']' => self.close(byte, offset)?,
             State::Value { node, .. } => self.value(byte, node, offset)?,
-            State::Key { .. } if byte == b'"' => self.state = State::InKey { escaped: false },
+            State::Key { .. } if byte == b'"' => return self.members(chunk, at + 1),
             State::Key { may_close: true } if byte == b'}' => self.close(byte, offset)?,
             State::Key { .. } => return Err(syntax(offset, "a key is missing")),
             State::Colon(node) if byte == b':' => {
@@ -258,10 +325,7 @@ impl<H: Handler> Rewriter<H> {
     /// What is expected at a container's beginning and after each comma.
     fn next_in(&mut self, node: Node, is_object: bool, start: Start, may_close: bool) {
         if is_object {
-            let may_go = self
-                .rules
-                .node(node)
-                .is_some_and(|rules| rules.members_may_go);
+            let may_go = self.rules.members_may_go(node);
             self.member = may_go.then_some(start);
             self.state = State::Key { may_close };
         } else {
@@ -312,7 +376,6 @@ impl<H: Handler> Rewriter<H> {
                     node,
                     tag: rules.string.unwrap_or_default(),
                     from: offset + 1,
-                    escaped: false,
                 },
                 (Some(node), Some(rules)) if rules.inside.is_some() => {
                     let Some(inner) = rules.inside.clone() else {
@@ -321,13 +384,9 @@ impl<H: Handler> Rewriter<H> {
                     State::Inside {
                         node,
                         inner: Box::new(Inner::new(inner)),
-                        escaped: false,
                     }
                 }
-                _ => State::Text {
-                    node,
-                    escaped: false,
-                },
+                _ => State::Text { node },
             },
             b'{' | b'[' => return self.container(byte, node, offset),
             byte => match Scalar::begin(byte) {
@@ -363,10 +422,7 @@ impl<H: Handler> Rewriter<H> {
         }
         let Some(node) = walked else {
             self.member = member;
-            let begun = self.skip.begin(byte, self.limits.depth_max - depth);
-            begun.map_err(|bad| self.bad(bad, offset))?;
-            self.state = State::Skip { node };
-            return Ok(());
+            return self.skip(byte, node, offset);
         };
         self.frames.push(Frame {
             node,

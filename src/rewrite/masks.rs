@@ -1,0 +1,312 @@
+//! Where in 64 bytes quotes and brackets stand, as bitmasks.
+//!
+//! This is where the bytes are, so it is done for a batch of blocks at once and without a branch
+//! for each: bytes are compared with the few that matter, what a backslash escapes is taken out, and
+//! a prefix xor over the quotes tells what lies in strings. What crosses a block's edge is carried.
+//! There are several sources of the comparisons, all of which give the same masks; the best that
+//! the machine has is chosen once a stream.
+
+#[cfg(target_arch = "x86_64")]
+use super::simd;
+
+/// Bytes that are looked at together.
+pub(super) const BLOCK_BYTES: usize = 64;
+
+/// Blocks that are looked at in one go; their masks stay in the nearest cache.
+pub(super) const BATCH_BLOCKS: usize = 16;
+
+/// A bit a byte, the first byte lowest.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Masks {
+    /// Quotes that no backslash escapes.
+    pub(super) quotes: u64,
+    /// `{` and `[` outside of strings.
+    pub(super) open: u64,
+    /// `}` and `]` outside of strings.
+    pub(super) close: u64,
+    /// Of the brackets, those that are curly.
+    pub(super) curly: u64,
+    /// Backslashes and control characters: where a string does not stand for itself.
+    pub(super) special: u64,
+}
+
+pub(super) type Batch = [Masks; BATCH_BLOCKS];
+
+/// What the next block has to know of those before it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carry {
+    /// All ones within a string.
+    in_string: u64,
+    /// 1 if the next byte is escaped.
+    escaped: u64,
+}
+
+/// Comparisons with single bytes, a bit a byte.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Compared {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    pub(super) open: u64,
+    pub(super) close: u64,
+    /// Bytes with bit 5: of a bracket it tells `{` from `[`, and `}` from `]`.
+    pub(super) curly: u64,
+    /// Below 0x20.
+    pub(super) controls: u64,
+}
+
+/// Who compares.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Source {
+    #[cfg(target_arch = "x86_64")]
+    Avx2(simd::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Sse2,
+    #[cfg_attr(
+        target_arch = "x86_64",
+        allow(dead_code, reason = "only tests take it there")
+    )]
+    Words,
+}
+
+impl Source {
+    /// The best that this machine has.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(available) = simd::Avx2::detect() {
+            return Self::Avx2(available);
+        }
+        Self::portable()
+    }
+
+    /// What every machine of this architecture has.
+    pub(super) fn portable() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return Self::Sse2;
+        #[cfg(not(target_arch = "x86_64"))]
+        Self::Words
+    }
+
+    /// Asks memory for what will be looked at next.
+    pub(super) fn prefetch(self, bytes: &[u8]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Avx2(_) = self {
+            simd::prefetch(bytes);
+        }
+    }
+
+    /// Fills the batch from the first blocks of `bytes`, the last of which may be short.
+    pub(super) fn fill(self, bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(available) => available.fill(bytes, carry, batch),
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => simd::fill(bytes, carry, batch),
+            Self::Words => fill(bytes, carry, batch, words::compare, prefix_xor),
+        }
+    }
+}
+
+/// The same for every source: cuts into blocks, treats escapes and strings.
+#[inline(always)]
+pub(super) fn fill(
+    bytes: &[u8],
+    carry: &mut Carry,
+    batch: &mut Batch,
+    compare: impl Fn(&[u8; BLOCK_BYTES]) -> Compared,
+    prefix_xor: impl Fn(u64) -> u64,
+) {
+    let mut masks = batch.iter_mut();
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+    for (block, masks) in blocks.iter().zip(masks.by_ref()) {
+        *masks = finish(compare(block), carry, BLOCK_BYTES, &prefix_xor);
+    }
+    if let Some(masks) = masks.next()
+        && !rest.is_empty()
+    {
+        let mut block = [b' '; BLOCK_BYTES];
+        for (to, from) in block.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        *masks = finish(compare(&block), carry, rest.len(), &prefix_xor);
+    }
+}
+
+#[inline(always)]
+fn finish(
+    found: Compared,
+    carry: &mut Carry,
+    length: usize,
+    prefix_xor: &impl Fn(u64) -> u64,
+) -> Masks {
+    let escaped = escaped(found.backslashes, length, carry);
+    let quotes = found.quotes & !escaped;
+    let strings = prefix_xor(quotes) ^ carry.in_string;
+    // All ones if the last bit is one.
+    carry.in_string = 0u64.wrapping_sub(strings >> 63);
+    Masks {
+        quotes,
+        open: found.open & !strings,
+        close: found.close & !strings,
+        curly: found.curly,
+        special: found.backslashes | found.controls,
+    }
+}
+
+/// The bytes that a backslash precedes which is not escaped itself.
+#[inline(always)]
+fn escaped(backslashes: u64, length: usize, carry: &mut Carry) -> u64 {
+    if backslashes == 0 {
+        return std::mem::take(&mut carry.escaped);
+    }
+    // In a run of backslashes every other one escapes what follows it. Subtracting a run's start
+    // from the bits of odd places carries through the run, and so tells at which parity it began.
+    const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+    let may_escape = backslashes & !carry.escaped;
+    let followers = may_escape << 1;
+    let codes = ((followers | ODD).wrapping_sub(may_escape)) ^ ODD;
+    let escaped = codes ^ (backslashes | carry.escaped);
+    // The last byte's backslash escapes what comes with the next block.
+    let escapes = codes & backslashes;
+    carry.escaped = escapes >> (length - 1) & 1;
+    escaped
+}
+
+/// Each bit is the xor of all up to it: the bytes from an opening quote to before its closing one.
+pub(super) fn prefix_xor(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// Eight bytes in a word at a time, which every 64-bit machine does well.
+mod words {
+    use super::{BLOCK_BYTES, Compared};
+
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+
+    pub(super) fn compare(block: &[u8; BLOCK_BYTES]) -> Compared {
+        let mut found = Compared::default();
+        for (at, word) in block.as_chunks::<8>().0.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            // `[` and `{` differ in bit 5 alone, and so do `]` and `}`.
+            let folded = word | (LOW << 5);
+            let shift = at * 8;
+            found.quotes |= equal(word, b'"') << shift;
+            found.backslashes |= equal(word, b'\\') << shift;
+            found.open |= equal(folded, b'{') << shift;
+            found.close |= equal(folded, b'}') << shift;
+            found.curly |= gather(word << 2 & HIGH) << shift;
+            // Neither bit 5 nor 6 nor 7: below 0x20.
+            found.controls |= gather(!(word << 2 | word << 1 | word) & HIGH) << shift;
+        }
+        found
+    }
+
+    /// The bytes of a word that equal `byte`, as the lowest eight bits.
+    fn equal(word: u64, byte: u8) -> u64 {
+        let difference = word ^ (LOW * u64::from(byte));
+        gather(!(((difference & !HIGH) + !HIGH) | difference) & HIGH)
+    }
+
+    /// Brings the top bits of eight bytes together in the lowest byte.
+    fn gather(tops: u64) -> u64 {
+        (tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that this machine has.
+    fn sources() -> Vec<Source> {
+        let mut sources = vec![Source::best(), Source::Words];
+        #[cfg(target_arch = "x86_64")]
+        sources.push(Source::Sse2);
+        sources
+    }
+
+    /// A byte at a time, straight from RFC 8259.
+    fn slowly(bytes: &[u8], in_string: &mut bool, escaped: &mut bool) -> Masks {
+        let mut masks = Masks::default();
+        for (at, byte) in bytes.iter().enumerate() {
+            let bit = 1u64 << at;
+            if std::mem::take(escaped) {
+                // A bracket outside of strings is one whatever stands before it.
+            } else if *byte == b'\\' {
+                *escaped = true;
+            } else if *byte == b'"' {
+                masks.quotes |= bit;
+                *in_string = !*in_string;
+            }
+            if !*in_string && matches!(byte, b'{' | b'[') {
+                masks.open |= bit;
+            }
+            if !*in_string && matches!(byte, b'}' | b']') {
+                masks.close |= bit;
+            }
+            if byte & 0x20 != 0 {
+                masks.curly |= bit;
+            }
+            if matches!(byte, b'\\' | 0..0x20) {
+                masks.special |= bit;
+            }
+        }
+        masks
+    }
+
+    fn check(bytes: &[u8]) {
+        for source in sources() {
+            let mut carry = Carry::default();
+            let (mut in_string, mut escaped) = (false, false);
+            for part in bytes.chunks(BLOCK_BYTES * BATCH_BLOCKS) {
+                let mut batch = Batch::default();
+                source.fill(part, &mut carry, &mut batch);
+                for (block, masks) in part.chunks(BLOCK_BYTES).zip(batch) {
+                    let expected = slowly(block, &mut in_string, &mut escaped);
+                    // Of other bytes it means nothing, and what a short block is filled with counts too.
+                    let brackets = expected.open | expected.close;
+                    let of_brackets = |masks: Masks| Masks {
+                        curly: masks.curly & brackets,
+                        ..masks
+                    };
+                    assert_eq!(of_brackets(masks), of_brackets(expected), "{source:?}");
+                }
+                assert_eq!(carry.escaped == 1, escaped, "{source:?}");
+                assert_eq!(carry.in_string != 0, in_string, "{source:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_at_every_place_of_a_block() {
+        for byte in 0..=255 {
+            for at in 0..BLOCK_BYTES {
+                let mut block = [b'x'; BLOCK_BYTES];
+                block[at] = byte;
+                check(&block);
+            }
+            check(&[byte; BLOCK_BYTES]);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_of_what_matters(
+            text in proptest::collection::vec(
+                proptest::sample::select(b"\"\\{}[]x,; |~\n\x1f\xfb\xa2".as_slice()),
+                0..3000,
+            ),
+            start in 0..64usize,
+        ) {
+            check(text.get(start..).unwrap_or_default());
+        }
+
+        #[test]
+        fn any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..1500)) {
+            check(&bytes);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The masks by vector instructions of x86-64: AVX2 where the machine has it, or SSE2, which all
+//! have. The one file with `unsafe`, and that only because code for instructions that a machine may
+//! lack must not be called where it does, and because a prefetch takes a pointer.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::{
+    __m128i, __m256i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si64,
+    _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _mm_set1_epi8,
+    _mm_slli_epi16, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_set_m128i, _mm256_set1_epi8, _mm256_slli_epi16,
+};
+
+use super::masks::{self, BLOCK_BYTES, Batch, Carry, Compared};
+
+/// Proof that this machine has all that [`fill_avx2`] is compiled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("pclmulqdq");
+        all.then_some(Self(()))
+    }
+
+    pub(super) fn fill(self, bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+        // SAFETY: a value of this type is made only where the features were found.
+        unsafe { fill_avx2(bytes, carry, batch) }
+    }
+}
+
+/// By SSE2.
+pub(super) fn fill(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe { fill_sse2(bytes, carry, batch) }
+}
+
+/// Asks memory for what will be looked at next.
+pub(super) fn prefetch(bytes: &[u8]) {
+    for line in bytes.chunks(BLOCK_BYTES) {
+        // SAFETY: it is only a hint, and reads nothing; the address is one of the slice's.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+}
+
+#[target_feature(enable = "avx2,bmi1,pclmulqdq")]
+fn fill_avx2(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+    masks::fill(
+        bytes,
+        carry,
+        batch,
+        |block| compare_avx2(block),
+        |bits| prefix_xor(bits),
+    );
+}
+
+#[target_feature(enable = "avx2")]
+fn compare_avx2(block: &[u8; BLOCK_BYTES]) -> Compared {
+    let mut found = Compared::default();
+    for (at, part) in block.as_chunks::<32>().0.iter().enumerate() {
+        let bytes = load_avx2(part);
+        // `[` and `{` differ in bit 5 alone, and so do `]` and `}`.
+        let folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+        let equal = |bytes: __m256i, byte: u8| {
+            signs_avx2(_mm256_cmpeq_epi8(
+                bytes,
+                _mm256_set1_epi8(byte.cast_signed()),
+            ))
+        };
+        let lower = _mm256_min_epu8(bytes, _mm256_set1_epi8(0x1f));
+        let shift = at * 32;
+        found.quotes |= equal(bytes, b'"') << shift;
+        found.backslashes |= equal(bytes, b'\\') << shift;
+        found.open |= equal(folded, b'{') << shift;
+        found.close |= equal(folded, b'}') << shift;
+        // Shifts bit 5 of each byte to where its sign is.
+        found.curly |= signs_avx2(_mm256_slli_epi16::<2>(bytes)) << shift;
+        found.controls |= signs_avx2(_mm256_cmpeq_epi8(lower, bytes)) << shift;
+    }
+    found
+}
+
+/// Becomes one unaligned load.
+#[target_feature(enable = "avx2")]
+fn load_avx2(bytes: &[u8; 32]) -> __m256i {
+    match bytes.as_chunks::<16>().0 {
+        [low, high] => _mm256_set_m128i(load_sse2(high), load_sse2(low)),
+        _ => unreachable!("32 bytes are twice 16"),
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn signs_avx2(bytes: __m256i) -> u64 {
+    u64::from(_mm256_movemask_epi8(bytes).cast_unsigned())
+}
+
+/// A multiplication without carries by all ones is the xor of all lower bits.
+#[target_feature(enable = "pclmulqdq")]
+fn prefix_xor(bits: u64) -> u64 {
+    let product =
+        _mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, bits.cast_signed()), _mm_set1_epi8(-1));
+    _mm_cvtsi128_si64(product).cast_unsigned()
+}
+
+#[target_feature(enable = "sse2")]
+fn fill_sse2(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+    masks::fill(
+        bytes,
+        carry,
+        batch,
+        |block| compare_sse2(block),
+        masks::prefix_xor,
+    );
+}
+
+#[target_feature(enable = "sse2")]
+fn compare_sse2(block: &[u8; BLOCK_BYTES]) -> Compared {
+    let mut found = Compared::default();
+    for (at, part) in block.as_chunks::<16>().0.iter().enumerate() {
+        let bytes = load_sse2(part);
+        let folded = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+        let equal = |bytes: __m128i, byte: u8| {
+            signs_sse2(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed())))
+        };
+        let lower = _mm_min_epu8(bytes, _mm_set1_epi8(0x1f));
+        let shift = at * 16;
+        found.quotes |= equal(bytes, b'"') << shift;
+        found.backslashes |= equal(bytes, b'\\') << shift;
+        found.open |= equal(folded, b'{') << shift;
+        found.close |= equal(folded, b'}') << shift;
+        found.curly |= signs_sse2(_mm_slli_epi16::<2>(bytes)) << shift;
+        found.controls |= signs_sse2(_mm_cmpeq_epi8(lower, bytes)) << shift;
+    }
+    found
+}
+
+/// Becomes one unaligned load.
+#[target_feature(enable = "sse2")]
+fn load_sse2(bytes: &[u8; 16]) -> __m128i {
+    match bytes.as_chunks::<8>().0 {
+        [low, high] => _mm_set_epi64x(i64::from_le_bytes(*high), i64::from_le_bytes(*low)),
+        _ => unreachable!("16 bytes are twice 8"),
+    }
+}
+
+#[target_feature(enable = "sse2")]
+fn signs_sse2(bytes: __m128i) -> u64 {
+    u64::from(_mm_movemask_epi8(bytes).cast_unsigned())
+}
