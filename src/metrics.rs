@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use crate::process;
 use crate::rewrite;
 use crate::route::Labels;
+use crate::translate::response::EventType;
 use crate::upstream::Lane;
 
 /// Upper bounds of the duration histogram, in seconds: from an answer out of memory to
@@ -281,20 +282,23 @@ impl Metrics {
         })
     }
 
-    pub fn watch_event(&self, kind: &'static str) {
+    pub fn watch_events(&self, event: EventType, count: u64) {
+        let r#type = event.name();
         self.watch_events
-            .get_or_create(&WatchEventLabels { r#type: kind })
-            .inc();
+            .get_or_create(&WatchEventLabels { r#type })
+            .inc_by(count);
     }
 
     pub fn watch_buffer_full(&self) {
         self.overflows.inc();
     }
 
+    /// Bytes of a response's body.
     pub fn sent(&self, bytes: usize) {
         self.count_bytes("sent", bytes);
     }
 
+    /// Bytes of a request's body.
     pub fn received(&self, bytes: usize) {
         self.count_bytes("received", bytes);
     }

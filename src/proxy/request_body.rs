@@ -20,6 +20,7 @@ use super::media::RequestMedia;
 use super::plan::Plan;
 use crate::body::Broken;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::request_info::Verb;
 use crate::rewrite::{self, Framing, Output, Rewriter};
 use crate::translate::request::RequestHandler;
@@ -111,6 +112,7 @@ impl Proxy {
             taken: 0,
             max,
             must_be_json: apply,
+            metrics: self.metrics.clone(),
         }
     }
 }
@@ -122,6 +124,7 @@ struct Mapping {
     max: usize,
     /// The media type allows YAML, and nothing but white space has come yet.
     must_be_json: bool,
+    metrics: Metrics,
 }
 
 impl Mapping {
@@ -135,6 +138,7 @@ impl Mapping {
         let Ok(data) = frame.into_data() else {
             return Ok(());
         };
+        self.metrics.received(data.len());
         self.taken = self.taken.saturating_add(data.len());
         if self.taken > self.max {
             return Err(Error::BodyTooLarge { max: self.max });
@@ -160,7 +164,10 @@ impl Mapping {
 
     fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
         match &mut self.rewriter {
-            Some(rewriter) if self.taken > 0 => rewriter.finish(out).map_err(bad_body),
+            Some(rewriter) if self.taken > 0 => {
+                self.metrics.replacements(rewriter.replacements());
+                rewriter.finish(out).map_err(bad_body)
+            }
             _ => Ok(()),
         }
     }

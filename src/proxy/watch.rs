@@ -146,6 +146,9 @@ impl Relay {
             self.settings.metrics.rewrite_error(&error);
             Broken(error.to_string())
         })?;
+        for (event, count) in self.rewriter.handler_mut().take_passed_on() {
+            self.settings.metrics.watch_events(event, count);
+        }
         if !out.is_empty() {
             self.push(out).await?;
         }

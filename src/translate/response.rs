@@ -107,12 +107,51 @@ impl ResponseRules {
     }
 }
 
+/// What a watch event tells (`apimachinery/pkg/watch/watch.go`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EventType {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+}
+
+impl EventType {
+    const ALL: [Self; 5] = [
+        Self::Added,
+        Self::Modified,
+        Self::Deleted,
+        Self::Bookmark,
+        Self::Error,
+    ];
+
+    /// As it stands in `type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+            Self::Error => "ERROR",
+        }
+    }
+
+    fn parse(name: &[u8]) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.name().as_bytes() == name)
+    }
+}
+
 /// Maps remote namespaces to local ones and drops what is not mapped.
 pub struct ResponseHandler {
     scope: Scope,
     shape: Shape,
     kind: Vec<u8>,
-    event_type: Vec<u8>,
+    event: Option<EventType>,
+    /// Events that were passed on since they were last asked for, by type.
+    passed_on: [u64; EventType::ALL.len()],
     item: Item,
 }
 
@@ -130,9 +169,32 @@ impl ResponseHandler {
             scope,
             shape,
             kind: Vec::new(),
-            event_type: Vec::new(),
+            event: None,
+            passed_on: [0; EventType::ALL.len()],
             item: Item::default(),
         }
+    }
+
+    /// Watch events that were passed on since the last call.
+    pub fn take_passed_on(&mut self) -> impl Iterator<Item = (EventType, u64)> + use<> {
+        let counts = std::mem::take(&mut self.passed_on);
+        EventType::ALL
+            .into_iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+    }
+
+    fn passed_on(&mut self) {
+        let count = self
+            .event
+            .and_then(|event| self.passed_on.get_mut(event as usize));
+        if let Some(count) = count {
+            *count += 1;
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        self.event == Some(EventType::Error)
     }
 
     /// Whether items are judged, so that what belongs to them waits.
@@ -194,12 +256,8 @@ impl Handler for ResponseHandler {
             ROW_NAMESPACE if self.kind.is_empty() || self.kind == b"Table" => self.namespace(value),
             APPLIED_NAMESPACE if self.drops() => Verdict::Later,
             APPLIED_NAMESPACE => self.resolve(tag, value),
-            CONTINUE if self.shape != Shape::Watch || self.event_type == b"ERROR" => {
-                self.continue_token(value)
-            }
-            MESSAGE if self.shape != Shape::Watch || self.event_type == b"ERROR" => {
-                self.message(value)
-            }
+            CONTINUE if self.shape != Shape::Watch || self.is_error() => self.continue_token(value),
+            MESSAGE if self.shape != Shape::Watch || self.is_error() => self.message(value),
             // The kind that says whether it is a namespace's comes after the name.
             DETAILS_NAME => Verdict::Later,
             KIND => {
@@ -207,7 +265,10 @@ impl Handler for ResponseHandler {
                 Verdict::Keep
             }
             EVENT_TYPE => {
-                value.clone_into(&mut self.event_type);
+                self.event = EventType::parse(value);
+                if !self.drops() {
+                    self.passed_on();
+                }
                 Verdict::Keep
             }
             _ => Verdict::Keep,
@@ -216,18 +277,18 @@ impl Handler for ResponseHandler {
 
     fn open(&mut self, _item: Tag) {
         self.item = Item::default();
+        self.event = None;
     }
 
     /// Bookmarks and errors have no namespace and are everybody's: an informer that misses the
     /// bookmark which ends the initial events never syncs (KEP-3157).
     fn judge(&mut self, _item: Tag) -> Fate {
-        let control = self.shape == Shape::Watch
-            && matches!(self.event_type.as_slice(), b"BOOKMARK" | b"ERROR");
-        if !self.drops() || control || (self.item.remote.is_some() && !self.item.foreign) {
-            Fate::Keep
-        } else {
-            Fate::Drop
+        let control = matches!(self.event, Some(EventType::Bookmark | EventType::Error));
+        if self.drops() && !control && (self.item.remote.is_none() || self.item.foreign) {
+            return Fate::Drop;
         }
+        self.passed_on();
+        Fate::Keep
     }
 
     fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {

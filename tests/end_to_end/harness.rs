@@ -2,6 +2,7 @@
 //! and HTTP/2.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use claimgate::tls::{pem, provider};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http1;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
@@ -34,7 +36,8 @@ pub(crate) struct Bed {
     pub control_plane: ControlPlane,
     pub stop: Stop,
     pub running: JoinHandle<()>,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
+    admin: SocketAddr,
     ca: String,
     developer: Identity,
     proxy: Identity,
@@ -70,7 +73,7 @@ impl Bed {
              mapping: {{namespaces: {{default: app-ns-1, team-a: app-ns-2}}}}\n    \
              timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s}}\n\
              apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
-             admin: {{address: ''}}\n{more}\n"
+             admin: {{address: '127.0.0.1:0'}}\n{more}\n"
         );
         for (name, text) in [
             ("tls.crt", identity.certificate.as_str()),
@@ -86,7 +89,8 @@ impl Bed {
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
         let stop = Stop::default();
         let app = App::bind(config, stop.clone()).await.unwrap();
-        let (address, ready) = (app.address().unwrap(), app.readiness());
+        let (address, admin) = (app.address().unwrap(), app.admin_address().unwrap());
+        let ready = app.readiness();
         let running = tokio::spawn(app.run());
         eventually(|| async { ready() }).await;
         let developer = clients.client("developer", &["dev-users"]).unwrap();
@@ -97,6 +101,7 @@ impl Bed {
             stop,
             running,
             address,
+            admin,
             ca,
             developer,
             proxy,
@@ -112,6 +117,21 @@ impl Bed {
     /// A connection of the front proxy.
     pub(crate) async fn proxy(&self) -> Client {
         Client::connect(self, Some(&self.proxy)).await
+    }
+
+    /// The value of a metric, by its name and labels as Prometheus reads them.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let stream = TokioIo::new(TcpStream::connect(self.admin).await.unwrap());
+        let (mut sender, driver) = http1::handshake(stream).await.unwrap();
+        tokio::spawn(driver);
+        let request = Request::get("/metrics").header("host", "localhost");
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let body = sender.send_request(request).await.unwrap().into_body();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.parse().unwrap())
     }
 
     pub(crate) async fn nobody(&self) -> Client {

@@ -403,3 +403,97 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
         );
     }
 }
+
+#[tokio::test]
+async fn metrics_tell_what_happened() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let mut watch = client.get(&format!("{ALL}?watch=true")).await.into_body();
+    assert!(line(&mut watch).await.is_some());
+    let (status, _) = client.write("POST", CLAIMS, JSON, &claim("counted")).await;
+    assert_eq!(status, 201);
+    assert!(line(&mut watch).await.is_some());
+    let foreign = example::claim("payments", "theirs", 1);
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    claims.create(foreign).unwrap();
+    assert_eq!(client.json(&format!("{CLAIMS}/counted")).await.0, 200);
+    assert_eq!(bed.nobody().await.json(CLAIMS).await.0, 401);
+
+    let of = |verb: &str, code: u16| {
+        format!(
+            "claimgate_requests_total{{control_plane=\"platform\",group=\"k8s.starter.org\",\
+             resource=\"kubernetesclusters\",verb=\"{verb}\",code=\"{code}\"}}"
+        )
+    };
+    let resource =
+        "control_plane=\"platform\",group=\"k8s.starter.org\",resource=\"kubernetesclusters\"";
+    let created = claim("counted").len();
+    for (name, least, most) in [
+        (of("create", 201).as_str(), 1, 1),
+        (&of("get", 200), 1, 1),
+        (
+            &format!("claimgate_request_duration_seconds_count{{{resource},verb=\"get\"}}"),
+            1,
+            1,
+        ),
+        (&format!("claimgate_watches{{{resource}}}"), 1, 1),
+        ("claimgate_requests_in_flight", 0, 0),
+        ("claimgate_watch_events_total{type=\"ADDED\"}", 2, 2),
+        ("claimgate_watch_buffer_overflows_total", 0, 0),
+        (
+            "claimgate_body_bytes_total{direction=\"received\"}",
+            created,
+            created,
+        ),
+        (
+            "claimgate_body_bytes_total{direction=\"sent\"}",
+            1000,
+            10_000,
+        ),
+        // One in the request, three in the responses to create and get, and in the two events.
+        ("claimgate_rewrite_replacements_total", 3, 10),
+        (
+            "claimgate_upstream_connections{control_plane=\"platform\",lane=\"watches\"}",
+            1,
+            1,
+        ),
+        (
+            "claimgate_upstream_streams{control_plane=\"platform\",lane=\"watches\"}",
+            1,
+            1,
+        ),
+        (
+            "claimgate_upstream_streams{control_plane=\"platform\",lane=\"requests\"}",
+            0,
+            1,
+        ),
+        (
+            "claimgate_control_plane_up{control_plane=\"platform\"}",
+            1,
+            1,
+        ),
+        (
+            "claimgate_discovery_age_seconds{control_plane=\"platform\"}",
+            0,
+            20,
+        ),
+        (
+            "claimgate_authentication_failures_total{reason=\"no_certificate\"}",
+            1,
+            1,
+        ),
+        (
+            "claimgate_build_info{version=\"0.1.0\",commit=\"unknown\"}",
+            1,
+            1,
+        ),
+        ("process_open_fds", 5, 1000),
+    ] {
+        let value = bed.metric(name).await;
+        let value = value.unwrap_or_else(|| panic!("no {name}"));
+        assert!(
+            (least as f64..=most as f64).contains(&value),
+            "{name} is {value}"
+        );
+    }
+}
