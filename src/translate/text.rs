@@ -1,28 +1,110 @@
 //! The control plane's names in text that it wrote: messages of a Status and warnings.
 //!
 //! Exactly the forms that kube-apiserver is known to write are mapped. People's words stay as they
-//! are, even where they hold the same name.
+//! are, even where they hold the same name; so objects that a message quotes go through the
+//! rewriter, as any object does.
 
-use super::Scope;
+use bytes::{Buf, Bytes};
+
+use super::{LAST_APPLIED, Scope};
+use crate::rewrite::{
+    Framing, Handler, Limits, Output, Rewriter, RuleError, Rules, RulesBuilder, Tag, Verdict,
+};
+
+/// Places in one text at which a quoted object is looked for. A message quotes one; the bound keeps
+/// a text made of beginnings from costing its length squared.
+const QUOTED_MAX: usize = 8;
 
 /// The text in local terms; `None` where nothing is to be changed.
 pub fn to_local(text: &str, scope: &Scope) -> Option<String> {
-    let mut mapped = text.to_owned();
-    for (local, remote) in scope.pairs() {
-        if text.contains(remote) {
-            for (form, with) in forms(remote, local) {
-                if mapped.contains(&form) {
-                    mapped = mapped.replace(&form, &with);
-                }
-            }
-            mapped = etcd_key(&mapped, remote, local);
+    let pairs: Vec<_> = scope.pairs();
+    let named: Vec<_> = pairs
+        .into_iter()
+        .filter(|(_, remote)| text.contains(remote))
+        .collect();
+    if named.is_empty() {
+        return None;
+    }
+    let mut mapped = String::with_capacity(text.len());
+    let (mut words, mut rest) = (0, 0);
+    for _ in 0..QUOTED_MAX {
+        let Some(start) = quoted_start(text, rest) else {
+            break;
+        };
+        rest = start + 1;
+        if let Some((object, length)) = text.get(start..).and_then(|from| quoted(from, scope)) {
+            mapped.push_str(&words_to_local(text.get(words..start)?, &named));
+            mapped.push_str(&object);
+            words = start + length;
+            rest = words;
         }
     }
+    mapped.push_str(&words_to_local(text.get(words..)?, &named));
     (mapped != text).then_some(mapped)
 }
 
+/// Where an object, or a string that holds one, may begin.
+fn quoted_start(text: &str, from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let starts = [rest.find("{\""), rest.find("\"{\\\"")];
+    starts.into_iter().flatten().min().map(|start| from + start)
+}
+
+/// The object that a text begins with in local terms, and the bytes that it took.
+fn quoted(text: &str, scope: &Scope) -> Option<(String, usize)> {
+    let rules = rules().ok()?;
+    let handler = Quoted(scope);
+    let mut rewriter = Rewriter::new(rules, Framing::Many, Limits::default(), handler);
+    let mut out = Output::default();
+    let text = Bytes::copy_from_slice(text.as_bytes());
+    // Byte by byte, since what follows the object is none.
+    for at in 0..text.len() {
+        rewriter.feed(text.slice(at..=at), &mut out).ok()?;
+        if rewriter.documents() > 0 {
+            let object = out.copy_to_bytes(out.remaining());
+            return Some((String::from_utf8(object.into()).ok()?, at + 1));
+        }
+    }
+    None
+}
+
+fn rules() -> Result<Rules, RuleError> {
+    let object = |rules: RulesBuilder| rules.string("$.metadata.namespace", 0);
+    let inner = object(Rules::builder()).build()?;
+    let applied = format!("$.metadata.annotations[{LAST_APPLIED:?}]");
+    object(Rules::builder())
+        .inside(&applied, inner.clone())
+        .inside("$", inner)
+        .build()
+}
+
+/// Maps the namespaces of a quoted object.
+struct Quoted<'a>(&'a Scope);
+
+impl Handler for Quoted<'_> {
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+        let remote = std::str::from_utf8(value).ok();
+        let local = remote.and_then(|remote| self.0.to_local(remote));
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+    }
+}
+
+/// Text outside of quoted objects; `named` are pairs of (local, remote) names.
+fn words_to_local(text: &str, named: &[(&str, &str)]) -> String {
+    let mut mapped = text.to_owned();
+    for (local, remote) in named {
+        for (form, with) in forms(remote, local) {
+            if mapped.contains(&form) {
+                mapped = mapped.replace(&form, &with);
+            }
+        }
+        mapped = etcd_key(&mapped, remote, local);
+    }
+    mapped
+}
+
 /// What surrounds a namespace in the messages of apiserver, apiextensions and the lifecycle
-/// admission plugin, and in the JSON of an object that a message quotes, plain or quoted once more.
+/// admission plugin.
 fn forms(remote: &str, local: &str) -> Vec<(String, String)> {
     [
         ("namespace \"", "\""),
@@ -31,10 +113,6 @@ fn forms(remote: &str, local: &str) -> Vec<(String, String)> {
         ("(", "/"),
         ("/namespaces/", "/"),
         ("/namespaces/", "?"),
-        ("\"namespace\":\"", "\""),
-        ("\\\"namespace\\\":\\\"", "\\\""),
-        ("\\\\\\\"namespace\\\\\\\":\\\\\\\"", "\\\\\\\""),
-        ("namespace\":\"", "\""),
     ]
     .into_iter()
     .map(|(before, after)| {
@@ -95,6 +173,18 @@ mod tests {
             (
                 "please move away from app-ns-1 soon",
                 "please move away from app-ns-1 soon",
+            ),
+            (
+                r#"Object 'Kind' is missing in '{"metadata":{"namespace":"app-ns-1"},"spec":{"namespace":"app-ns-1"}}', namespace "app-ns-1""#,
+                r#"Object 'Kind' is missing in '{"metadata":{"namespace":"default"},"spec":{"namespace":"app-ns-1"}}', namespace "default""#,
+            ),
+            (
+                r#"patch: Invalid value: "{\"metadata\":{\"namespace\":\"app-ns-1\",\"a\":\"\\u003c\"},\"spec\":{\"metadata\":{\"namespace\":\"app-ns-1\"}}}": no"#,
+                r#"patch: Invalid value: "{\"metadata\":{\"namespace\":\"default\",\"a\":\"\\u003c\"},\"spec\":{\"metadata\":{\"namespace\":\"app-ns-1\"}}}": no"#,
+            ),
+            (
+                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "app-ns-1" and {"metadata":{"namespace":"app-ns-1""#,
+                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "default" and {"metadata":{"namespace":"app-ns-1""#,
             ),
             (
                 r#"namespace "app-ns-10" not found"#,
