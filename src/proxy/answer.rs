@@ -110,7 +110,11 @@ impl Proxy {
         } else {
             Framing::One
         };
-        let rules = self.response_rules.rules(shape, &plan.scope);
+        let rules = if plan.strips_rows {
+            self.response_rules.without_row_objects(shape)
+        } else {
+            self.response_rules.rules(shape, &plan.scope)
+        };
         let handler = ResponseHandler::new(plan.scope, shape);
         let rewriter = Rewriter::new(rules, framing, limits, handler);
         if shape == Shape::Watch {

@@ -12,6 +12,8 @@ use crate::translate::{Scope, token};
 /// A request in remote terms.
 pub(super) struct Plan {
     pub(super) scope: Scope,
+    /// The client wants rows without their objects, which are asked for to judge the rows by.
+    pub(super) strips_rows: bool,
     path: String,
     query: Query,
 }
@@ -42,12 +44,18 @@ impl Plan {
             query.set("continue", &token);
         }
         // A row without its object can't be judged.
-        let rows = matches!(form, Form::Table(_)) && matches!(scope, Scope::Mapped(_));
-        if rows && query.get("includeObject") == Some("None") {
+        let judged = matches!(form, Form::Table(_)) && matches!(scope, Scope::Mapped(_));
+        let strips_rows = judged && query.get("includeObject") == Some("None");
+        if strips_rows {
             query.set("includeObject", "Metadata");
         }
         let path = path(&control_plane.path_prefix, request, scope.remote());
-        Ok(Some(Self { scope, path, query }))
+        Ok(Some(Self {
+            scope,
+            strips_rows,
+            path,
+            query,
+        }))
     }
 
     pub(super) fn uri(&self) -> Result<Uri, Error> {

@@ -39,6 +39,9 @@ pub struct ResponseRules {
     mapped_list: Rules,
     watch: Rules,
     mapped_watch: Rules,
+    /// The same, less the objects of a Table's rows.
+    bare_list: Rules,
+    bare_watch: Rules,
     status: Rules,
 }
 
@@ -69,18 +72,25 @@ impl ResponseRules {
                 .string("$.object.message", MESSAGE)
                 .string("$.object.metadata.continue", CONTINUE)
         };
+        let mapped_list = |row_judged_after: &str| {
+            list(
+                Rules::builder()
+                    .item("$.items[*]", "$.items[*].metadata", 0)
+                    .item("$.rows[*]", row_judged_after, 0)
+                    .remove("$.metadata.remainingItemCount"),
+            )
+        };
+        let mapped_watch = || watch(Rules::builder().item("$", "$", 0));
         Ok(Self {
             object: table(object(Rules::builder(), "$", NAMESPACE), "$").build()?,
             list: list(Rules::builder()).build()?,
-            mapped_list: list(
-                Rules::builder()
-                    .item("$.items[*]", "$.items[*].metadata", 0)
-                    .item("$.rows[*]", "$.rows[*].object.metadata", 0)
-                    .remove("$.metadata.remainingItemCount"),
-            )
-            .build()?,
+            mapped_list: mapped_list("$.rows[*].object.metadata").build()?,
             watch: watch(Rules::builder()).build()?,
-            mapped_watch: watch(Rules::builder().item("$", "$", 0)).build()?,
+            mapped_watch: mapped_watch().build()?,
+            bare_list: mapped_list("$.rows[*].object")
+                .remove("$.rows[*].object")
+                .build()?,
+            bare_watch: mapped_watch().remove("$.object.rows[*].object").build()?,
             status: Rules::builder()
                 .item("$", "$", 0)
                 .string("$.message", MESSAGE)
@@ -104,6 +114,15 @@ impl ResponseRules {
             Shape::Status => &self.status,
         }
         .clone()
+    }
+
+    /// The rules for a Table whose rows are judged by objects that the client does not want.
+    pub fn without_row_objects(&self, shape: Shape) -> Rules {
+        if shape == Shape::Watch {
+            self.bare_watch.clone()
+        } else {
+            self.bare_list.clone()
+        }
     }
 }
 

@@ -124,6 +124,37 @@ async fn foreign_claims_are_in_no_list_and_no_watch() {
 }
 
 #[tokio::test]
+async fn rows_without_objects_are_judged_all_the_same() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let bare = |query: &str| {
+        let request = Request::get(format!("{ALL}?includeObject=None{query}"));
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        request
+            .header("accept", table)
+            .body(Full::default())
+            .unwrap()
+    };
+    let (status, table) = json(client.send(bare("")).await).await;
+    assert_eq!((status, &table["kind"]), (200, &"Table".into()));
+    let rows = table["rows"].as_array().unwrap();
+    assert!(
+        rows.iter().all(|row| row.get("object").is_none()),
+        "{table}"
+    );
+    let names: Vec<_> = rows.iter().map(|row| &row["cells"][0]).collect();
+    assert_eq!(names, ["shop"], "{table}");
+    let mut watch = client.send(bare("&watch=true")).await.into_body();
+    let event = line(&mut watch).await.unwrap();
+    let row = &event["object"]["rows"][0];
+    assert_eq!(
+        (&row["cells"][0], row.get("object")),
+        (&"shop".into(), None),
+        "{event}"
+    );
+}
+
+#[tokio::test]
 async fn who_is_not_known_gets_401_for_all_but_health() {
     let bed = Bed::start().await;
     let nobody = bed.nobody().await;
