@@ -17,8 +17,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
 /// Connections at once; probes and a scraper or two need fewer.
 const CONNECTIONS_MAX: usize = 64;
 
@@ -26,10 +24,17 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// What is told; each is asked anew for every request.
+#[derive(Clone)]
+pub struct Reports {
+    /// Why the daemon is not ready, if it is not.
+    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The text that Prometheus reads.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, metrics: Metrics, ready: Ready, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, reports: Reports, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -43,9 +48,9 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, ready: Ready, stop: 
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (metrics, ready) = (metrics.clone(), Arc::clone(&ready));
+        let reports = reports.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let response = answer(request.uri().path(), &metrics, &ready);
+            let response = answer(request.uri().path(), &reports);
             async move { Ok::<_, Infallible>(response) }
         });
         let stop = stop.clone();
@@ -68,14 +73,14 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, ready: Ready, stop: 
     }
 }
 
-fn answer(path: &str, metrics: &Metrics, ready: &Ready) -> Response<Full<Bytes>> {
+fn answer(path: &str, reports: &Reports) -> Response<Full<Bytes>> {
     let (status, kind, body) = match path {
         "/livez" | "/healthz" => (StatusCode::OK, TEXT, "ok".to_owned()),
-        "/readyz" => match ready() {
+        "/readyz" => match (reports.ready)() {
             Ok(()) => (StatusCode::OK, TEXT, "ok".to_owned()),
             Err(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, why),
         },
-        "/metrics" => (StatusCode::OK, OPENMETRICS, metrics.encode()),
+        "/metrics" => (StatusCode::OK, OPENMETRICS, (reports.metrics)()),
         _ => (
             StatusCode::NOT_FOUND,
             TEXT,

@@ -168,14 +168,8 @@ impl App {
         }
         tokio::spawn(watched::keep_current(self.reloads, ended.clone()));
         if let Some(listener) = self.admin {
-            let router = Arc::clone(&self.router);
-            let ready = Arc::new(move || router.ready());
-            tokio::spawn(admin::serve(
-                listener,
-                self.metrics.clone(),
-                ready,
-                ended.clone(),
-            ));
+            let reports = reports(&self.router, self.metrics.clone());
+            tokio::spawn(admin::serve(listener, reports, ended.clone()));
         }
         let (router, draining) = (Arc::clone(&self.router), self.draining.clone());
         let listening = tokio::spawn(listen::run(
@@ -204,6 +198,21 @@ impl App {
             () = self.stop.at_once.cancelled() => tracing::warn!("told to end at once"),
         }
         ended.cancel();
+    }
+}
+
+fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
+    let (readiness, router) = (Arc::clone(router), Arc::clone(router));
+    admin::Reports {
+        ready: Arc::new(move || readiness.ready()),
+        metrics: Arc::new(move || {
+            for name in router.control_planes.keys() {
+                if let Some(age) = router.catalog.age(name) {
+                    metrics.discovery_age(name, age);
+                }
+            }
+            metrics.encode()
+        }),
     }
 }
 

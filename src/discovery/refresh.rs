@@ -51,7 +51,6 @@ pub async fn refresh(
         };
         let up = learned.is_ok();
         metrics.control_plane_up(&name, up);
-        metrics.discovery_age(&name, learner.catalog.age(&name).unwrap_or_default());
         match &learned {
             Ok(()) if was_up != Some(true) => {
                 tracing::info!(control_plane = %name, "the control plane answers");

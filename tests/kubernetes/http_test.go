@@ -14,6 +14,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 )
 
 // client is an HTTP client with a user's certificate, or none.
@@ -163,6 +170,7 @@ func TestBadInput(t *testing.T) {
 		"no such":         {"GET", "/apis/" + groupVersion + "/namespaces/default/nothings", "", "", 404, "NotFound"},
 		"subresource":     {"GET", claims + "/bad/exec", "", "", 404, "NotFound"},
 		"all namespaces":  {"DELETE", "/apis/" + groupVersion + "/kubernetesclusters", "", "", 404, "NotFound"},
+		"no kind":         {"POST", claims, "application/json", `{"metadata":{"name":"bad","namespace":"default"}}`, 400, "BadRequest"},
 		"foreign token":   {"GET", "/apis/" + groupVersion + "/kubernetesclusters?limit=1&continue=abc", "", "", 400, "BadRequest"},
 		"copied name":     {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata/namespace","path":"/spec/notes"}]`, 400, "BadRequest"},
 	} {
@@ -211,28 +219,43 @@ func TestHeaderBounds(t *testing.T) {
 	}
 }
 
+// One program of client-go, which puts all that it does on one HTTP/2 connection.
 func TestManyWatchesOfOneProgram(t *testing.T) {
 	const count = 250
-	var all []<-chan event
+	config := &rest.Config{
+		Host: fmt.Sprintf("https://localhost:%d", theBed.app.port),
+		TLSClientConfig: rest.TLSClientConfig{
+			CAData:   theBed.pki.read("server-ca.crt"),
+			CertData: theBed.pki.read("admin.crt"),
+			KeyData:  theBed.pki.read("admin.key"),
+		},
+		// No limit of its own.
+		QPS: -1,
+	}
+	program, err := dynamic.NewForConfig(config)
+	must(err)
+	claims := program.Resource(schema.GroupVersionResource{Group: "k8s.starter.org", Version: "v1alpha1", Resource: "kubernetesclusters"})
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var all []apiwatch.Interface
 	for range count {
-		all = append(all, watch(t, theBed.app, "team-a"))
+		watch, err := claims.Namespace("team-a").Watch(ctx, metav1.ListOptions{})
+		must(err)
+		defer watch.Stop()
+		all = append(all, watch)
 	}
 	plane(t, "apply", "-f", writeClaim("app-ns-2", "everybody"))
-	for i, events := range all {
+	defer plane(t, "delete", "kc", "-n", "app-ns-2", "everybody")
+	for i, watch := range all {
 		for {
-			select {
-			case e, open := <-events:
-				if !open {
-					t.Fatalf("watch %d ended", i)
-				}
-				if e.name() != "everybody" {
-					continue
-				}
-			case <-time.After(10 * time.Second):
+			event, open := <-watch.ResultChan()
+			if !open {
 				t.Fatalf("watch %d of %d got nothing", i, count)
 			}
-			break
+			claim, is := event.Object.(*unstructured.Unstructured)
+			if is && claim.GetName() == "everybody" && claim.GetNamespace() == "team-a" {
+				break
+			}
 		}
 	}
-	plane(t, "delete", "kc", "-n", "app-ns-2", "everybody")
 }
