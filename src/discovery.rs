@@ -5,6 +5,7 @@
 //! Through an outage of a control plane it stays as it is, so that the app cluster's discovery stays
 //! whole. Of what a control plane serves only the exposed resources are in it.
 
+mod absent;
 mod catalog;
 mod document;
 mod negotiate;

@@ -137,7 +137,7 @@ fn item(lines: &[&str], list: Place, nth: usize) -> Option<Place> {
     let dashes = dashes.filter(|(_, line)| line.trim_start().starts_with('-'));
     let mut first = None;
     let (line, text) = dashes
-        .filter(|(_, line)| *first.get_or_insert(indent(line)) == indent(line))
+        .filter(|(_, line)| *first.get_or_insert_with(|| indent(line)) == indent(line))
         .nth(nth)?;
     Some(Place {
         line,

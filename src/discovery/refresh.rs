@@ -1,14 +1,14 @@
 //! Learns what a control plane serves, again and again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::absent::Absent;
 use super::catalog::Catalog;
-use super::document::{ApiResource, Exposure, Group, GroupList, Version};
+use super::document::{Exposure, Group, GroupList};
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::upstream::source::{Fetched, Source};
@@ -18,9 +18,6 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(10);
 
 /// How often one that could not be asked is asked again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-
-/// What is missing has to be missing this long before it goes.
-const REMOVE_AFTER: Duration = Duration::from_secs(10);
 
 /// Bytes of a discovery document; a thousand CRDs take about one MiB.
 const DISCOVERY_BYTES_MAX: usize = 32 << 20;
@@ -38,7 +35,8 @@ pub async fn refresh(
 ) {
     let mut learner = Learner {
         etag: None,
-        missing: BTreeMap::new(),
+        absent: Absent::default(),
+
         exposure,
         catalog,
     };
@@ -72,8 +70,7 @@ pub async fn refresh(
 
 struct Learner {
     etag: Option<String>,
-    /// Since when resources that are in the catalog are missing, by group, version and name.
-    missing: BTreeMap<(String, String, String), Instant>,
+    absent: Absent,
     exposure: Exposure,
     catalog: Catalog,
 }
@@ -81,7 +78,7 @@ struct Learner {
 impl Learner {
     async fn learn(&mut self, source: &Source) -> Result<(), String> {
         // Whether something is still missing has to be looked at, ETag or not.
-        let etag = self.etag.as_deref().filter(|_| self.missing.is_empty());
+        let etag = self.etag.as_deref().filter(|_| self.absent.is_empty());
         match source
             .read("/apis", ACCEPT, etag, DISCOVERY_BYTES_MAX)
             .await?
@@ -100,7 +97,11 @@ impl Learner {
                 let list: GroupList = serde_json::from_slice(&body)
                     .map_err(|error| format!("its discovery cannot be read: {error}"))?;
                 let now = list.exposed(&self.exposure).items;
-                let groups = self.merge(source, now).await;
+                let before = self.catalog.groups(source.name()).unwrap_or_default();
+                let at = Instant::now();
+                // Only asked when it matters.
+                let ready = self.absent.is_any_due(at) && source.is_ready().await;
+                let groups = self.absent.merge(&before, now, ready, at);
                 if groups.is_empty() {
                     tracing::warn!(
                         control_plane = source.name(),
@@ -118,91 +119,6 @@ impl Learner {
             self.catalog.set_openapi(name, openapi);
         }
         Ok(())
-    }
-
-    /// What is served now, and what was and has not been missing for long: a control plane that is
-    /// starting serves less than it will, and the namespace controller would take the absence of a
-    /// resource for the absence of its objects.
-    async fn merge(&mut self, source: &Source, mut now: Vec<Group>) -> Vec<Group> {
-        let before = self.catalog.groups(source.name()).unwrap_or_default();
-        let mut missing = BTreeMap::new();
-        for (group, version, resource) in resources(&before) {
-            let stale = find(&now, &group, &version).is_none_or(Version::is_stale);
-            let there = find(&now, &group, &version)
-                .is_some_and(|v| v.resources.iter().any(|r| r.resource == resource.resource));
-            if there {
-                continue;
-            }
-            let key = (group.clone(), version.clone(), resource.resource.clone());
-            let since = self.missing.get(&key).copied().unwrap_or_else(Instant::now);
-            let is_stale = stale && find(&now, &group, &version).is_some();
-            if !is_stale && since.elapsed() >= REMOVE_AFTER && source.is_ready().await {
-                tracing::info!(%group, %version, resource = %key.2, "no longer served");
-                continue;
-            }
-            missing.insert(key, since);
-            put_back(&mut now, &group, &version, resource);
-        }
-        self.missing = missing;
-        for group in &mut now {
-            group
-                .versions
-                .retain(|version| !version.resources.is_empty());
-            for version in &mut group.versions {
-                version.freshness = "Current".to_owned();
-            }
-        }
-        now.retain(|group| !group.versions.is_empty());
-        now
-    }
-}
-
-fn resources(groups: &[Group]) -> Vec<(String, String, ApiResource)> {
-    let mut all = Vec::new();
-    for group in groups {
-        for version in &group.versions {
-            for resource in &version.resources {
-                let group = group.metadata.name.clone();
-                all.push((group, version.version.clone(), resource.clone()));
-            }
-        }
-    }
-    all
-}
-
-fn find<'a>(groups: &'a [Group], group: &str, version: &str) -> Option<&'a Version> {
-    let group = groups.iter().find(|known| known.metadata.name == group)?;
-    group.versions.iter().find(|known| known.version == version)
-}
-
-fn put_back(groups: &mut Vec<Group>, group: &str, version: &str, resource: ApiResource) {
-    let at = groups
-        .iter()
-        .position(|known| known.metadata.name == group)
-        .unwrap_or_else(|| {
-            let metadata = super::document::Metadata {
-                name: group.to_owned(),
-            };
-            groups.push(Group {
-                metadata,
-                versions: Vec::new(),
-            });
-            groups.len() - 1
-        });
-    let Some(known) = groups.get_mut(at) else {
-        return;
-    };
-    match known
-        .versions
-        .iter_mut()
-        .find(|known| known.version == version)
-    {
-        Some(known) => known.resources.push(resource),
-        None => known.versions.push(Version {
-            version: version.to_owned(),
-            resources: vec![resource],
-            freshness: "Current".to_owned(),
-        }),
     }
 }
 

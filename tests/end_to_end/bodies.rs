@@ -1,0 +1,150 @@
+//! What becomes of names in bodies.
+
+use super::*;
+
+#[tokio::test]
+async fn requests_and_responses_are_in_local_terms() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let (status, created) = client.write("POST", CLAIMS, JSON, &claim("new")).await;
+    assert_eq!(
+        (status, &created["metadata"]["namespace"]),
+        (201, &"default".into())
+    );
+    let stored = bed
+        .control_plane
+        .objects(example::CLAIMS)
+        .unwrap()
+        .get("app-ns-1", "new");
+    assert_eq!(stored.unwrap()["metadata"]["namespace"], "app-ns-1");
+    let (status, list) = client.json(CLAIMS).await;
+    assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 2));
+    assert!(!list.to_string().contains("app-ns"));
+    let one = format!("{CLAIMS}/new");
+    let patch = r#"[{"op":"test","path":"/metadata/namespace","value":"default"},
+        {"op":"replace","path":"/spec/nodeCount","value":9}]"#;
+    let (status, patched) = client
+        .write("PATCH", &one, "application/json-patch+json", patch)
+        .await;
+    assert_eq!(
+        (status, &patched["spec"]["nodeCount"]),
+        (200, &9.into()),
+        "{patched}"
+    );
+    let (status, _) = client.write("DELETE", &one, JSON, "").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn foreign_claims_are_in_no_list_and_no_watch() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    for accept in [JSON, "application/json;as=Table;v=v1;g=meta.k8s.io"] {
+        let request = Request::get(ALL)
+            .header("accept", accept)
+            .body(Full::default())
+            .unwrap();
+        let (status, list) = json(client.send(request).await).await;
+        let text = list.to_string();
+        assert_eq!(status, 200);
+        assert!(
+            text.contains("shop") && !text.contains("not-yours"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("payments") && !text.contains("\"app-ns"),
+            "{text}"
+        );
+    }
+    let mut watch = client.get(&format!("{ALL}?watch=true")).await.into_body();
+    assert_eq!(
+        line(&mut watch).await.unwrap()["object"]["metadata"]["name"],
+        "shop"
+    );
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    claims
+        .create(example::claim("payments", "theirs", 1))
+        .unwrap();
+    claims
+        .create(example::claim("app-ns-2", "ours", 1))
+        .unwrap();
+    let event = line(&mut watch).await.unwrap();
+    assert_eq!(event["object"]["metadata"]["name"], "ours");
+    assert_eq!(event["object"]["metadata"]["namespace"], "team-a");
+}
+
+#[tokio::test]
+async fn rows_without_objects_are_judged_all_the_same() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let bare = |query: &str| {
+        let request = Request::get(format!("{ALL}?includeObject=None{query}"));
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        request
+            .header("accept", table)
+            .body(Full::default())
+            .unwrap()
+    };
+    let (status, table) = json(client.send(bare("")).await).await;
+    assert_eq!((status, &table["kind"]), (200, &"Table".into()));
+    let rows = table["rows"].as_array().unwrap();
+    assert!(
+        rows.iter().all(|row| row.get("object").is_none()),
+        "{table}"
+    );
+    let names: Vec<_> = rows.iter().map(|row| &row["cells"][0]).collect();
+    assert_eq!(names, ["shop"], "{table}");
+    let mut watch = client.send(bare("&watch=true")).await.into_body();
+    let event = line(&mut watch).await.unwrap();
+    let row = &event["object"]["rows"][0];
+    assert_eq!(
+        (&row["cells"][0], row.get("object")),
+        (&"shop".into(), None),
+        "{event}"
+    );
+}
+
+#[tokio::test]
+async fn a_failures_message_is_in_local_terms_and_bounded() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let answer = |message: &str| {
+        let status = serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": "NotFound", "code": 404,
+            "details": {"name": "app-ns-1", "kind": "namespaces"},
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", JSON.parse().unwrap());
+        let body = Bytes::from(status.to_string());
+        Fault::Answer {
+            status: StatusCode::NOT_FOUND,
+            headers,
+            body,
+        }
+    };
+    let faults = bed.control_plane.faults();
+    faults.add_times(
+        1,
+        |r| r.path.ends_with("/x"),
+        answer("namespaces \"app-ns-1\" not found"),
+    );
+    let (status, body) = client.json(&format!("{CLAIMS}/x")).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (404, &"namespaces \"default\" not found".into())
+    );
+    assert_eq!(body["details"]["name"], "default");
+    faults.add_times(
+        1,
+        |r| r.path.ends_with("/y"),
+        answer(&"long ".repeat(20_000)),
+    );
+    let (status, body) = client.json(&format!("{CLAIMS}/y")).await;
+    assert_eq!(
+        (status, &body["kind"]),
+        (404, &Value::from("Status")),
+        "{body}"
+    );
+    assert!(body.to_string().len() < 1000);
+}

@@ -1,0 +1,54 @@
+//! What Prometheus is told.
+
+use super::*;
+
+/// Metric, least and greatest value; P stands for the control plane's label, R for the resource's,
+/// BODY for the length of the claim that was created. A string is replaced in the request, and at
+/// least one in each of the answers and events.
+const EXPECTED_METRICS: &str = r#"requests_total{R,verb="create",code="201"} 1 1
+requests_total{R,verb="get",code="200"} 1 1
+request_duration_seconds_count{R,verb="get"} 1 1
+watches{R} 1 1
+requests_in_flight 0 0
+watch_events_total{type="ADDED"} 2 2
+watch_buffer_overflows_total 0 0
+body_bytes_total{direction="received"} BODY BODY
+body_bytes_total{direction="sent"} 1000 10000
+rewrite_replacements_total 3 10
+upstream_connections{P,lane="watches"} 1 1
+upstream_streams{P,lane="watches"} 1 1
+control_plane_up{P} 1 1
+discovery_age_seconds{P} 0 20
+authentication_failures_total{reason="no_certificate"} 1 1
+build_info{version="0.1.0",commit="unknown"} 1 1"#;
+
+#[tokio::test]
+async fn metrics_tell_what_happened() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let mut watch = client.get(&format!("{ALL}?watch=true")).await.into_body();
+    assert!(line(&mut watch).await.is_some());
+    let (status, _) = client.write("POST", CLAIMS, JSON, &claim("counted")).await;
+    assert_eq!(status, 201);
+    assert!(line(&mut watch).await.is_some());
+    let foreign = example::claim("payments", "theirs", 1);
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    claims.create(foreign).unwrap();
+    assert_eq!(client.json(&format!("{CLAIMS}/counted")).await.0, 200);
+    assert_eq!(bed.nobody().await.json(CLAIMS).await.0, 401);
+
+    let created = claim("counted").len().to_string();
+    let resource = r#"P,group="k8s.starter.org",resource="kubernetesclusters""#;
+    let expected = EXPECTED_METRICS.replace("BODY", &created);
+    let expected = expected.replace('R', resource);
+    for line in expected.replace('P', "control_plane=\"platform\"").lines() {
+        let [name, least, most] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let value = bed.metric(&format!("claimgate_{name}")).await;
+        let value = value.unwrap_or_else(|| panic!("no {name}"));
+        let range = least.parse::<f64>().unwrap()..=most.parse().unwrap();
+        assert!(range.contains(&value), "{name} is {value}");
+    }
+    assert!(bed.metric("process_open_fds").await.unwrap() > 5.0);
+}
