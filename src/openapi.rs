@@ -35,12 +35,13 @@ pub(crate) struct OpenApi {
     v3_seen: bool,
 }
 
-/// Paths and definitions of OpenAPI v2.
+/// Paths of OpenAPI v2, and the definitions and shared parameters that they refer to.
 #[derive(Clone, Debug)]
 struct V2 {
     etag: Option<String>,
     paths: Arc<Map<String, Value>>,
     definitions: Arc<Map<String, Value>>,
+    parameters: Arc<Map<String, Value>>,
 }
 
 impl Exposed {
@@ -72,11 +73,11 @@ pub(crate) async fn fetch(
     if let Some((etag, found)) =
         v2::fetch(source, exposed, known.v2.as_ref().filter(|_| !anew)).await?
     {
-        let (paths, definitions) = (Arc::new(found.paths), Arc::new(found.definitions));
         known.v2 = Some(V2 {
             etag,
-            paths,
-            definitions,
+            paths: Arc::new(found.paths),
+            definitions: Arc::new(found.definitions),
+            parameters: Arc::new(found.parameters),
         });
         changed = true;
     }
@@ -95,18 +96,13 @@ impl OpenApi {
     /// The documents of all control planes together.
     pub(crate) fn render(all: &[&Self], rendered: &mut Rendered) {
         let (mut paths, mut definitions) = (Map::new(), Map::new());
+        let mut parameters = Map::new();
         let mut index = Map::new();
         for openapi in all {
             if let Some(v2) = &openapi.v2 {
-                // What two control planes both have is of Kubernetes' own; the first's is as good.
-                for (path, item) in v2.paths.iter() {
-                    paths.entry(path.clone()).or_insert_with(|| item.clone());
-                }
-                for (name, definition) in v2.definitions.iter() {
-                    definitions
-                        .entry(name.clone())
-                        .or_insert_with(|| definition.clone());
-                }
+                add(&mut paths, &v2.paths);
+                add(&mut definitions, &v2.definitions);
+                add(&mut parameters, &v2.parameters);
             }
             for (prefix, (_, value)) in &openapi.v3 {
                 let document = Document::json(&**value);
@@ -126,8 +122,16 @@ impl OpenApi {
             "info": {"title": "claimgate", "version": env!("CARGO_PKG_VERSION")},
             "paths": paths,
             "definitions": definitions,
+            "parameters": parameters,
         }));
         rendered.openapi_v3 = Document::json(&json!({"paths": index}));
+    }
+}
+
+/// What two control planes both have is of Kubernetes' own; the first's is as good.
+fn add(to: &mut Map<String, Value>, from: &Map<String, Value>) {
+    for (key, value) in from {
+        to.entry(key.clone()).or_insert_with(|| value.clone());
     }
 }
 

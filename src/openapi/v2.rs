@@ -20,6 +20,9 @@ use crate::upstream::source::{Fetched, Source};
 
 const PREFIX: &str = "#/definitions/";
 
+/// Parameters that paths share, named by a hash of what they say.
+const PARAMETERS_PREFIX: &str = "#/parameters/";
+
 /// Kept in the first pass whether anything refers to them or not, since everything does and they
 /// come first: with them one pass is enough for custom resources.
 const LIKELY: &str = "io.k8s.apimachinery.";
@@ -37,6 +40,17 @@ const CHUNKS_MAX: usize = 4;
 pub(super) struct Found {
     pub(super) paths: Map<String, Value>,
     pub(super) definitions: Map<String, Value>,
+    pub(super) parameters: Map<String, Value>,
+}
+
+impl Found {
+    fn named_by_paths(&self, prefix: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for item in self.paths.values() {
+            refs::names(item, prefix, &mut names);
+        }
+        names
+    }
 }
 
 /// The document as it is now, unless it is the known one.
@@ -53,11 +67,9 @@ pub(super) async fn fetch(
             return Ok(None);
         };
         let mut found = pass(body, exposed.to_vec(), wanted).await?;
-        let mut from = BTreeSet::new();
-        found
-            .paths
-            .values()
-            .for_each(|item| refs::names(item, PREFIX, &mut from));
+        let shared = found.named_by_paths(PARAMETERS_PREFIX);
+        found.parameters.retain(|name, _| shared.contains(name));
+        let from = found.named_by_paths(PREFIX);
         let (reached, missing) = refs::reached(from, &found.definitions, PREFIX);
         if missing.is_empty() {
             found.definitions.retain(|name, _| reached.contains(name));
@@ -151,14 +163,12 @@ impl<'de> Visitor<'de> for DocumentSeed {
                     found.paths = members.next_value_seed(Keep(keep))?;
                 }
                 "definitions" => {
-                    let mut wanted = self.wanted.clone();
-                    found
-                        .paths
-                        .values()
-                        .for_each(|item| refs::names(item, PREFIX, &mut wanted));
+                    let mut wanted = found.named_by_paths(PREFIX);
+                    wanted.extend(self.wanted.iter().cloned());
                     let keep = |name: &str| name.starts_with(LIKELY) || wanted.contains(name);
                     found.definitions = members.next_value_seed(Keep(keep))?;
                 }
+                "parameters" => found.parameters = members.next_value_seed(Keep(|_: &str| true))?,
                 _ => {
                     members.next_value::<IgnoredAny>()?;
                 }

@@ -1,5 +1,7 @@
 //! Discovery and OpenAPI.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[tokio::test]
@@ -35,4 +37,95 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
             "{path}"
         );
     }
+}
+
+/// All that `$ref` points to below a value, as JSON pointers.
+fn references(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                match value.as_str().filter(|_| key == "$ref") {
+                    Some(reference) => {
+                        into.insert(reference.trim_start_matches('#').to_owned());
+                    }
+                    None => references(value, into),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn openapi_has_what_the_claims_reach_and_nothing_else() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    for (path, definitions) in [
+        ("/openapi/v2", "/definitions"),
+        (
+            "/openapi/v3/apis/k8s.starter.org/v1alpha1",
+            "/components/schemas",
+        ),
+    ] {
+        eventually(|| async { client.get(path).await.status() == 200 }).await;
+        let (_, document) = client.json(path).await;
+        let defined = document.pointer(definitions).unwrap().as_object().unwrap();
+        let mut reached = BTreeSet::new();
+        references(&document["paths"], &mut reached);
+        let mut before = 0;
+        while before < reached.len() {
+            before = reached.len();
+            for pointer in reached.clone() {
+                let target = document.pointer(&pointer);
+                references(
+                    target.unwrap_or_else(|| panic!("{path}: nothing at {pointer}")),
+                    &mut reached,
+                );
+            }
+        }
+        let kinds = |of: &Value| of.to_string().contains("\"kind\":\"KubernetesCluster");
+        for (name, definition) in defined {
+            // A kind that no path names is still needed by kubectl explain.
+            let pointer = format!("{definitions}/{name}");
+            let is_reached = reached.contains(&pointer) || kinds(definition);
+            assert!(is_reached, "{path}: {name} is not reached");
+        }
+        for path in document["paths"].as_object().unwrap().keys() {
+            assert!(path.starts_with("/apis/k8s.starter.org"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn discovery_is_spoken_in_every_form() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+    for (path, accept, kind) in [
+        ("/apis", beta, "APIGroupDiscoveryList"),
+        ("/apis", JSON, "APIGroupList"),
+        ("/apis/k8s.starter.org", JSON, "APIGroup"),
+        ("/apis/k8s.starter.org/v1alpha1", JSON, "APIResourceList"),
+    ] {
+        let request = Request::get(path).header("accept", accept);
+        let response = client.send(request.body(Full::default()).unwrap()).await;
+        let content_type = response.headers()["content-type"].clone();
+        assert_eq!(content_type, accept);
+        let (status, body) = json(response).await;
+        assert_eq!((status, &body["kind"]), (200, &kind.into()));
+        assert!(body.to_string().contains("k8s.starter.org"), "{body}");
+    }
+    for path in [
+        "/api",
+        "/apis/nothing.org",
+        "/apis/k8s.starter.org/v9",
+        "/x",
+    ] {
+        let (status, body) = client.json(path).await;
+        assert_eq!((status, &body["kind"]), (404, &"Status".into()), "{path}");
+    }
+    let (status, version) = client.json("/version").await;
+    assert_eq!(status, 200);
+    assert!(version["gitVersion"].as_str().unwrap().starts_with('v'));
 }
