@@ -23,7 +23,8 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 pub(crate) const CLAIMS: &str =
     "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
@@ -39,7 +40,8 @@ pub(crate) struct Bed {
     address: SocketAddr,
     admin: SocketAddr,
     ca: String,
-    developer: Identity,
+    clients: Authority,
+    pub developer: Identity,
     proxy: Identity,
     _dir: tempfile::TempDir,
 }
@@ -103,6 +105,7 @@ impl Bed {
             address,
             admin,
             ca,
+            clients,
             developer,
             proxy,
             _dir: dir,
@@ -117,6 +120,46 @@ impl Bed {
     /// A connection of the front proxy.
     pub(crate) async fn proxy(&self) -> Client {
         Client::connect(self, Some(&self.proxy)).await
+    }
+
+    /// A connection of somebody of these groups, whose certificate the client CA has signed.
+    pub(crate) async fn of_groups(&self, groups: &[&str]) -> Client {
+        let identity = self.clients.client("somebody", groups).unwrap();
+        Client::connect(self, Some(&identity)).await
+    }
+
+    /// TLS of a client that offers these versions.
+    pub(crate) fn tls(
+        &self,
+        identity: Option<&Identity>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        for certificate in pem::certificates(self.ca.as_bytes()).unwrap() {
+            roots.add(certificate).unwrap();
+        }
+        let builder = ClientConfig::builder_with_provider(provider::provider())
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = pem::certificates(identity.certificate.as_bytes()).unwrap();
+                let key = pem::private_key(identity.key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        }
+    }
+
+    pub(crate) async fn dial(
+        &self,
+        config: ClientConfig,
+    ) -> std::io::Result<TokioIo<TlsStream<TcpStream>>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let name = "localhost".try_into().unwrap();
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        Ok(TokioIo::new(tls.await?))
     }
 
     /// The value of a metric, by its name and labels as Prometheus reads them.
@@ -144,32 +187,10 @@ pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
     async fn connect(bed: &Bed, identity: Option<&Identity>) -> Self {
-        let mut roots = RootCertStore::empty();
-        for certificate in pem::certificates(bed.ca.as_bytes()).unwrap() {
-            roots.add(certificate).unwrap();
-        }
-        let builder = ClientConfig::builder_with_provider(provider::provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let chain = pem::certificates(identity.certificate.as_bytes()).unwrap();
-                let key = pem::private_key(identity.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        };
+        let mut config = bed.tls(identity, ALL_VERSIONS);
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = TcpStream::connect(bed.address).await.unwrap();
-        let name = "localhost".try_into().unwrap();
-        let tls = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .unwrap();
-        let (sender, driver) = handshake(TokioExecutor::new(), TokioIo::new(tls))
-            .await
-            .unwrap();
+        let tls = bed.dial(config).await.unwrap();
+        let (sender, driver) = handshake(TokioExecutor::new(), tls).await.unwrap();
         tokio::spawn(driver);
         Self(sender)
     }

@@ -1,6 +1,93 @@
-//! Who is served, and how much.
+//! Who is served, how, and how much.
+
+use hyper::client::conn::http1;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::*;
+
+#[tokio::test]
+async fn http1_tls12_and_clients_without_sni_are_served() {
+    let bed = Bed::start().await;
+    for version in [&TLS12, &TLS13] {
+        for protocol in [Some("http/1.1"), None] {
+            let mut tls = bed.tls(Some(&bed.developer), &[version]);
+            tls.alpn_protocols = protocol.iter().map(|name| (*name).into()).collect();
+            tls.enable_sni = false;
+            let connection = bed.dial(tls).await.unwrap();
+            let (_, session) = connection.inner().get_ref();
+            assert_eq!(session.protocol_version(), Some(version.version));
+            let (mut sender, driver) = http1::handshake(connection).await.unwrap();
+            tokio::spawn(driver);
+            for expected in [200, 404, 200] {
+                let name = if expected == 200 { "shop" } else { "nothing" };
+                let request = Request::get(format!("{CLAIMS}/{name}")).header("host", "localhost");
+                let request = request.body(Full::<Bytes>::default()).unwrap();
+                let (status, body) = json(sender.send_request(request).await.unwrap()).await;
+                assert_eq!(status, expected, "{body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_needs_a_direct_group_and_headers_give_none() {
+    let bed = Bed::start().await;
+    for (groups, expected) in [
+        (&["others", "system:masters"][..], 403),
+        (&["others", "dev-users"], 200),
+        (&[], 403),
+    ] {
+        let client = bed.of_groups(groups).await;
+        let request = Request::get(CLAIMS)
+            .header("x-remote-user", "developer")
+            .header("x-remote-group", "dev-users");
+        let request = request.body(Full::default()).unwrap();
+        let (status, body) = json(client.send(request).await).await;
+        assert_eq!(status, expected, "{groups:?} {body}");
+        if expected == 403 {
+            assert_eq!(body["reason"], "Forbidden");
+            let message = body["message"].as_str().unwrap();
+            assert!(
+                message.contains("somebody") && message.contains("directGroups"),
+                "{message}"
+            );
+        }
+    }
+    // The front proxy's certificate without a user is nobody, and so is one of another CA.
+    assert_eq!(bed.proxy().await.json(CLAIMS).await.0, 401);
+}
+
+/// kube-apiserver allows 100 streams on a connection, and so does the control plane here.
+#[tokio::test]
+async fn more_watches_than_a_connection_has_streams_all_get_their_events() {
+    const COUNT: usize = 250;
+    let bed = Bed::start().await;
+    let client = bed.proxy().await;
+    let mut watches = Vec::new();
+    for _ in 0..COUNT {
+        let path = format!("{CLAIMS}?watch=true&fieldSelector=metadata.name%3Deverybody");
+        let request = Request::get(path).header("x-remote-user", "argocd");
+        let response = client.send(request.body(Full::default()).unwrap()).await;
+        assert_eq!(response.status(), 200);
+        watches.push(response.into_body());
+    }
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    claims
+        .create(example::claim("app-ns-1", "everybody", 1))
+        .unwrap();
+    for watch in &mut watches {
+        let event = line(watch).await.unwrap();
+        assert_eq!(event["object"]["metadata"]["namespace"], "default");
+    }
+    let label = r#"{control_plane="platform",lane="watches"}"#;
+    let connections = bed
+        .metric(&format!("claimgate_upstream_connections{label}"))
+        .await;
+    assert_eq!(connections, Some(3.0));
+    drop(watches);
+    let streams = format!("claimgate_upstream_streams{label}");
+    eventually(|| async { bed.metric(&streams).await == Some(0.0) }).await;
+}
 
 #[tokio::test]
 async fn only_the_connectors_identity_goes_to_the_control_plane() {
