@@ -5,6 +5,7 @@
 //! keys behind its paths were readable when it was checked.
 
 mod check;
+mod control_plane;
 mod files;
 mod kubeconfig;
 mod load;

@@ -213,3 +213,90 @@ fn decode(data: &str, what: &str) -> Result<Vec<u8>, Trouble> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+    use super::*;
+
+    /// A kubeconfig of one context, whose cluster and user have these keys.
+    fn written(cluster: &str, user: &str) -> String {
+        format!(
+            "current-context: one\n\
+             contexts: [{{name: one, context: {{cluster: there, user: me}}}}]\n\
+             clusters: [{{name: there, cluster: {{server: 'https://there', {cluster}}}}}]\n\
+             users: [{{name: me, user: {{{user}}}}}]\n"
+        )
+    }
+
+    fn read_text(text: &str, context: &str) -> Result<Access, Trouble> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kubeconfig");
+        std::fs::write(&path, text).unwrap();
+        let mut access = read(&path, context)?;
+        // The folder is another each time.
+        if let Credentials::TokenFile(path) = &mut access.credentials {
+            *path = path.strip_prefix(directory.path()).unwrap().to_owned();
+        }
+        Ok(access)
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_a_token_file_comes_first() {
+        let text = written("", "token: t, tokenFile: secrets/token");
+        let access = read_text(&text, "").unwrap();
+        let Credentials::TokenFile(path) = access.credentials else {
+            panic!("{access:?}")
+        };
+        assert_eq!(path, Path::new("secrets/token"));
+        assert_eq!(access.server, "https://there");
+    }
+
+    #[test]
+    fn data_comes_before_files() {
+        let cluster = "certificate-authority-data: Y2E=, certificate-authority: other.crt";
+        let user = "client-certificate-data: Y2VydA==, client-key: k, client-key-data: a2V5";
+        let access = read_text(&written(cluster, user), "one").unwrap();
+        let CertificateAuthority::Inline(ca) = access.certificate_authority else {
+            panic!("{access:?}")
+        };
+        let Credentials::ClientCertificate {
+            certificate: PemSource::Inline(certificate),
+            key: PemSource::Inline(key),
+        } = access.credentials
+        else {
+            panic!("{:?}", access.credentials)
+        };
+        assert_eq!(
+            (&*ca, &*certificate, &*key),
+            (&b"ca"[..], &b"cert"[..], &b"key"[..])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_by_its_name() {
+        for (cluster, user, context, expected) in [
+            ("", "token: t", "two", "no context \"two\""),
+            ("insecure-skip-tls-verify: true", "token: t", "", "insecure"),
+            ("proxy-url: 'http://p'", "token: t", "", "proxy-url"),
+            ("", "exec: {command: aws}", "", "runs a program"),
+            ("", "auth-provider: {name: gcp}", "", "runs a program"),
+            ("", "username: u, password: p", "", "user name"),
+            ("", "", "", "no credentials"),
+            ("", "client-certificate: c", "", "not both"),
+            (
+                "certificate-authority-data: '?'",
+                "token: t",
+                "",
+                "not base64",
+            ),
+        ] {
+            let (problem, cure) = read_text(&written(cluster, user), context).unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+            assert!(!cure.is_empty());
+        }
+        let (problem, _) = read_text("- nothing", "").unwrap_err();
+        assert!(problem.contains("is no kubeconfig"), "{problem}");
+    }
+}
