@@ -50,6 +50,29 @@ async fn a_write_of_unknown_outcome_is_told_as_such_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_given_back_is_sent_once_more() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let faults = bed.control_plane.faults();
+    let post = |name: &str| {
+        let request = Request::post(CLAIMS).header("content-type", JSON);
+        client.send(request.body(Full::from(claim(name))).unwrap())
+    };
+    faults.add_times(1, |r| r.method == Method::POST, Fault::Refuse);
+    let (status, body) = json(post("again").await).await;
+    assert_eq!((status, &body["metadata"]["name"]), (201, &"again".into()));
+
+    faults.add(|r| r.method == Method::POST, Fault::Refuse);
+    let (status, body) = json(post("never").await).await;
+    assert_eq!(status, 503);
+    let message = body["message"].as_str().unwrap();
+    assert!(!message.contains("is not known"), "{message}");
+    let requests = bed.control_plane.requests();
+    let posts = requests.iter().filter(|r| r.method == Method::POST);
+    assert_eq!(posts.count(), 4, "each is sent twice and no more");
+}
+
+#[tokio::test]
 async fn a_control_plane_that_is_away_is_named_and_comes_back() {
     let bed = Bed::start().await;
     let client = bed.developer().await;

@@ -30,6 +30,8 @@ pub enum Fault {
     Delay(Duration),
     /// Never answered, not even headers, and not handled.
     Hang,
+    /// Given back with REFUSED_STREAM, and not handled.
+    Refuse,
     /// Handled, and then the connection breaks: a write of unknown outcome.
     HandleAndDrop,
 }

@@ -162,14 +162,15 @@ async fn connection(
     }
 }
 
+/// An error resets the stream with its reason.
 async fn respond(
     inner: &Arc<Inner>,
     connection: u64,
     certified: bool,
     request: Request<Incoming>,
-) -> io::Result<Response<Body>> {
+) -> Result<Response<Body>, h2::Error> {
     let (parts, body) = request.into_parts();
-    let collected = collect(body).await?;
+    let collected = collect(body).await.map_err(|_| h2::Reason::CANCEL)?;
     let request = RecordedRequest {
         connection,
         version: parts.version,
@@ -207,6 +208,7 @@ async fn respond(
             tokio::time::sleep(pause).await;
             handle()
         }
+        Some(Fault::Refuse) => return Err(h2::Reason::REFUSED_STREAM.into()),
         Some(Fault::HandleAndDrop) => {
             drop(handle());
             inner.faults.drop_connection(connection);
