@@ -34,6 +34,8 @@ pub(super) struct Inner {
     text: Vec<u8>,
     from: u64,
     escaped: bool,
+    /// A rule may want the inner string in hand.
+    is_compared: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,6 +64,14 @@ enum State {
     Done,
 }
 
+/// The inner string that the outer string's raw content begins with, and what follows; `None` if
+/// there is another escape in it, or an end in another chunk.
+fn plain_string(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+    let content = text::up_to_backslash(raw.strip_prefix(b"\\\"")?);
+    let after = raw.get(content.len() + 2..)?.strip_prefix(b"\\\"")?;
+    Some((content, after))
+}
+
 impl Inner {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
@@ -72,6 +82,7 @@ impl Inner {
             text: Vec::new(),
             from: 0,
             escaped: false,
+            is_compared: false,
         }
     }
 
@@ -81,14 +92,69 @@ impl Inner {
     }
 
     /// Goes on with raw bytes of the outer string, the first of them at `at` in the stream.
-    pub(super) fn feed(&mut self, raw: &[u8], mut at: u64, found: &mut Vec<Found>) {
-        for &byte in raw {
-            if matches!(self.state, State::Done) {
-                return;
-            }
-            self.raw(byte, at, found);
-            at += 1;
+    pub(super) fn feed(&mut self, raw: &[u8], at: u64, found: &mut Vec<Found>) {
+        let mut done = 0;
+        while let Some(rest @ [first, ..]) = raw.get(done..) {
+            let at = at + done as u64;
+            let in_text = matches!(self.state, State::InKey | State::Text(_));
+            done += match (&self.escape, rest) {
+                _ if matches!(self.state, State::Done) => return,
+                (Escape::None, [b'\\', b'"', ..]) if matches!(self.state, State::Key) => {
+                    self.members(rest, at)
+                }
+                (Escape::None, [b'\\', b'"', ..]) => {
+                    self.byte(b'"', at, at + 2, found);
+                    2
+                }
+                (Escape::None, _) if in_text && !self.escaped && *first != b'\\' => self.run(rest),
+                _ => {
+                    self.raw(*first, at, found);
+                    1
+                }
+            };
         }
+    }
+
+    /// Goes from key to key as long as members are whole, compact, of plain strings and of no rule,
+    /// which most are; how many bytes that were. A key begins at the first of them.
+    fn members(&mut self, rest: &[u8], at: u64) -> usize {
+        let node = self.node();
+        let mut done = 0;
+        loop {
+            let rest = rest.get(done..).unwrap_or_default();
+            let key = plain_string(rest).filter(|(key, _)| key.len() <= TEXT_BYTES_MAX);
+            let Some((key, [b':', after @ ..])) = key else {
+                self.begin(at + done as u64 + 2, node.is_some());
+                self.state = State::InKey;
+                return done + 2;
+            };
+            let child = node.and_then(|node| self.rules.key(node, key));
+            done += key.len() + 5;
+            let value = plain_string(after).filter(|_| child.is_none());
+            let Some((value, after)) = value else {
+                self.state = State::Value(child);
+                return done;
+            };
+            done += value.len() + 4;
+            if !after.starts_with(b",\\\"") {
+                self.state = State::After;
+                return done;
+            }
+            done += 1;
+        }
+    }
+
+    /// Takes the bytes of an inner string up to the next backslash; how many they are.
+    fn run(&mut self, rest: &[u8]) -> usize {
+        let run = text::up_to_backslash(rest);
+        if self.is_compared {
+            if self.text.len() + run.len() > TEXT_BYTES_MAX {
+                self.state = State::Done;
+            } else {
+                self.text.extend_from_slice(run);
+            }
+        }
+        run.len()
     }
 
     fn raw(&mut self, byte: u8, at: u64, found: &mut Vec<Found>) {
@@ -144,7 +210,7 @@ impl Inner {
             state if space => state,
             State::Value(node) => self.value(byte, node, to),
             State::Key if byte == b'"' => {
-                self.begin(to);
+                self.begin(to, self.node().is_some());
                 State::InKey
             }
             State::Colon(node) if byte == b':' => State::Value(node),
@@ -167,9 +233,10 @@ impl Inner {
             b'{' => Container::Object,
             b'[' => Container::Array,
             b'"' => {
-                self.begin(to);
                 let rules = node.and_then(|node| self.rules.node(node));
-                return State::Text(rules.and_then(|rules| rules.string));
+                let tag = rules.and_then(|rules| rules.string);
+                self.begin(to, tag.is_some());
+                return State::Text(tag);
             }
             b']' => return self.close(byte),
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => return State::After,
@@ -197,10 +264,16 @@ impl Inner {
         }
     }
 
-    fn begin(&mut self, from: u64) {
+    /// The node of the innermost container.
+    fn node(&self) -> Option<Node> {
+        self.open.last().and_then(|(_, node)| *node)
+    }
+
+    fn begin(&mut self, from: u64, is_compared: bool) {
         self.text.clear();
         self.from = from;
         self.escaped = false;
+        self.is_compared = is_compared;
     }
 
     fn in_text(&mut self, byte: u8, at: u64, found: &mut Vec<Found>) -> State {
@@ -208,7 +281,7 @@ impl Inner {
             return self.text_end(at, found);
         }
         self.escaped = byte == b'\\' && !self.escaped;
-        if !matches!(self.state, State::Text(None)) {
+        if self.is_compared {
             if self.text.len() == TEXT_BYTES_MAX {
                 return State::Done;
             }
@@ -218,20 +291,26 @@ impl Inner {
     }
 
     fn text_end(&self, to: u64, found: &mut Vec<Found>) -> State {
-        let mut value = Vec::with_capacity(self.text.len());
-        if text::unescape(&self.text, &mut value).is_none() {
-            return State::Done;
+        let is_key = matches!(self.state, State::InKey);
+        if !self.is_compared {
+            return if is_key {
+                State::Colon(None)
+            } else {
+                State::After
+            };
         }
+        let Some(value) = text::unescaped(&self.text) else {
+            return State::Done;
+        };
         if let State::Text(tag) = self.state {
             found.extend(tag.map(|tag| Found {
                 tag,
                 from: self.from,
                 to,
-                value,
+                value: value.into_owned(),
             }));
             return State::After;
         }
-        let node = self.open.last().and_then(|(_, node)| *node);
-        State::Colon(node.and_then(|node| self.rules.key(node, &value)))
+        State::Colon(self.node().and_then(|node| self.rules.key(node, &value)))
     }
 }

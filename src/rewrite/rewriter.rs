@@ -342,12 +342,10 @@ impl<H: Handler> Rewriter<H> {
         match verdict {
             Verdict::Keep => Ok(()),
             Verdict::Replace(with) => {
-                let once = text::escaped(&with);
-                let content = if one.within {
-                    text::escaped(&once)
-                } else {
-                    once
-                };
+                let mut content = text::escaped(with);
+                if one.within {
+                    content = text::escaped(content);
+                }
                 self.window.replace(one.from, one.to, content);
                 self.replacements += 1;
                 Ok(())

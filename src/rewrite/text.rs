@@ -1,5 +1,24 @@
 //! Escapes of JSON strings (RFC 8259 §7).
 
+use std::borrow::Cow;
+
+/// The text that a string's raw content stands for, which is the content itself where it has no
+/// escapes; else see [`unescape`].
+pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if up_to_backslash(raw).len() == raw.len() {
+        return Some(Cow::Borrowed(raw));
+    }
+    let mut text = Vec::with_capacity(raw.len());
+    unescape(raw, &mut text)?;
+    Some(Cow::Owned(text))
+}
+
+/// The bytes before the first backslash.
+pub(super) fn up_to_backslash(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| *byte == b'\\');
+    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+}
+
 /// Appends the text that a string's raw content stands for; a lone surrogate as the three bytes of
 /// its code point. `None` for an escape that is none, or a control character.
 pub(super) fn unescape(raw: &[u8], into: &mut Vec<u8>) -> Option<()> {
@@ -72,8 +91,14 @@ pub(super) fn push(point: u32, into: &mut Vec<u8>) {
 }
 
 /// The content of a string that stands for the text, to be put between quotes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut content = String::with_capacity(text.len());
+pub(super) fn escaped(text: String) -> String {
+    if text
+        .bytes()
+        .all(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\'))
+    {
+        return text;
+    }
+    let mut content = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
             '"' => content.push_str("\\\""),
@@ -114,6 +139,6 @@ mod tests {
     #[test]
     fn what_is_escaped_is_unescaped_to_itself() {
         let all = "a\"\\\n\r\t\u{1}é😀";
-        assert_eq!(text(&escaped(all)).unwrap(), all.as_bytes());
+        assert_eq!(text(&escaped(all.to_owned())).unwrap(), all.as_bytes());
     }
 }

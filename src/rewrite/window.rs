@@ -78,9 +78,11 @@ impl Window {
     pub(super) fn flush(&mut self, limit: u64, out: &mut Output) {
         if !self.edits.is_empty() {
             let mut edits = std::mem::take(&mut self.edits);
-            edits.sort_by_key(|edit| edit.from);
-            let mut rest = edits.into_iter().peekable();
-            while let Some(edit) = rest.next_if(|edit| edit.from < limit) {
+            if !edits.is_sorted_by_key(|edit| edit.from) {
+                edits.sort_by_key(|edit| edit.from);
+            }
+            let ready = edits.partition_point(|edit| edit.from < limit);
+            for edit in edits.drain(..ready) {
                 // Within what was removed as a whole nothing is left to change.
                 if edit.from < self.start {
                     self.take(edit.to, None);
@@ -92,7 +94,7 @@ impl Window {
                     out.push_replaced(with);
                 }
             }
-            self.edits = rest.collect();
+            self.edits = edits;
         }
         self.take(limit, Some(out));
     }
