@@ -29,8 +29,18 @@ const POINTER_ANNOTATION: &str =
 const MISMATCH: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 
-const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's namespace, its metadata or the whole \
-     object: the copy would hold the control plane's name of the namespace; use add with a value";
+/// What may not be copied within the object, for it holds the remote name.
+const HOLD_NAMESPACE: [&str; 5] = [
+    POINTER_ROOT,
+    POINTER_METADATA,
+    POINTER_NAMESPACE,
+    POINTER_ANNOTATIONS,
+    POINTER_ANNOTATION,
+];
+
+const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's namespace, its \
+     last-applied annotation, its metadata or the whole object: the copy would hold the control \
+     plane's name of the namespace; use add with a value";
 
 /// The rules for request bodies, compiled once.
 pub struct RequestRules {
@@ -95,6 +105,15 @@ pub struct RequestHandler {
     operation: Operation,
 }
 
+/// A pointer as kube-apiserver's patch library reads it, which does not look at what stands before
+/// the first slash (`gopkg.in/evanphx/json-patch.v4`, `findObject`).
+fn pointer(text: &[u8]) -> &str {
+    let text = std::str::from_utf8(text).unwrap_or("?");
+    text.find('/')
+        .and_then(|slash| text.get(slash..))
+        .unwrap_or(POINTER_ROOT)
+}
+
 /// One operation of a JSON patch, as far as it was read.
 #[derive(Default)]
 struct Operation {
@@ -126,13 +145,8 @@ impl RequestHandler {
 
     fn copies_namespace(&self) -> bool {
         let copies = matches!(self.operation.op.as_slice(), b"copy" | b"move");
-        let holds = [POINTER_ROOT, POINTER_METADATA, POINTER_NAMESPACE];
-        copies
-            && self
-                .operation
-                .from
-                .as_deref()
-                .is_some_and(|from| holds.iter().any(|pointer| pointer.as_bytes() == from))
+        let from = self.operation.from.as_deref().map(pointer);
+        copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from))
     }
 }
 
@@ -163,8 +177,7 @@ impl Handler for RequestHandler {
     }
 
     fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {
-        let path = std::str::from_utf8(&self.operation.path).unwrap_or("?");
-        match (tag, path) {
+        match (tag, pointer(&self.operation.path)) {
             (VALUE, POINTER_NAMESPACE)
             | (VALUE_NAMESPACE, POINTER_METADATA)
             | (VALUE_METADATA_NAMESPACE, POINTER_ROOT) => self.namespace(value),
@@ -174,5 +187,95 @@ impl Handler for RequestHandler {
             | (VALUE_METADATA_ANNOTATION, POINTER_ROOT) => Verdict::Inside(self.applied.clone()),
             _ => Verdict::Keep,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+    use bytes::{Buf, Bytes};
+
+    use super::*;
+    use crate::rewrite::{Error, Framing, Limits, Output, Rewriter};
+
+    fn patched(patch: &str) -> Result<String, Error> {
+        let rules = RequestRules::compile().unwrap();
+        let (local, remote) = ("default".to_owned(), "app-ns-1".to_owned());
+        let handler = rules.handler(Scope::One { local, remote });
+        let limits = Limits::default();
+        let mut rewriter = Rewriter::new(rules.json_patch, Framing::One, limits, handler);
+        let mut out = Output::default();
+        rewriter.feed(Bytes::copy_from_slice(patch.as_bytes()), &mut out)?;
+        rewriter.finish(&mut out)?;
+        Ok(String::from_utf8(out.copy_to_bytes(out.len()).to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_holds_the_remote_name_is_not_copied() {
+        for from in [
+            "/metadata/namespace",
+            "x/metadata/namespace",
+            "/metad\\u0061ta",
+            "",
+            "/metadata/annotations",
+            POINTER_ANNOTATION,
+        ] {
+            for op in ["copy", "move"] {
+                for patch in [
+                    format!(r#"[{{"op":"{op}","from":"{from}","path":"/spec/x"}}]"#),
+                    format!(r#"[{{"from":"{from}","op":"test","path":"/spec/x","op":"{op}"}}]"#),
+                ] {
+                    assert_eq!(
+                        patched(&patch),
+                        Err(Error::Refused(COPIES_NAMESPACE)),
+                        "{patch}"
+                    );
+                }
+            }
+            let harmless = format!(r#"[{{"op":"remove","from":"{from}","path":"/spec/x"}}]"#);
+            assert_eq!(patched(&harmless).unwrap(), harmless);
+        }
+        let other = r#"[{"op":"copy","from":"/metadata/name","path":"/spec/x"}]"#;
+        assert_eq!(patched(other).unwrap(), other);
+    }
+
+    #[test]
+    fn values_are_mapped_where_the_path_says_so_whichever_comes_first() {
+        for (path, value, mapped) in [
+            ("/metadata/namespace", r#""default""#, r#""app-ns-1""#),
+            ("x/metadata/namespace", r#""default""#, r#""app-ns-1""#),
+            (
+                "/metadata",
+                r#"{"namespace":"default"}"#,
+                r#"{"namespace":"app-ns-1"}"#,
+            ),
+            (
+                "",
+                r#"{"metadata":{"namespace":"default"}}"#,
+                r#"{"metadata":{"namespace":"app-ns-1"}}"#,
+            ),
+            (
+                "/spec",
+                r#"{"metadata":{"namespace":"default"}}"#,
+                r#"{"metadata":{"namespace":"default"}}"#,
+            ),
+            (
+                POINTER_ANNOTATION,
+                r#""{\"metadata\":{\"namespace\":\"default\"}}""#,
+                r#""{\"metadata\":{\"namespace\":\"app-ns-1\"}}""#,
+            ),
+        ] {
+            for (before, after) in [
+                (format!(r#""path":"{path}","#), String::new()),
+                (String::new(), format!(r#","path":"{path}""#)),
+            ] {
+                let patch =
+                    |value: &str| format!(r#"[{{"op":"add",{before}"value":{value}{after}}}]"#);
+                assert_eq!(patched(&patch(value)).unwrap(), patch(mapped));
+            }
+        }
+        let foreign = r#"[{"op":"test","path":"/metadata/namespace","value":"app-ns-1"}]"#;
+        assert_eq!(patched(foreign), Err(Error::Refused(MISMATCH)));
     }
 }

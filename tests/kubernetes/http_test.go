@@ -173,6 +173,7 @@ func TestBadInput(t *testing.T) {
 		"no kind":         {"POST", claims, "application/json", `{"metadata":{"name":"bad","namespace":"default"}}`, 400, "BadRequest"},
 		"foreign token":   {"GET", "/apis/" + groupVersion + "/kubernetesclusters?limit=1&continue=abc", "", "", 400, "BadRequest"},
 		"copied name":     {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata/namespace","path":"/spec/notes"}]`, 400, "BadRequest"},
+		"copied oddly":    {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"x/metadata/namespace","path":"/spec/notes"}]`, 400, "BadRequest"},
 	} {
 		headers := map[string]string{}
 		if c.kind != "" {
