@@ -58,9 +58,6 @@ mod text;
 mod walk;
 mod window;
 
-#[cfg(test)]
-mod tests;
-
 pub use self::error::Error;
 pub use self::handler::{Fate, Handler, Tag, Verdict};
 pub use self::output::{COPY_BELOW_BYTES, Output, Piece};

@@ -305,7 +305,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// A tagged string has ended; its content stands at `from` to `to`.
-    pub(super) fn tagged(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
+    pub(super) fn tagged(&mut self, node: Node, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
         if to - from > self.limits.string_bytes_max as u64 {
             return Err(Error::StringTooLong {
                 offset: to,
@@ -322,7 +322,9 @@ impl<H: Handler> Rewriter<H> {
             to,
             within: false,
         };
+        let goes_anyhow = self.rules.node(node).is_some_and(|rules| rules.remove);
         match verdict {
+            Verdict::Remove if goes_anyhow => Ok(()),
             // The quote behind the content goes as well.
             Verdict::Remove => self.remove_member(to + 1),
             verdict => self.apply(verdict, one),

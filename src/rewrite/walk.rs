@@ -72,7 +72,7 @@ impl<H: Handler> Rewriter<H> {
                 let Some(quote) = chunk.scan.string_end(at) else {
                     return Ok(chunk.bytes.len());
                 };
-                self.tagged(tag, from, chunk.offset(quote))?;
+                self.tagged(node, tag, from, chunk.offset(quote))?;
                 self.ended(Some(node), chunk.offset(quote + 1))?;
                 Ok(quote + 1)
             }

@@ -1,0 +1,121 @@
+//! What holds for every stream, whatever is in it.
+
+use bytes::{Buf, Bytes};
+use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Tag, Verdict};
+
+use super::generate::Case;
+use super::oracle::{Plan, Renamer, cut, expected, rewriter, run, without_space};
+
+type Kind = std::mem::Discriminant<Error>;
+
+fn kind(result: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Kind> {
+    result.map_err(|error| std::mem::discriminant(&error))
+}
+
+/// The case through the rewriter, in its chunks and others, against the oracle.
+pub(crate) fn check(case: &Case) {
+    let Some(rules) = case.plan.compile() else {
+        return;
+    };
+    let input = case.write(&case.documents);
+    let made = || rewriter(&rules, case.framing);
+    let whole = run(made(), [input.as_slice()]);
+    for (how, other) in [
+        ("in pieces", run(made(), cut(&input, &case.sizes))),
+        ("byte by byte", run(made(), input.chunks(1))),
+        ("portable", run(made().portable(), [input.as_slice()])),
+        (
+            "portable in pieces",
+            run(made().portable(), cut(&input, &case.sizes)),
+        ),
+    ] {
+        assert_eq!(kind(other), kind(whole.clone()), "{how}");
+    }
+    match (whole, expected(&case.plan, &case.documents)) {
+        (Ok(output), Ok(left)) => {
+            let wanted = case.write(&left);
+            let same = match case.space {
+                "" => output == wanted,
+                _ => without_space(&output) == without_space(&wanted),
+            };
+            let shown = String::from_utf8_lossy;
+            assert!(
+                same,
+                "{}\nbecame\n{}\nand not\n{}",
+                shown(&input),
+                shown(&output),
+                shown(&wanted)
+            );
+        }
+        (Err(_), Err(_)) => {}
+        (whole, expected) => panic!(
+            "{}\n{whole:?}\n{expected:?}",
+            String::from_utf8_lossy(&input)
+        ),
+    }
+}
+
+/// Any bytes at all come to the same however they are cut, and by all machines' code.
+pub(crate) fn check_cuts(plan: &Plan, framing: Framing, text: &[u8], sizes: &[usize]) {
+    let Some(rules) = plan.compile() else {
+        return;
+    };
+    let limits = Limits {
+        string_bytes_max: 16,
+        depth_max: 8,
+        ..Limits::default()
+    };
+    let made = || Rewriter::new(rules.clone(), framing, limits, Renamer::default());
+    let whole = kind(run(made(), [text]));
+    for sizes in [sizes, &[1]] {
+        assert_eq!(kind(run(made(), cut(text, sizes))), whole, "{sizes:?}");
+        let portable = run(made().portable(), cut(text, sizes));
+        assert_eq!(kind(portable), whole, "portable, {sizes:?}");
+    }
+    // What left before an error is the beginning of what would have left.
+    let (some, more) = (let_out(made(), text, sizes), let_out(made(), text, &[1]));
+    let common = some.len().min(more.len());
+    assert_eq!(some[..common], more[..common], "let out before an error");
+}
+
+fn let_out(mut rewriter: Rewriter<Renamer>, text: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut out = Output::default();
+    for chunk in cut(text, sizes) {
+        if rewriter
+            .feed(Bytes::copy_from_slice(chunk), &mut out)
+            .is_err()
+        {
+            break;
+        }
+    }
+    out.copy_to_bytes(out.len()).to_vec()
+}
+
+/// Leaves all as it is.
+struct Nothing;
+
+impl Handler for Nothing {
+    fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict {
+        Verdict::Keep
+    }
+}
+
+/// Where nothing is to change nothing does; and what serde_json takes is taken.
+pub(crate) fn check_bytes(plan: &Plan, framing: Framing, text: &[u8]) {
+    let Some(rules) = plan.compile().filter(|_| plan.removed.is_empty()) else {
+        return;
+    };
+    let mut rewriter = Rewriter::new(rules, framing, Limits::default(), Nothing);
+    let mut out = Output::default();
+    let fed = rewriter.feed(Bytes::copy_from_slice(text), &mut out);
+    let result = fed.and_then(|()| rewriter.finish(&mut out));
+    let output = out.copy_to_bytes(out.len());
+    match result {
+        Ok(()) => assert_eq!(output, text),
+        Err(error) => {
+            assert!(text.starts_with(&output), "what left is not what came");
+            let valid = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+            assert!(!valid, "{error}: {}", String::from_utf8_lossy(text));
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Documents, rules and cuts out of any bytes.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use claimgate::rewrite::Framing;
+
+use super::oracle::{AT_ONCE, KEYS, LATER, MEMBER, Path, Plan, Step, Text, Tree};
+
+const VALUES: [&str; 6] = ["remote", "foreign", "gone", "bad", "", "{]"];
+
+const SPACES: [&str; 4] = ["", "", " ", "\r\n\t"];
+
+const SCALARS: [&str; 8] = [
+    "0",
+    "-0",
+    "1e400",
+    "-12.50E+07",
+    "340282366920938463463374607431768211456",
+    "true",
+    "false",
+    "null",
+];
+
+/// As they are written, and the bytes that they stand for.
+const AWKWARD: [(&[u8], &[u8]); 5] = [
+    (b"\\ud83d\\ude00", "\u{1f600}".as_bytes()),
+    (b"\\ud83d", b"\xed\xa0\xbd"),
+    (b"\\ude00\\u0041", b"\xed\xb8\x80A"),
+    (b"\xff\xc3", b"\xff\xc3"),
+    (b"\\/\\b\\f\\n\\r\\t\\\"\\\\", b"/\x08\x0c\n\r\t\"\\"),
+];
+
+const DEPTH_MAX: usize = 6;
+
+/// One stream with its rules.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) plan: Plan,
+    pub(crate) framing: Framing,
+    pub(crate) documents: Vec<Tree>,
+    pub(crate) space: &'static str,
+    /// Sizes of the chunks.
+    pub(crate) sizes: Vec<usize>,
+}
+
+impl Case {
+    /// The text of these documents, a line each.
+    pub(crate) fn write(&self, documents: &[Tree]) -> Vec<u8> {
+        let mut text = Vec::new();
+        for document in documents {
+            document.write(self.space, &mut text);
+            if self.framing == Framing::Many {
+                text.push(b'\n');
+            }
+        }
+        text
+    }
+}
+
+impl<'a> Arbitrary<'a> for Case {
+    fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
+        let plan = plan(from)?;
+        let many = from.ratio(1, 4)?;
+        let count = if many { from.int_in_range(0..=4)? } else { 1 };
+        let documents = Documents::of(&plan);
+        let documents = (0..count).map(|_| documents.tree(from, &documents.paths, 0));
+        let documents = documents.collect::<Result<_>>()?;
+        let sizes = (0..4)
+            .map(|_| from.int_in_range(1..=40))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            plan,
+            framing: if many { Framing::Many } else { Framing::One },
+            documents,
+            space: from.choose(&SPACES)?,
+            sizes,
+        })
+    }
+}
+
+/// Rules, which may contradict each other.
+pub(crate) fn plan(from: &mut Unstructured<'_>) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for _ in 0..from.int_in_range(0..=4)? {
+        let path = path(from, 4)?;
+        let member = matches!(path.last(), Some(Step::Key(_)));
+        let tags: &[_] = if member {
+            &[AT_ONCE, LATER, MEMBER]
+        } else {
+            &[AT_ONCE, LATER]
+        };
+        plan.strings.push((path, *from.choose(tags)?));
+    }
+    if from.ratio(1, 3)? {
+        let mut path = path(from, 3)?;
+        path.push(Step::Key(from.choose(&KEYS)?));
+        plan.removed.push(path);
+    }
+    if from.ratio(1, 3)? {
+        let mut inner = Vec::new();
+        for _ in 0..from.int_in_range(1..=2)? {
+            inner.push((path(from, 3)?, *from.choose(&[AT_ONCE, LATER])?));
+        }
+        plan.inside.push((path(from, 3)?, inner));
+    }
+    if from.ratio(1, 2)? {
+        let item = if from.ratio(1, 4)? {
+            Vec::new()
+        } else {
+            let mut item = path(from, 2)?;
+            item.push(Step::Each);
+            item
+        };
+        let judged_after = [item.clone(), path(from, 2)?].concat();
+        plan.item = Some((item, judged_after));
+    }
+    Ok(plan)
+}
+
+fn path(from: &mut Unstructured<'_>, steps_max: usize) -> Result<Path> {
+    let steps = from.int_in_range(0..=steps_max)?;
+    (0..steps)
+        .map(|_| {
+            Ok(match from.ratio(1, 3)? {
+                true => Step::Each,
+                false => Step::Key(from.choose(&KEYS)?),
+            })
+        })
+        .collect()
+}
+
+/// Documents in which the paths of a plan often lead somewhere.
+struct Documents<'a> {
+    paths: Vec<&'a [Step]>,
+    /// Those of strings that hold JSON.
+    inner: Vec<&'a [Step]>,
+    in_string: bool,
+}
+
+impl<'a> Documents<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let strings = plan.strings.iter().map(|(path, _)| path);
+        let inside = plan.inside.iter().map(|(path, _)| path);
+        let paths = strings.chain(&plan.removed).chain(inside);
+        let inner = plan.inside.iter().flat_map(|(_, strings)| strings);
+        Self {
+            paths: paths.map(Vec::as_slice).collect(),
+            inner: inner.map(|(path, _)| path.as_slice()).collect(),
+            in_string: false,
+        }
+    }
+
+    fn tree(
+        &self,
+        from: &mut Unstructured<'_>,
+        paths: &[&'a [Step]],
+        depth: usize,
+    ) -> Result<Tree> {
+        let kind = match paths.first() {
+            Some([]) if from.ratio(3, 4)? => from.int_in_range(1..=4)?,
+            Some([Step::Each, ..]) if from.ratio(7, 8)? => 5,
+            Some([Step::Key(_), ..]) if from.ratio(7, 8)? => 6,
+            _ => from.int_in_range(0..=if depth < DEPTH_MAX { 6 } else { 3 })?,
+        };
+        Ok(match kind {
+            0 => Tree::Scalar((*from.choose(&SCALARS)?).to_owned()),
+            4 if !self.in_string => {
+                let inner = Self {
+                    paths: Vec::new(),
+                    inner: Vec::new(),
+                    in_string: true,
+                };
+                Tree::Json(Box::new(inner.tree(from, &self.inner, depth + 1)?))
+            }
+            1..=4 => Tree::Text(text(from, self.in_string)?),
+            5 => {
+                let paths = below(paths, Step::Each);
+                let items =
+                    (0..from.int_in_range(0..=4)?).map(|_| self.tree(from, &paths, depth + 1));
+                Tree::Array(items.collect::<Result<_>>()?)
+            }
+            _ => {
+                let members =
+                    (0..from.int_in_range(0..=5)?).map(|_| self.member(from, paths, depth + 1));
+                Tree::Object(members.collect::<Result<_>>()?)
+            }
+        })
+    }
+
+    fn member(
+        &self,
+        from: &mut Unstructured<'_>,
+        paths: &[&'a [Step]],
+        depth: usize,
+    ) -> Result<(Text, Tree)> {
+        let wanted = paths.get(from.int_in_range(0..=paths.len())?);
+        let key = match wanted.and_then(|path| path.first()) {
+            Some(Step::Key(key)) => written(from, key)?,
+            _ => key(from, self.in_string)?,
+        };
+        let known = KEYS.iter().find(|known| known.as_bytes() == key.value);
+        let paths = known.map_or_else(Vec::new, |known| below(paths, Step::Key(known)));
+        Ok((key, self.tree(from, &paths, depth)?))
+    }
+}
+
+/// What is left of the paths that begin with a step.
+fn below<'a>(paths: &[&'a [Step]], step: Step) -> Vec<&'a [Step]> {
+    let is_below = |path: &&&[Step]| path.first() == Some(&step);
+    paths
+        .iter()
+        .filter(is_below)
+        .map(|path| &path[1..])
+        .collect()
+}
+
+fn key(from: &mut Unstructured<'_>, in_string: bool) -> Result<Text> {
+    if from.ratio(1, 8)? {
+        return text(from, in_string);
+    }
+    let key = *from.choose(&KEYS)?;
+    written(from, key)
+}
+
+fn text(from: &mut Unstructured<'_>, in_string: bool) -> Result<Text> {
+    if !in_string && from.ratio(1, 8)? {
+        let (raw, value) = *from.choose(&AWKWARD)?;
+        let (raw, value) = (raw.to_vec(), value.to_vec());
+        return Ok(Text { raw, value });
+    }
+    if from.ratio(3, 4)? {
+        let value = *from.choose(&VALUES)?;
+        return written(from, value);
+    }
+    // What looks like JSON comes as a tree of its own.
+    let value = from.arbitrary::<&str>()?.replace('"', "'");
+    written(from, &value)
+}
+
+/// Some are escaped more than they need to be.
+fn written(from: &mut Unstructured<'_>, value: &str) -> Result<Text> {
+    let mut text = Text::plain(value);
+    if from.ratio(1, 6)? {
+        text.raw = value
+            .encode_utf16()
+            .flat_map(|unit| format!("\\u{unit:04x}").into_bytes())
+            .collect();
+    }
+    Ok(text)
+}

@@ -1,0 +1,13 @@
+//! The rewriter by its public face: against a simple one, on golden files, at its bounds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed"
+)]
+
+mod behaviour;
+mod check;
+mod generate;
+mod oracle;
+mod properties;

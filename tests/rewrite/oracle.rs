@@ -1,0 +1,358 @@
+//! What a rewrite has to come to, done the simple way: on a tree in memory, a value at a time.
+
+use bytes::{Buf, Bytes};
+use claimgate::rewrite::{
+    Error, Fate, Framing, Handler, Limits, Output, Rewriter, Rules, RulesBuilder, Tag, Verdict,
+};
+
+/// A JSON text, with all that a parser would forget: how strings are escaped, keys that stand twice.
+#[derive(Clone, Debug)]
+pub(crate) enum Tree {
+    /// A number or a literal.
+    Scalar(String),
+    Text(Text),
+    /// A string that holds this.
+    Json(Box<Self>),
+    Array(Vec<Self>),
+    Object(Vec<(Text, Self)>),
+}
+
+/// A string as it is written, and what it stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) raw: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    Key(&'static str),
+    Each,
+}
+
+pub(crate) type Path = Vec<Step>;
+
+/// Keys that plans may name.
+pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"\\é"];
+
+/// Rules, before they are compiled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) strings: Vec<(Path, Tag)>,
+    pub(crate) removed: Vec<Path>,
+    pub(crate) inside: Vec<(Path, Vec<(Path, Tag)>)>,
+    /// What an item is, and after what in it it is judged.
+    pub(crate) item: Option<(Path, Path)>,
+}
+
+/// Tags of [`Renamer`].
+pub(crate) const AT_ONCE: Tag = 0;
+pub(crate) const LATER: Tag = 1;
+/// The string is the value of a member, so that it may go.
+pub(crate) const MEMBER: Tag = 2;
+
+/// What `remote` becomes; it has to be escaped.
+pub(crate) const LOCAL: &str = "lo\"cal\\\né";
+
+/// Replaces `remote`, removes members of `gone`, refuses `bad`, drops items that hold `foreign`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Renamer {
+    foreign: bool,
+}
+
+impl Handler for Renamer {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+        match value {
+            b"foreign" => self.foreign = true,
+            b"bad" => return Verdict::Fail("bad"),
+            b"gone" if tag == MEMBER => return Verdict::Remove,
+            _ if tag == LATER => return Verdict::Later,
+            _ => {}
+        }
+        self.resolve(tag, value)
+    }
+
+    fn open(&mut self, _item: Tag) {
+        self.foreign = false;
+    }
+
+    fn judge(&mut self, _item: Tag) -> Fate {
+        if self.foreign { Fate::Drop } else { Fate::Keep }
+    }
+
+    fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+        if value == b"remote" {
+            Verdict::Replace(LOCAL.to_owned())
+        } else {
+            Verdict::Keep
+        }
+    }
+}
+
+impl Text {
+    /// Escaped as serde_json does.
+    pub(crate) fn plain(value: &str) -> Self {
+        let quoted = serde_json::to_string(value).unwrap();
+        Self {
+            raw: quoted.as_bytes()[1..quoted.len() - 1].to_vec(),
+            value: value.as_bytes().to_vec(),
+        }
+    }
+}
+
+impl Tree {
+    /// Appends the text, with `space` between all tokens.
+    pub(crate) fn write(&self, space: &str, to: &mut Vec<u8>) {
+        let put = |text: &[u8], to: &mut Vec<u8>| {
+            to.extend_from_slice(text);
+            to.extend_from_slice(space.as_bytes());
+        };
+        let quoted = |raw: &[u8], to: &mut Vec<u8>| put(&[b"\"", raw, b"\""].concat(), to);
+        match self {
+            Self::Scalar(text) => put(text.as_bytes(), to),
+            Self::Text(text) => quoted(&text.raw, to),
+            Self::Json(inner) => quoted(&inner.held().raw, to),
+            Self::Array(items) => {
+                put(b"[", to);
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        put(b",", to);
+                    }
+                    item.write(space, to);
+                }
+                put(b"]", to);
+            }
+            Self::Object(members) => {
+                put(b"{", to);
+                for (at, (key, value)) in members.iter().enumerate() {
+                    if at > 0 {
+                        put(b",", to);
+                    }
+                    quoted(&key.raw, to);
+                    put(b":", to);
+                    value.write(space, to);
+                }
+                put(b"}", to);
+            }
+        }
+    }
+
+    /// A string that holds it.
+    fn held(&self) -> Text {
+        let mut text = Vec::new();
+        self.write("", &mut text);
+        // Lone surrogates and broken UTF-8 are not put into strings that hold JSON.
+        Text::plain(std::str::from_utf8(&text).unwrap())
+    }
+}
+
+impl Plan {
+    /// `None` if the rules contradict each other.
+    pub(crate) fn compile(&self) -> Option<Rules> {
+        let strings = |rules: RulesBuilder, strings: &[(Path, Tag)]| {
+            let add =
+                |rules: RulesBuilder, (path, tag): &(Path, Tag)| rules.string(&text(path), *tag);
+            strings.iter().fold(rules, add)
+        };
+        let mut rules = strings(Rules::builder(), &self.strings);
+        for path in &self.removed {
+            rules = rules.remove(&text(path));
+        }
+        for (path, inner) in &self.inside {
+            rules = rules.inside(&text(path), strings(Rules::builder(), inner).build().ok()?);
+        }
+        if let Some((item, judged_after)) = &self.item {
+            rules = rules.item(&text(item), &text(judged_after), 0);
+        }
+        rules.build().ok()
+    }
+}
+
+fn text(path: &[Step]) -> String {
+    path.iter().fold("$".to_owned(), |text, step| match step {
+        Step::Key(key) => format!("{text}[\"{key}\"]"),
+        Step::Each => format!("{text}[*]"),
+    })
+}
+
+/// The stream must end with an error.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+/// The documents as they are to come out.
+pub(crate) fn expected(plan: &Plan, documents: &[Tree]) -> Result<Vec<Tree>, Refused> {
+    let mut naive = Naive {
+        plan,
+        handler: Renamer::default(),
+        item: None,
+    };
+    let mut left = Vec::new();
+    for document in documents {
+        left.extend(naive.visit(document, &mut Vec::new())?);
+    }
+    Ok(left)
+}
+
+struct Naive<'a> {
+    plan: &'a Plan,
+    handler: Renamer,
+    /// Within an item; what it was judged to, if it has been.
+    item: Option<Option<Fate>>,
+}
+
+impl Naive<'_> {
+    /// What becomes of a value; `None` if it goes.
+    fn visit(&mut self, tree: &Tree, path: &mut Path) -> Result<Option<Tree>, Refused> {
+        let plan = self.plan;
+        let is_item = plan.item.as_ref().is_some_and(|(item, _)| item == path);
+        if is_item {
+            self.item = Some(None);
+            self.handler.open(0);
+        }
+        let mut left = match tree {
+            _ if self.item == Some(Some(Fate::Drop)) => None,
+            Tree::Text(text) => self.string(&text.value, tree, path)?,
+            Tree::Json(inner) => match plan.inside.iter().find(|(inside, _)| inside == path) {
+                Some((_, strings)) => Some(Tree::Json(Box::new(self.inner(inner, strings)?))),
+                None => self.string(&inner.held().value, tree, path)?,
+            },
+            Tree::Scalar(_) => Some(tree.clone()),
+            Tree::Array(items) => {
+                path.push(Step::Each);
+                let mut left = Vec::new();
+                for item in items {
+                    left.extend(self.visit(item, path)?);
+                }
+                path.pop();
+                Some(Tree::Array(left))
+            }
+            Tree::Object(members) => {
+                let mut left = Vec::new();
+                for (key, value) in members {
+                    path.push(known(&key.value));
+                    left.extend(self.visit(value, path)?.map(|value| (key.clone(), value)));
+                    path.pop();
+                }
+                Some(Tree::Object(left))
+            }
+        };
+        if plan.removed.contains(path) {
+            left = None;
+        }
+        if plan.item.as_ref().is_some_and(|(_, after)| after == path) || is_item {
+            self.judge(is_item)?;
+        }
+        if is_item && self.item.take() == Some(Some(Fate::Drop)) {
+            left = None;
+        }
+        Ok(left)
+    }
+
+    fn string(&mut self, value: &[u8], tree: &Tree, path: &Path) -> Result<Option<Tree>, Refused> {
+        let rule = self.plan.strings.iter().find(|(rule, _)| rule == path);
+        match rule {
+            Some((_, tag)) => self.verdict(*tag, value, tree),
+            None => Ok(Some(tree.clone())),
+        }
+    }
+
+    fn verdict(&mut self, tag: Tag, value: &[u8], tree: &Tree) -> Result<Option<Tree>, Refused> {
+        let mut verdict = self.handler.string(tag, value);
+        // Nobody sees the difference: what is put off is decided by the value alone.
+        if matches!(verdict, Verdict::Later) {
+            verdict = self.handler.resolve(tag, value);
+        }
+        match verdict {
+            Verdict::Keep => Ok(Some(tree.clone())),
+            Verdict::Replace(with) => Ok(Some(Tree::Text(Text::plain(&with)))),
+            Verdict::Remove => Ok(None),
+            _ => Err(Refused),
+        }
+    }
+
+    fn inner(&mut self, tree: &Tree, strings: &[(Path, Tag)]) -> Result<Tree, Refused> {
+        let plan = Plan {
+            strings: strings.to_vec(),
+            ..Plan::default()
+        };
+        let mut inner = Naive {
+            plan: &plan,
+            handler: self.handler.clone(),
+            item: None,
+        };
+        let left = inner.visit(tree, &mut Vec::new())?;
+        self.handler = inner.handler;
+        left.ok_or(Refused)
+    }
+
+    fn judge(&mut self, is_end: bool) -> Result<(), Refused> {
+        match self.item {
+            Some(None) => self.item = Some(Some(self.handler.judge(0))),
+            Some(Some(Fate::Keep)) if !is_end && self.handler.judge(0) == Fate::Drop => {
+                return Err(Refused);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The step of a key, if a plan can name it.
+fn known(key: &[u8]) -> Step {
+    let known = KEYS.iter().find(|known| known.as_bytes() == key);
+    Step::Key(known.map_or("unknown", |known| *known))
+}
+
+/// What comes out of the rewriter.
+pub(crate) fn run<'a>(
+    mut rewriter: Rewriter<impl Handler>,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<u8>, Error> {
+    let mut out = Output::default();
+    for chunk in chunks {
+        rewriter.feed(Bytes::copy_from_slice(chunk), &mut out)?;
+    }
+    rewriter.finish(&mut out)?;
+    Ok(out.copy_to_bytes(out.len()).to_vec())
+}
+
+pub(crate) fn rewriter(rules: &Rules, framing: Framing) -> Rewriter<Renamer> {
+    Rewriter::new(
+        rules.clone(),
+        framing,
+        Limits::default(),
+        Renamer::default(),
+    )
+}
+
+/// Cuts a text at these sizes, again and again.
+pub(crate) fn cut<'a>(text: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+    let mut rest = text;
+    let mut chunks = Vec::new();
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, after) = rest.split_at((*size).clamp(1, rest.len()));
+        chunks.push(chunk);
+        rest = after;
+    }
+    chunks
+}
+
+/// Leaves out the white space between tokens.
+pub(crate) fn without_space(text: &[u8]) -> Vec<u8> {
+    let (mut in_string, mut escaped) = (false, false);
+    let is_kept = |byte: &&u8| {
+        let byte = **byte;
+        if escaped {
+            escaped = false;
+        } else if in_string && byte == b'\\' {
+            escaped = true;
+        } else if byte == b'"' {
+            in_string = !in_string;
+        }
+        in_string || !byte.is_ascii_whitespace()
+    };
+    text.iter().filter(is_kept).copied().collect()
+}
