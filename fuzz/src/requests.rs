@@ -1,0 +1,126 @@
+//! Request bodies by the proxy's own rules, against serde_json on the whole body.
+
+use std::sync::LazyLock;
+
+use bytes::{Buf, Bytes};
+use claimgate::rewrite::{Error, Framing, Limits, Output, Rewriter, Rules};
+use claimgate::translate::{LAST_APPLIED, Scope, request::RequestRules};
+use serde_json::Value;
+
+const LOCAL: &str = "default";
+const REMOTE: &str = "app-ns-1";
+
+static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
+
+fn rewritten(rules: &Rules, text: &[u8]) -> Result<Bytes, Error> {
+    let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
+    let handler = RULES.handler(Scope::One { local, remote });
+    let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler);
+    let mut out = Output::default();
+    rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
+    rewriter.finish(&mut out)?;
+    Ok(out.copy_to_bytes(out.len()))
+}
+
+/// An object, a merge patch or an apply patch.
+pub fn object(text: &[u8]) {
+    let output = rewritten(&RULES.object, text);
+    let parsed = serde_json::from_slice::<Value>(text);
+    if let (Ok(mut input), Ok(output)) = (parsed, output) {
+        let mut output = serde_json::from_slice::<Value>(&output).unwrap();
+        map(&mut input, "/metadata", true);
+        map(&mut output, "/metadata", false);
+        assert_eq!(input, output);
+    }
+}
+
+/// A list of operations.
+pub fn json_patch(text: &[u8]) {
+    let output = rewritten(&RULES.json_patch, text);
+    let parsed = serde_json::from_slice::<Value>(text);
+    if let (Ok(mut input), Ok(output)) = (parsed, output) {
+        let mut output = serde_json::from_slice::<Value>(&output).unwrap();
+        operations(&mut input, true);
+        operations(&mut output, false);
+        assert_eq!(input, output);
+    }
+}
+
+fn operations(patch: &mut Value, is_input: bool) {
+    let annotation = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
+    for operation in patch.as_array_mut().into_iter().flatten() {
+        let text = |key| {
+            operation
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let pointer = |text: &str| {
+            text.find('/')
+                .map_or_else(String::new, |at| text[at..].to_owned())
+        };
+        let (path, from) = (pointer(text("path")), pointer(text("from")));
+        // The remote name must not get to where it is not mapped back.
+        let copies = matches!(text("op"), "copy" | "move")
+            && operation.get("from").is_some_and(Value::is_string);
+        let holds = [
+            "",
+            "/metadata",
+            "/metadata/namespace",
+            "/metadata/annotations",
+            &annotation,
+        ];
+        assert!(!copies || !holds.contains(&from.as_str()), "{operation}");
+        let Some(value) = operation.get_mut("value") else {
+            continue;
+        };
+        match path.as_str() {
+            "" => map(value, "/metadata", is_input),
+            "/metadata" => map(value, "", is_input),
+            "/metadata/annotations" => annotations(value, is_input),
+            "/metadata/namespace" => namespace(value, is_input),
+            path if path == annotation => applied(value, is_input),
+            _ => {}
+        }
+    }
+}
+
+/// Maps what `metadata` says, which stands at a pointer, if it is the input's.
+fn map(value: &mut Value, metadata: &str, is_input: bool) {
+    let Some(Value::Object(metadata)) = value.pointer_mut(metadata) else {
+        return;
+    };
+    if let Some(value) = metadata.get_mut("namespace") {
+        namespace(value, is_input);
+    }
+    if let Some(value) = metadata.get_mut("annotations") {
+        annotations(value, is_input);
+    }
+}
+
+fn annotations(value: &mut Value, is_input: bool) {
+    let annotations = value.as_object_mut();
+    if let Some(value) = annotations.and_then(|all| all.get_mut(LAST_APPLIED)) {
+        applied(value, is_input);
+    }
+}
+
+fn namespace(value: &mut Value, is_input: bool) {
+    if is_input && *value == LOCAL {
+        *value = REMOTE.into();
+    }
+}
+
+/// Puts what the string holds in its place, since white space and escapes may differ from how
+/// serde_json writes them; nothing if that is not JSON, for then it is of no matter.
+fn applied(value: &mut Value, is_input: bool) {
+    let Value::String(text) = value else {
+        return;
+    };
+    let mut inner = serde_json::from_str::<Value>(text).unwrap_or_default();
+    let metadata = inner.get_mut("metadata").and_then(Value::as_object_mut);
+    if let Some(value) = metadata.and_then(|metadata| metadata.get_mut("namespace")) {
+        namespace(value, is_input);
+    }
+    *value = inner;
+}
