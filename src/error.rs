@@ -63,6 +63,11 @@ pub enum Error {
          authorization.directGroups; ask through the app cluster's API server instead"
     )]
     NotDirect { user: String },
+    #[error(
+        "claimgate does not impersonate: the app cluster's API server does, so ask through it, or \
+         leave the Impersonate-* headers out"
+    )]
+    Impersonation,
     #[error("the server could not find the requested resource")]
     PathNotFound,
     #[error("{group:?} is read only here (apis.readOnly in claimgate's configuration)")]
@@ -133,7 +138,7 @@ impl Error {
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
             }
-            Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
+            Self::Impersonation | Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
                 (StatusCode::FORBIDDEN, "Forbidden")
             }
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),

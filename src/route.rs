@@ -89,6 +89,8 @@ impl Router {
             Ok(Identity::Direct(user)) if !self.may_come_directly(&user) => {
                 Err(Error::NotDirect { user: user.name })
             }
+            // To do it as the user that comes, and not as the one asked for, would be worse.
+            Ok(Identity::Direct(_)) if impersonates(&parts.headers) => Err(Error::Impersonation),
             Ok(identity) => Ok(Known::User(identity)),
             Err(anonymous) => Err(self.unauthenticated(anonymous)),
         }
@@ -295,6 +297,13 @@ fn json(body: Bytes) -> Response<ReplyBody> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The aggregator acts on these headers itself, and takes them away.
+fn impersonates(headers: &http::HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| name.as_str().starts_with("impersonate-"))
 }
 
 /// What the aggregator adds to every response, and who comes by himself would miss.

@@ -53,6 +53,10 @@ async fn a_client_certificate_needs_a_direct_group_and_headers_give_none() {
             );
         }
     }
+    let request = Request::get(CLAIMS).header("impersonate-user", "root");
+    let request = request.body(Full::default()).unwrap();
+    let (status, body) = json(bed.developer().await.send(request).await).await;
+    assert_eq!((status, &body["reason"]), (403, &"Forbidden".into()));
     // The front proxy's certificate without a user is nobody, and so is one of another CA.
     assert_eq!(bed.proxy().await.json(CLAIMS).await.0, 401);
 }
