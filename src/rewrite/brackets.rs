@@ -34,9 +34,11 @@ impl Brackets {
     /// Starts behind an opening bracket.
     pub(super) fn begin(&mut self, bracket: u8, depth_max: usize) -> Result<(), Bad> {
         self.kinds = MARK;
-        self.outer.clear();
-        self.depth_max = depth_max;
-        self.word_changed();
+        if self.depth_max != depth_max || !self.outer.is_empty() {
+            self.outer.clear();
+            self.depth_max = depth_max;
+            self.word_changed();
+        }
         self.open(u64::from(bracket & 0x20 != 0))
     }
 
@@ -48,8 +50,11 @@ impl Brackets {
         masks: &Masks,
         later: u64,
     ) -> Result<Option<usize>, (usize, Bad)> {
-        let (curly, mut opening, mut closing) =
-            (masks.curly, masks.open & later, masks.close & later);
+        let (mut opening, mut closing) = (masks.open & later, masks.close & later);
+        if opening | closing == 0 {
+            return Ok(None);
+        }
+        let curly = masks.curly;
         if self.roomy {
             let empty = opening & (closing >> 1) & !(curly ^ (curly >> 1));
             opening ^= empty;
@@ -59,11 +64,15 @@ impl Brackets {
         let mut open = self.kinds;
         while rest != 0 {
             let bit = rest & rest.wrapping_neg();
-            rest ^= bit;
+            rest &= rest - 1;
             let (opens, kind) = (opening & bit != 0, u64::from(curly & bit != 0));
-            let kinds = if opens { open << 1 | kind } else { open >> 1 };
-            let wrong = !opens & (open & 1 != kind);
-            if wrong | (kinds.wrapping_sub(MARK + 1) >= self.common) {
+            // A closing bracket of the wrong kind becomes the highest bit, and so a rare case.
+            let kinds = if opens {
+                open << 1 | kind
+            } else {
+                (open ^ kind).rotate_right(1)
+            };
+            if kinds.wrapping_sub(MARK + 1) >= self.common {
                 self.kinds = open;
                 let at = bit.trailing_zeros() as usize;
                 if self.rare(opens, kind).map_err(|bad| (at, bad))? {

@@ -10,8 +10,7 @@ pub(super) type Node = usize;
 #[derive(Debug, Default)]
 pub(super) struct NodeRules {
     keys: Vec<(Box<[u8]>, Node)>,
-    /// Lengths of the keys, a bit for each below 63 and one for all beyond.
-    key_lengths: u64,
+    key_lengths: Lengths,
     each: Option<Node>,
     pub(super) string: Option<Tag>,
     pub(super) inside: Option<Rules>,
@@ -22,6 +21,22 @@ pub(super) struct NodeRules {
     pub(super) remove: bool,
     /// A member below may go, so that its comma matters.
     pub(super) members_may_go: bool,
+}
+
+/// Lengths of keys, a bit for each below 63 and one for all beyond. Most keys are no rule's, and
+/// differ in their length already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lengths(u64);
+
+impl Lengths {
+    fn bit(length: usize) -> u64 {
+        1 << length.min(63)
+    }
+
+    /// Whether no key is as long; never of long ones, whose length is bounded besides.
+    pub(super) fn exclude(self, length: usize) -> bool {
+        (self.0 | Self::bit(63)) & Self::bit(length) == 0
+    }
 }
 
 /// Compiled rules; clones are the same ones.
@@ -68,8 +83,7 @@ impl Rules {
 
     pub(super) fn key(&self, node: Node, key: &[u8]) -> Option<Node> {
         let rules = self.0.get(node)?;
-        // Most keys are no rule's, and differ in their length already.
-        if rules.key_lengths & length_bit(key) == 0 {
+        if rules.key_lengths.exclude(key.len()) {
             return None;
         }
         rules
@@ -80,7 +94,15 @@ impl Rules {
     }
 
     pub(super) fn members_may_go(&self, node: Node) -> bool {
-        self.0.get(node).is_some_and(|rules| rules.members_may_go)
+        self.members(node).0
+    }
+
+    /// Whether members at a node may go, and how long the keys of rules are there.
+    pub(super) fn members(&self, node: Node) -> (bool, Lengths) {
+        let rules = self.0.get(node);
+        rules.map_or_else(Default::default, |rules| {
+            (rules.members_may_go, rules.key_lengths)
+        })
     }
 
     pub(super) fn each(&self, node: Node) -> Option<Node> {
@@ -195,7 +217,7 @@ impl RulesBuilder {
                 Segment::Key(key) => match rules.keys.iter().find(|(known, _)| *known == key) {
                     Some((_, child)) => *child,
                     None => {
-                        rules.key_lengths |= length_bit(&key);
+                        rules.key_lengths.0 |= Lengths::bit(key.len());
                         rules.keys.push((key, next));
                         next
                     }
@@ -208,10 +230,6 @@ impl RulesBuilder {
         }
         self.nodes.get_mut(node)
     }
-}
-
-fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(63)
 }
 
 fn segments(path: &str) -> Option<Vec<Segment>> {

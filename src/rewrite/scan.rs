@@ -91,12 +91,20 @@ impl<'a> Scan<'a> {
         let mut later = u64::MAX << (at % BLOCK_BYTES);
         at -= at % BLOCK_BYTES;
         while at < self.bytes.len() {
-            let end = brackets.block(self.masks(at), later);
-            if let Some(bit) = end.map_err(|(bit, bad)| (at + bit, bad))? {
-                return Ok(Some(at + bit + 1));
+            if at >= self.seen {
+                self.next_batch();
             }
-            later = u64::MAX;
-            at += BLOCK_BYTES;
+            let first = at / BLOCK_BYTES % BATCH_BLOCKS;
+            let blocks = (self.seen - at).div_ceil(BLOCK_BYTES);
+            let blocks = self.batch.get(first..first + blocks);
+            for masks in blocks.unwrap_or_default() {
+                let end = brackets.block(masks, later);
+                if let Some(bit) = end.map_err(|(bit, bad)| (at + bit, bad))? {
+                    return Ok(Some(at + bit + 1));
+                }
+                later = u64::MAX;
+                at += BLOCK_BYTES;
+            }
         }
         Ok(None)
     }

@@ -1,13 +1,13 @@
 //! The masks by vector instructions of x86-64: AVX2 where the machine has it, or SSE2, which all
-//! have. The one file with `unsafe`, and that only because code for instructions that a machine may
-//! lack must not be called where it does, and because a prefetch takes a pointer.
+//! have. The one file with `unsafe`: code for instructions that a machine may lack must not be called
+//! where it does, and loads and prefetches take pointers.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
     __m128i, __m256i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si64,
-    _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _mm_set1_epi8,
-    _mm_slli_epi16, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-    _mm256_set_m128i, _mm256_set1_epi8, _mm256_slli_epi16,
+    _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x,
+    _mm_set1_epi8, _mm_slli_epi16, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8,
+    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_slli_epi16,
 };
 
 use super::masks::{self, BLOCK_BYTES, Batch, Carry, Compared};
@@ -81,13 +81,10 @@ fn compare_avx2(block: &[u8; BLOCK_BYTES]) -> Compared {
     found
 }
 
-/// Becomes one unaligned load.
 #[target_feature(enable = "avx2")]
 fn load_avx2(bytes: &[u8; 32]) -> __m256i {
-    match bytes.as_chunks::<16>().0 {
-        [low, high] => _mm256_set_m128i(load_sse2(high), load_sse2(low)),
-        _ => unreachable!("32 bytes are twice 16"),
-    }
+    // SAFETY: it reads the 32 bytes of the array, from any address.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2")]
@@ -135,13 +132,10 @@ fn compare_sse2(block: &[u8; BLOCK_BYTES]) -> Compared {
     found
 }
 
-/// Becomes one unaligned load.
 #[target_feature(enable = "sse2")]
 fn load_sse2(bytes: &[u8; 16]) -> __m128i {
-    match bytes.as_chunks::<8>().0 {
-        [low, high] => _mm_set_epi64x(i64::from_le_bytes(*high), i64::from_le_bytes(*low)),
-        _ => unreachable!("16 bytes are twice 8"),
-    }
+    // SAFETY: it reads the 16 bytes of the array, from any address.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "sse2")]

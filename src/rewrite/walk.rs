@@ -120,43 +120,75 @@ impl<H: Handler> Rewriter<H> {
             return Ok(at);
         };
         let (node, swallow_comma) = (frame.node, frame.swallow_comma);
-        let may_go = self.rules.members_may_go(node);
+        let (may_go, lengths) = self.rules.members(node);
         loop {
             let Some((quote, is_plain)) = chunk.scan.string(at) else {
                 return self.key_part(chunk, at);
             };
-            let child = self.child(node, chunk, at, quote, is_plain)?;
-            at = quote + 1;
-            let found = chunk.from(at);
-            if child.is_some() || !matches!(found, [b':', b'"' | b'{' | b'[', ..]) {
-                self.found_key(child);
-                return Ok(at);
-            }
-            self.member = None;
-            let end = match found {
-                [_, b'"', ..] => {
-                    self.state = State::Text { node: None };
-                    chunk.scan.string_end(at + 2).map(|quote| quote + 1)
+            let child = if is_plain && lengths.exclude(quote - at) {
+                None
+            } else {
+                self.child(node, chunk, at, quote, is_plain)?
+            };
+            let first = match chunk.from(quote + 1) {
+                [b':', first @ (b'"' | b'{' | b'['), ..] if child.is_none() => *first,
+                [b':', first, ..] if !is_space(*first) => {
+                    self.found_key(child);
+                    self.value(*first, child, chunk.offset(quote + 2))?;
+                    return Ok(quote + 3);
                 }
-                [_, bracket, ..] => {
-                    self.skip(*bracket, None, chunk.offset(at + 1))?;
-                    self.skipped_to(chunk, at + 2)?
+                _ => {
+                    self.found_key(child);
+                    return Ok(quote + 1);
                 }
-                _ => None,
+            };
+            let end = if first == b'"' {
+                self.passed_string(chunk, quote + 3)
+            } else {
+                self.passed_container(chunk, quote + 2, first)?
             };
             let Some(end) = end else {
+                self.member = None;
                 return Ok(chunk.bytes.len());
             };
             if swallow_comma || !chunk.from(end).starts_with(b",\"") {
+                self.member = None;
                 self.state = State::After;
                 return Ok(end);
             }
-            self.member = may_go.then_some(Start {
-                at: chunk.offset(end),
-                has_comma: true,
-            });
+            if may_go {
+                self.member = Some(Start {
+                    at: chunk.offset(end),
+                    has_comma: true,
+                });
+            }
             at = end + 2;
         }
+    }
+
+    /// The position behind the string whose content begins there; if that is not in the chunk, it
+    /// is what is being read.
+    fn passed_string(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Option<usize> {
+        let quote = chunk.scan.string_end(at);
+        if quote.is_none() {
+            self.state = State::Text { node: None };
+        }
+        quote.map(|quote| quote + 1)
+    }
+
+    /// The same for a container.
+    fn passed_container(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        at: usize,
+        bracket: u8,
+    ) -> Result<Option<usize>, Error> {
+        self.begin_skip(bracket, chunk.offset(at))?;
+        let end = self.skipped_to(chunk, at + 1)?;
+        if end.is_none() {
+            self.state = State::Skip { node: None };
+        }
+        Ok(end)
     }
 
     /// What the chunk has of a key that ends in another one.
@@ -218,12 +250,10 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// Starts to skip a container.
-    fn skip(&mut self, bracket: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+    fn begin_skip(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
         let levels = self.limits.depth_max - self.frames.len();
         let begun = self.skipped.begin(bracket, levels);
-        begun.map_err(|bad| self.bad(bad, offset))?;
-        self.state = State::Skip { node };
-        Ok(())
+        begun.map_err(|bad| self.bad(bad, offset))
     }
 
     /// The position behind the container that is being skipped.
@@ -295,7 +325,12 @@ impl<H: Handler> Rewriter<H> {
                 };
             }
             State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
-            State::After if byte == b',' => self.comma(offset),
+            State::After if byte == b',' => {
+                self.comma(offset);
+                if let (State::Key { .. }, [b'"', ..]) = (&self.state, chunk.from(at + 1)) {
+                    return self.members(chunk, at + 2);
+                }
+            }
             State::After if matches!(byte, b'}' | b']') => self.close(byte, offset)?,
             _ => return Err(syntax(offset, "a comma is missing")),
         }
@@ -422,7 +457,8 @@ impl<H: Handler> Rewriter<H> {
         }
         let Some(node) = walked else {
             self.member = member;
-            return self.skip(byte, node, offset);
+            self.state = State::Skip { node };
+            return self.begin_skip(byte, offset);
         };
         self.frames.push(Frame {
             node,
