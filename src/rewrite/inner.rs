@@ -13,6 +13,9 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Containers that may be open at once, those that are skipped included.
 const DEPTH_MAX: usize = 1000;
 
+/// Bytes, and open containers, for which memory is kept from string to string.
+const KEPT_MAX: usize = 64;
+
 /// A tagged string inside.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -73,11 +76,24 @@ fn plain_string(raw: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl Inner {
-    pub(super) fn new(rules: Rules) -> Self {
+    /// Starts at the beginning of a string, with the memory of an earlier one if there is one.
+    pub(super) fn begin(rules: Rules, earlier: Option<Box<Self>>) -> Box<Self> {
+        let mut inner = earlier.unwrap_or_else(|| Box::new(Self::new(rules.clone())));
+        inner.rules = rules;
+        inner.escape = Escape::None;
+        inner.state = State::Value(Some(0));
+        inner.open.clear();
+        inner.open.shrink_to(KEPT_MAX);
+        inner.text.clear();
+        inner.text.shrink_to(KEPT_MAX);
+        inner
+    }
+
+    fn new(rules: Rules) -> Self {
         Self {
             rules,
             escape: Escape::None,
-            state: State::Value(Some(0)),
+            state: State::Done,
             open: Vec::new(),
             text: Vec::new(),
             from: 0,
@@ -115,32 +131,52 @@ impl Inner {
         }
     }
 
-    /// Goes from key to key as long as members are whole, compact, of plain strings and of no rule,
-    /// which most are; how many bytes that were. A key begins at the first of them.
-    fn members(&mut self, rest: &[u8], at: u64) -> usize {
-        let node = self.node();
-        let mut done = 0;
+    /// Goes from key to key as long as members are whole, compact, of plain strings or objects, and
+    /// no string is a rule's, which is so for most; how many bytes that were. A key begins at the
+    /// first of them.
+    fn members(&mut self, raw: &[u8], at: u64) -> usize {
+        let mut node = self.node();
+        let mut rest = raw;
         loop {
-            let rest = rest.get(done..).unwrap_or_default();
             let key = plain_string(rest).filter(|(key, _)| key.len() <= TEXT_BYTES_MAX);
             let Some((key, [b':', after @ ..])) = key else {
-                self.begin(at + done as u64 + 2, node.is_some());
+                let done = raw.len() - rest.len() + 2;
+                self.begin_text(at + done as u64, node.is_some());
                 self.state = State::InKey;
-                return done + 2;
+                return done;
             };
             let child = node.and_then(|node| self.rules.key(node, key));
-            done += key.len() + 5;
-            let value = plain_string(after).filter(|_| child.is_none());
-            let Some((value, after)) = value else {
-                self.state = State::Value(child);
-                return done;
-            };
-            done += value.len() + 4;
-            if !after.starts_with(b",\\\"") {
-                self.state = State::After;
-                return done;
+            rest = after;
+            if let [b'{', after @ ..] = after
+                && after.starts_with(b"\\\"")
+                && self.open.len() < DEPTH_MAX
+            {
+                self.open.push((Container::Object, child));
+                node = child;
+                rest = after;
+                continue;
             }
-            done += 1;
+            let value = plain_string(after).filter(|_| child.is_none());
+            let Some((_, after)) = value else {
+                self.state = State::Value(child);
+                return raw.len() - rest.len();
+            };
+            rest = after;
+            self.state = State::After;
+            while let ([b'}', after @ ..], State::After) = (rest, self.state) {
+                self.state = self.close(b'}');
+                rest = after;
+            }
+            match (rest, self.state) {
+                ([b',', after @ ..], State::After)
+                    if after.starts_with(b"\\\"")
+                        && matches!(self.open.last(), Some((Container::Object, _))) =>
+                {
+                    rest = after;
+                    node = self.node();
+                }
+                _ => return raw.len() - rest.len(),
+            }
         }
     }
 
@@ -210,7 +246,7 @@ impl Inner {
             state if space => state,
             State::Value(node) => self.value(byte, node, to),
             State::Key if byte == b'"' => {
-                self.begin(to, self.node().is_some());
+                self.begin_text(to, self.node().is_some());
                 State::InKey
             }
             State::Colon(node) if byte == b':' => State::Value(node),
@@ -235,7 +271,7 @@ impl Inner {
             b'"' => {
                 let rules = node.and_then(|node| self.rules.node(node));
                 let tag = rules.and_then(|rules| rules.string);
-                self.begin(to, tag.is_some());
+                self.begin_text(to, tag.is_some());
                 return State::Text(tag);
             }
             b']' => return self.close(byte),
@@ -269,7 +305,7 @@ impl Inner {
         self.open.last().and_then(|(_, node)| *node)
     }
 
-    fn begin(&mut self, from: u64, is_compared: bool) {
+    fn begin_text(&mut self, from: u64, is_compared: bool) {
         self.text.clear();
         self.from = from;
         self.escaped = false;

@@ -66,13 +66,13 @@ impl Output {
         }
     }
 
-    pub fn push_replaced(&mut self, bytes: Bytes) {
-        self.length += bytes.len();
-        if bytes.len() < COPY_BELOW_BYTES {
-            self.small.extend_from_slice(&bytes);
+    pub fn push_replaced(&mut self, text: String) {
+        self.length += text.len();
+        if text.len() < COPY_BELOW_BYTES {
+            self.small.extend_from_slice(text.as_bytes());
         } else {
             self.settle();
-            self.pieces.push_back(Piece::Replaced(bytes));
+            self.pieces.push_back(Piece::Replaced(text.into()));
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
         let long = Bytes::from(vec![b'x'; COPY_BELOW_BYTES]);
         let mut output = Output::default();
         output.push_original(Bytes::from_static(b"ab"));
-        output.push_replaced(Bytes::from_static(b"cd"));
+        output.push_replaced("cd".to_owned());
         output.push_original(long.clone());
         output.push_original(Bytes::from_static(b"e"));
         assert_eq!(output.len(), 5 + COPY_BELOW_BYTES);
@@ -172,7 +172,7 @@ mod tests {
     fn as_a_buffer_it_is_all_pieces_in_order() {
         let mut output = Output::default();
         output.push_original(Bytes::from(vec![b'x'; 300]));
-        output.push_replaced(Bytes::from_static(b"yz"));
+        output.push_replaced("yz".to_owned());
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(output.chunks_vectored(&mut slices), 2);
         output.advance(299);

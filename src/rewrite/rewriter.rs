@@ -40,6 +40,8 @@ pub struct Rewriter<H> {
     raw: Vec<u8>,
     value: Vec<u8>,
     found: Vec<Found>,
+    /// Not in use, but for its memory.
+    pub(super) spare: Option<Box<Inner>>,
     documents: u64,
     replacements: u64,
     poisoned: bool,
@@ -92,6 +94,7 @@ impl<H: Handler> Rewriter<H> {
             raw: Vec::new(),
             value: Vec::new(),
             found: Vec::new(),
+            spare: None,
             documents: 0,
             replacements: 0,
             poisoned: false,
@@ -387,8 +390,10 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn look_inside(&mut self, rules: Rules, raw: &[u8], from: u64) -> Result<(), Error> {
-        let mut inner = Inner::new(rules);
-        self.inside(&mut inner, raw, from)
+        let mut inner = Inner::begin(rules, self.spare.take());
+        let done = self.inside(&mut inner, raw, from);
+        self.spare = Some(inner);
+        done
     }
 
     /// Goes on with the content of a string that holds JSON.

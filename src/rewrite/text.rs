@@ -15,8 +15,23 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// The bytes before the first backslash.
 pub(super) fn up_to_backslash(text: &[u8]) -> &[u8] {
-    let end = text.iter().position(|byte| *byte == b'\\');
-    text.get(..end.unwrap_or(text.len())).unwrap_or_default()
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    let (words, _) = text.as_chunks::<8>();
+    let mut end = 0;
+    // Eight bytes at a time: the lowest one that becomes zero borrows into its top bit.
+    for word in words {
+        let differs = u64::from_le_bytes(*word) ^ (LOW * u64::from(b'\\'));
+        let zeros = differs.wrapping_sub(LOW) & !differs & (LOW << 7);
+        if zeros != 0 {
+            end += zeros.trailing_zeros() as usize / 8;
+            return text.get(..end).unwrap_or_default();
+        }
+        end += word.len();
+    }
+    let rest = text.get(end..).unwrap_or_default();
+    let rest_end = rest.iter().position(|byte| *byte == b'\\');
+    let end = end + rest_end.unwrap_or(rest.len());
+    text.get(..end).unwrap_or_default()
 }
 
 /// Appends the text that a string's raw content stands for; a lone surrogate as the three bytes of

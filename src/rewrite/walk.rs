@@ -109,6 +109,7 @@ impl<H: Handler> Rewriter<H> {
             self.state = State::Inside { node, inner };
             return Ok(end);
         }
+        self.spare = Some(inner);
         self.ended(Some(node), chunk.offset(end + 1))?;
         Ok(end + 1)
     }
@@ -418,7 +419,7 @@ impl<H: Handler> Rewriter<H> {
                     };
                     State::Inside {
                         node,
-                        inner: Box::new(Inner::new(inner)),
+                        inner: Inner::begin(inner, self.spare.take()),
                     }
                 }
                 _ => State::Text { node },

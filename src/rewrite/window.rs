@@ -22,7 +22,7 @@ pub(super) struct Window {
 struct Edit {
     from: u64,
     to: u64,
-    with: Option<Bytes>,
+    with: Option<String>,
 }
 
 impl Window {
@@ -43,7 +43,7 @@ impl Window {
         self.edits.push(Edit {
             from,
             to,
-            with: Some(with.into()),
+            with: Some(with),
         });
     }
 
