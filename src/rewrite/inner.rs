@@ -3,6 +3,8 @@
 //!
 //! People may write anything into a string, so what is not JSON ends the walk and is no error.
 
+use std::ops::Range;
+
 use super::Tag;
 use super::rules::{Node, Rules};
 use super::text;
@@ -16,14 +18,22 @@ const DEPTH_MAX: usize = 1000;
 /// Bytes, and open containers, for which memory is kept from string to string.
 const KEPT_MAX: usize = 64;
 
-/// A tagged string inside.
-#[derive(Debug)]
+/// Tagged strings inside, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Finds {
+    pub(super) all: Vec<Found>,
+    /// Their values, one behind the other.
+    pub(super) values: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) tag: Tag,
     /// Its content's place in the stream.
     pub(super) from: u64,
     pub(super) to: u64,
-    pub(super) value: Vec<u8>,
+    /// Its place among the values.
+    pub(super) value: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -108,7 +118,7 @@ impl Inner {
     }
 
     /// Goes on with raw bytes of the outer string, the first of them at `at` in the stream.
-    pub(super) fn feed(&mut self, raw: &[u8], at: u64, found: &mut Vec<Found>) {
+    pub(super) fn feed(&mut self, raw: &[u8], at: u64, found: &mut Finds) {
         let mut done = 0;
         while let Some(rest @ [first, ..]) = raw.get(done..) {
             let at = at + done as u64;
@@ -193,7 +203,7 @@ impl Inner {
         run.len()
     }
 
-    fn raw(&mut self, byte: u8, at: u64, found: &mut Vec<Found>) {
+    fn raw(&mut self, byte: u8, at: u64, found: &mut Finds) {
         match self.escape {
             Escape::None if byte == b'\\' => self.escape = Escape::Backslash { from: at },
             Escape::None => self.byte(byte, at, at + 1, found),
@@ -239,7 +249,7 @@ impl Inner {
     }
 
     /// One byte of the unescaped text, which stands at `from` to `to`.
-    fn byte(&mut self, byte: u8, from: u64, to: u64, found: &mut Vec<Found>) {
+    fn byte(&mut self, byte: u8, from: u64, to: u64, found: &mut Finds) {
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.state = match self.state {
             State::InKey | State::Text(_) => self.in_text(byte, from, found),
@@ -312,7 +322,7 @@ impl Inner {
         self.is_compared = is_compared;
     }
 
-    fn in_text(&mut self, byte: u8, at: u64, found: &mut Vec<Found>) -> State {
+    fn in_text(&mut self, byte: u8, at: u64, found: &mut Finds) -> State {
         if byte == b'"' && !self.escaped {
             return self.text_end(at, found);
         }
@@ -326,7 +336,7 @@ impl Inner {
         self.state
     }
 
-    fn text_end(&self, to: u64, found: &mut Vec<Found>) -> State {
+    fn text_end(&self, to: u64, found: &mut Finds) -> State {
         let is_key = matches!(self.state, State::InKey);
         if !self.is_compared {
             return if is_key {
@@ -339,11 +349,13 @@ impl Inner {
             return State::Done;
         };
         if let State::Text(tag) = self.state {
-            found.extend(tag.map(|tag| Found {
+            let begin = found.values.len();
+            found.values.extend_from_slice(&value);
+            found.all.extend(tag.map(|tag| Found {
                 tag,
                 from: self.from,
                 to,
-                value: value.into_owned(),
+                value: begin..found.values.len(),
             }));
             return State::After;
         }

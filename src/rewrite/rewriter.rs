@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::brackets::Brackets;
 use super::error::Error;
 use super::handler::{Fate, Handler, Verdict};
-use super::inner::{Found, Inner};
+use super::inner::{Finds, Found, Inner};
 use super::item::{Fated, Item, Later, Start};
 use super::masks::{Carry, Source};
 use super::output::Output;
@@ -39,7 +39,7 @@ pub struct Rewriter<H> {
     pub(super) swallow_newline: bool,
     raw: Vec<u8>,
     value: Vec<u8>,
-    found: Vec<Found>,
+    finds: Finds,
     /// Not in use, but for its memory.
     pub(super) spare: Option<Box<Inner>>,
     documents: u64,
@@ -93,7 +93,7 @@ impl<H: Handler> Rewriter<H> {
             swallow_newline: false,
             raw: Vec::new(),
             value: Vec::new(),
-            found: Vec::new(),
+            finds: Finds::default(),
             spare: None,
             documents: 0,
             replacements: 0,
@@ -398,27 +398,28 @@ impl<H: Handler> Rewriter<H> {
 
     /// Goes on with the content of a string that holds JSON.
     pub(super) fn inside(&mut self, inner: &mut Inner, raw: &[u8], at: u64) -> Result<(), Error> {
-        let mut found = std::mem::take(&mut self.found);
-        inner.feed(raw, at, &mut found);
-        for Found {
-            tag,
-            from,
-            to,
-            value,
-        } in found.drain(..)
-        {
-            let verdict = self.handler.string(tag, &value);
-            self.apply(
-                verdict,
-                Later {
-                    tag,
-                    from,
-                    to,
-                    within: true,
-                },
-            )?;
+        let mut finds = std::mem::take(&mut self.finds);
+        finds.values.clear();
+        inner.feed(raw, at, &mut finds);
+        for found in finds.all.drain(..) {
+            let Found {
+                tag,
+                from,
+                to,
+                value,
+                ..
+            } = found;
+            let value = finds.values.get(value).unwrap_or_default();
+            let verdict = self.handler.string(tag, value);
+            let one = Later {
+                tag,
+                from,
+                to,
+                within: true,
+            };
+            self.apply(verdict, one)?;
         }
-        self.found = found;
+        self.finds = finds;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::output::Output;
+use super::output::{COPY_BELOW_BYTES, Output};
 
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -26,9 +26,15 @@ struct Edit {
 }
 
 impl Window {
+    /// Small chunks that are held are put together, or each would cost more than its bytes.
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.end += chunk.len() as u64;
-        self.chunks.push_back(chunk);
+        match self.chunks.back_mut() {
+            Some(last) if last.len() + chunk.len() < COPY_BELOW_BYTES => {
+                *last = [&**last, &*chunk].concat().into();
+            }
+            _ => self.chunks.push_back(chunk),
+        }
     }
 
     pub(super) fn end(&self) -> u64 {

@@ -9,5 +9,6 @@
 mod behaviour;
 mod check;
 mod generate;
+mod memory;
 mod oracle;
 mod properties;
