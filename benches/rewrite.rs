@@ -1,135 +1,71 @@
-//! The rewriter on a LIST of 10,000 claims in 16 KiB chunks, beside other ways through the same
-//! bytes.
+//! The rewriter on lists of claims in 16 KiB chunks, beside other ways through the same bytes.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
-use claimgate_benches::Claims;
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use bytes::Bytes;
+use claimgate_benches::rewrite::{Framing, Limits, Output, Rewriter};
+use claimgate_benches::{CHUNK_BYTES, Claims, cases, chunks, pass, rewriter};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use rsonpath::engine::{Compiler, Engine, RsonpathEngine};
+use rsonpath::input::BorrowedBytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use sonic_rs::JsonValueTrait;
 
-/// As a DATA frame of HTTP/2 brings it.
-const CHUNK_BYTES: usize = 16 << 10;
+/// Where every namespace stands.
+const QUERY: &str = "$.items[*].metadata.namespace";
 
-const NAMESPACE: Tag = 1;
-
-/// Puts the local namespace in the remote one's place.
-#[derive(Clone)]
-struct Mapped {
-    remote: Arc<str>,
-    local: Arc<str>,
-}
-
-impl Mapped {
-    fn new() -> Self {
-        Self {
-            remote: "app-ns-1".into(),
-            local: "default".into(),
-        }
-    }
-}
-
-impl Handler for Mapped {
-    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
-        if value == self.remote.as_bytes() {
-            Verdict::Replace(self.local.to_string())
-        } else {
-            Verdict::Keep
-        }
-    }
-}
-
-fn chunks(text: Vec<u8>) -> Vec<Bytes> {
-    let text = Bytes::from(text);
-    let starts = (0..text.len()).step_by(CHUNK_BYTES);
-    starts
-        .map(|at| text.slice(at..text.len().min(at + CHUNK_BYTES)))
-        .collect()
-}
-
-fn rewriter(rules: &Rules) -> Rewriter<Mapped> {
-    Rewriter::new(
-        rules.clone(),
-        Framing::One,
-        Limits::default(),
-        Mapped::new(),
-    )
-}
-
-/// Rewrites, and takes every piece of the output; returns the bytes that came out.
-fn rewrite(mut rewriter: Rewriter<Mapped>, chunks: &[Bytes]) -> usize {
-    let mut out = Output::default();
-    let mut bytes = 0;
-    for chunk in chunks {
-        rewriter.feed(chunk.clone(), &mut out).expect("JSON");
-        bytes += out.remaining();
-        while let Some(piece) = out.pop() {
-            black_box(piece);
-        }
-    }
-    rewriter.finish(&mut out).expect("a whole document");
-    bytes + out.remaining()
-}
-
-fn plain() -> Rules {
-    Rules::builder()
-        .string("$.items[*].metadata.namespace", NAMESPACE)
-        .build()
-        .expect("rules")
-}
-
-fn held() -> Rules {
-    Rules::builder()
-        .string("$.items[*].metadata.namespace", NAMESPACE)
-        .item("$.items[*]", "$.items[*].metadata", 0)
-        .build()
-        .expect("rules")
-}
-
-fn with_last_applied() -> Rules {
-    let inner = Rules::builder().string("$.metadata.namespace", NAMESPACE);
-    let inner = inner.build().expect("rules");
-    let applied =
-        r#"$.items[*].metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]"#;
-    Rules::builder()
-        .string("$.items[*].metadata.namespace", NAMESPACE)
-        .inside(applied, inner)
-        .build()
-        .expect("rules")
+fn group<'a>(
+    criterion: &'a mut Criterion,
+    name: &str,
+    text: &[u8],
+) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.sampling_mode(SamplingMode::Flat).sample_size(20);
+    group
 }
 
 fn list(criterion: &mut Criterion) {
     let text = Claims::default().list();
-    let chunks = chunks(text.clone());
-    let mut group = criterion.benchmark_group("list of 10,000 claims");
-    group.throughput(Throughput::Bytes(text.len() as u64));
-    group.sampling_mode(SamplingMode::Flat).sample_size(20);
+    let parts = chunks(text.clone());
+    let mut group = group(criterion, "list of 10,000 claims", &text);
 
     let mut copy = vec![0; text.len()];
     group.bench_function("memcpy", |bencher| {
         bencher.iter(|| {
-            for (to, from) in copy.chunks_mut(CHUNK_BYTES).zip(&chunks) {
+            for (to, from) in copy.chunks_mut(CHUNK_BYTES).zip(&parts) {
                 to.copy_from_slice(from);
             }
             black_box(&mut copy);
         });
     });
-    for (name, rules) in [
-        ("rewrite", plain()),
-        ("rewrite, items held", held()),
-        ("rewrite, last-applied too", with_last_applied()),
-    ] {
+    for (name, rules) in cases() {
         // A handler that never fires would be fast too.
-        assert_ne!(rewrite(rewriter(&rules), &chunks), text.len());
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| rewrite(rewriter(&rules), &chunks));
+        assert_ne!(pass(rewriter(&rules), &parts), text.len());
+        group.bench_function(format!("rewrite, {name}"), |bencher| {
+            bencher.iter(|| pass(rewriter(&rules), &parts));
         });
     }
-    group.bench_function("rewrite, portable", |bencher| {
-        bencher.iter(|| rewrite(rewriter(&plain()).portable(), &chunks));
+    let [(_, plain), ..] = cases();
+    group.bench_function("rewrite, plain, portable", |bencher| {
+        bencher.iter(|| pass(rewriter(&plain).portable(), &parts));
+    });
+    let query = rsonpath_syntax::parse(QUERY).expect("a query");
+    let engine = RsonpathEngine::compile_query(&query).expect("an engine");
+    group.bench_function("rsonpath, located", |bencher| {
+        bencher.iter(|| {
+            engine
+                .count(&BorrowedBytes::new(black_box(&text)))
+                .expect("JSON")
+        });
+    });
+    assert_eq!(lazily(&text), pass(rewriter(&plain), &parts));
+    group.bench_function("sonic-rs, located unchecked and spliced", |bencher| {
+        bencher.iter(|| lazily(black_box(&text)));
     });
     group.bench_function("serde_json, skipped", |bencher| {
         bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&text)).expect("JSON"));
@@ -138,6 +74,108 @@ fn list(criterion: &mut Criterion) {
         bencher.iter(|| value_round_trip(black_box(&text)));
     });
     group.finish();
+}
+
+/// The same with other texts: what is pretty, and what has long strings.
+fn shapes(criterion: &mut Criterion) {
+    let [(_, plain), ..] = cases();
+    let long = Claims {
+        count: 3000,
+        notes_bytes: 4 << 10,
+        ..Claims::default()
+    };
+    for (name, text) in [
+        ("compact", Claims::default().list()),
+        ("pretty", Claims::default().pretty_list()),
+        ("strings of 4 KiB", long.list()),
+    ] {
+        let parts = chunks(text.clone());
+        let mut group = group(criterion, "shapes", &text);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| pass(rewriter(&plain), &parts))
+        });
+        group.finish();
+    }
+}
+
+/// One event of a watch, in one call.
+fn event(criterion: &mut Criterion) {
+    let claims = Claims {
+        count: 1,
+        ..Claims::default()
+    };
+    let event = Bytes::from(claims.events());
+    let rules = claimgate_benches::events();
+    let mut rewriter = Rewriter::new(
+        rules,
+        Framing::Many,
+        Limits::default(),
+        claimgate_benches::Mapped::default(),
+    );
+    let mut out = Output::default();
+    criterion.bench_function("a watch event of 2 KiB", |bencher| {
+        bencher.iter(|| {
+            rewriter.feed(event.clone(), &mut out).expect("JSON");
+            while let Some(piece) = out.pop() {
+                black_box(piece);
+            }
+        });
+    });
+}
+
+/// What is slowest for each byte. All of it is skipped.
+fn worst(criterion: &mut Criterion) {
+    const BYTES: usize = 32 << 20;
+    let [(_, plain), ..] = cases();
+    let nested = format!("{}{},", "[{\"a\":".repeat(400), "1}]".repeat(400));
+    let long = |part: &str| part.repeat(BYTES / part.len());
+    for (name, text) in [
+        ("quotes", format!(r#"{{"x":[{}""]}}"#, long("\"\","))),
+        ("escaped quotes", format!(r#"{{"x":"{}"}}"#, long("\\\""))),
+        ("backslashes", format!(r#"{{"x":"{}"}}"#, long("\\\\"))),
+        ("brackets", format!(r#"{{"x":[{}0]}}"#, long(&nested))),
+        ("one string", format!(r#"{{"x":"{}"}}"#, long("x"))),
+        ("white space", format!(r#"{{"x":1{}}}"#, long(" \n"))),
+        (
+            "one skipped key",
+            format!(r#"{{"x":{{"{}":1}}}}"#, long("k")),
+        ),
+        (
+            "walked numbers",
+            format!(r#"{{"items":[{}0]}}"#, long("1,")),
+        ),
+    ] {
+        let parts = chunks(text.clone());
+        let mut group = group(criterion, "worst inputs", text.as_bytes());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| pass(rewriter(&plain), &parts))
+        });
+        group.finish();
+    }
+}
+
+/// Finds the namespaces without checking anything, and copies the rest.
+fn lazily(text: &[u8]) -> usize {
+    // SAFETY: the text is JSON, which is what the caller of the unchecked functions vouches for.
+    #![allow(unsafe_code)]
+    let mut out: Vec<u8> = Vec::with_capacity(text.len() + 1024);
+    let mut done = 0;
+    let items = unsafe { sonic_rs::get_unchecked(text, ["items"]) }.expect("items");
+    for item in unsafe { sonic_rs::to_array_iter_unchecked(items.as_raw_str()) } {
+        let item = item.expect("an item");
+        let namespace =
+            unsafe { sonic_rs::get_unchecked(item.as_raw_str(), ["metadata", "namespace"]) };
+        let namespace = namespace.expect("a namespace");
+        if namespace.as_str() == Some("app-ns-1") {
+            let raw = namespace.as_raw_str();
+            let at = raw.as_ptr() as usize - text.as_ptr() as usize;
+            out.extend_from_slice(&text[done..at]);
+            out.extend_from_slice(b"\"default\"");
+            done = at + raw.len();
+        }
+    }
+    out.extend_from_slice(&text[done..]);
+    black_box(&out).len()
 }
 
 fn value_round_trip(text: &[u8]) -> Vec<u8> {
@@ -149,5 +187,5 @@ fn value_round_trip(text: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&list).expect("JSON")
 }
 
-criterion_group!(benches, list);
+criterion_group!(benches, list, shapes, event, worst);
 criterion_main!(benches);

@@ -1,142 +1,119 @@
-//! Kubernetes JSON in bulk, as kube-apiserver writes it: compact, keys in its order, managedFields
-//! and all. The same arguments make the same bytes.
+//! What the measurements have in common: the input, the rules, and the pass that is measured.
 
-use std::fmt::Write;
+// Links to the daemon's files: a crate that depended on all of the daemon would take minutes to
+// build, for one module that depends on nothing.
+#[allow(dead_code)]
+pub mod rewrite;
 
-/// How claims are spread and written.
-#[derive(Clone, Copy, Debug)]
-pub struct Claims {
-    pub count: usize,
-    /// The claims take turns in namespaces `app-ns-1`, `app-ns-2` and so on.
-    pub namespaces: usize,
-    /// Bytes of each claim's `spec.notes`, one long string.
-    pub notes_bytes: usize,
+mod claims;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+pub use self::claims::Claims;
+use self::rewrite::{Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+
+// The example of the module's documentation names it so.
+extern crate self as claimgate;
+
+/// As a DATA frame of HTTP/2 brings it.
+pub const CHUNK_BYTES: usize = 16 << 10;
+
+const NAMESPACE: Tag = 1;
+
+/// Puts the local namespace in the remote one's place.
+pub struct Mapped {
+    remote: Arc<str>,
+    local: Arc<str>,
 }
 
-impl Default for Claims {
-    /// About 20 MB.
+impl Default for Mapped {
     fn default() -> Self {
         Self {
-            count: 10_000,
-            namespaces: 1,
-            notes_bytes: 0,
+            remote: "app-ns-1".into(),
+            local: "default".into(),
         }
     }
 }
 
-impl Claims {
-    /// A LIST.
-    pub fn list(self) -> Vec<u8> {
-        let mut list = String::with_capacity(self.count * 2300);
-        list.push_str(r#"{"apiVersion":"k8s.starter.org/v1alpha1","items":["#);
-        for at in 0..self.count {
-            if at > 0 {
-                list.push(',');
-            }
-            self.claim(at, &mut list);
+impl Handler for Mapped {
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+        if value == self.remote.as_bytes() {
+            Verdict::Replace(self.local.to_string())
+        } else {
+            Verdict::Keep
         }
-        list.push_str(concat!(
-            r#"],"kind":"KubernetesClusterList","#,
-            r#""metadata":{"continue":"","resourceVersion":"4711"}}"#,
-            "\n"
-        ));
-        list.into_bytes()
-    }
-
-    /// Watch events, a line each.
-    pub fn events(self) -> Vec<u8> {
-        let mut events = String::with_capacity(self.count * 2300);
-        for at in 0..self.count {
-            events.push_str(r#"{"type":"MODIFIED","object":"#);
-            self.claim(at, &mut events);
-            events.push_str("}\n");
-        }
-        events.into_bytes()
-    }
-
-    /// The same LIST as `kubectl get --raw` with `?pretty=true` shows it.
-    ///
-    /// # Panics
-    /// Never: the list is JSON.
-    pub fn pretty_list(self) -> Vec<u8> {
-        let list: serde_json::Value = serde_json::from_slice(&self.list()).expect("JSON");
-        serde_json::to_vec_pretty(&list).expect("JSON")
-    }
-
-    fn claim(self, at: usize, to: &mut String) {
-        let namespace = at % self.namespaces + 1;
-        let applied = format!(
-            concat!(
-                r#"{{\"apiVersion\":\"k8s.starter.org/v1alpha1\",\"kind\":\"KubernetesCluster\","#,
-                r#"\"metadata\":{{\"annotations\":{{}},\"labels\":{{\"team\":\"payments\"}},"#,
-                r#"\"name\":\"cluster-{at:05}\",\"namespace\":\"app-ns-{namespace}\"}},"#,
-                r#"\"spec\":{{\"nodeCount\":3,\"region\":\"eu-central-1\",\"version\":\"1.37\"}}}}\n"#
-            ),
-            at = at,
-            namespace = namespace
-        );
-        let notes = "n".repeat(self.notes_bytes);
-        let written = write!(
-            to,
-            concat!(
-                r#"{{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{{"#,
-                r#""annotations":{{"kubectl.kubernetes.io/last-applied-configuration":"{applied}"}},"#,
-                r#""creationTimestamp":"2026-03-01T12:{minute:02}:{second:02}Z","#,
-                r#""finalizers":["finalizer.apiextensions.crossplane.io"],"generation":3,"#,
-                r#""labels":{{"crossplane.io/composite":"cluster-{at:05}-x7k2p","team":"payments"}},"#,
-                r#""managedFields":[{{"apiVersion":"k8s.starter.org/v1alpha1","fieldsType":"FieldsV1","#,
-                r#""fieldsV1":{{"f:metadata":{{"f:annotations":{{".":{{}},"#,
-                r#""f:kubectl.kubernetes.io/last-applied-configuration":{{}}}},"#,
-                r#""f:labels":{{".":{{}},"f:team":{{}}}}}},"#,
-                r#""f:spec":{{".":{{}},"f:nodeCount":{{}},"f:region":{{}},"f:version":{{}}}}}},"#,
-                r#""manager":"kubectl-client-side-apply","operation":"Update","#,
-                r#""time":"2026-03-01T12:{minute:02}:{second:02}Z"}},"#,
-                r#"{{"apiVersion":"k8s.starter.org/v1alpha1","fieldsType":"FieldsV1","#,
-                r#""fieldsV1":{{"f:status":{{".":{{}},"f:conditions":{{".":{{}},"#,
-                r#""k:{{\"type\":\"Ready\"}}":{{".":{{}},"f:lastTransitionTime":{{}},"f:reason":{{}},"f:status":{{}},"f:type":{{}}}},"#,
-                r#""k:{{\"type\":\"Synced\"}}":{{".":{{}},"f:lastTransitionTime":{{}},"f:reason":{{}},"f:status":{{}},"f:type":{{}}}}}},"#,
-                r#""f:endpoint":{{}},"f:connectionDetails":{{}}}}}},"manager":"crossplane","operation":"Update","#,
-                r#""subresource":"status","time":"2026-03-01T12:{second:02}:{minute:02}Z"}}],"#,
-                r#""name":"cluster-{at:05}","namespace":"app-ns-{namespace}","resourceVersion":"{version}","#,
-                r#""uid":"7d1f7c1e-6a5b-4d0e-8f3a-{at:012x}"}},"#,
-                r#""spec":{{"compositeDeletePolicy":"Background","compositionRef":{{"name":"clusters.aws.starter.org"}},"#,
-                r#""compositionUpdatePolicy":"Automatic","nodeCount":{nodes},"notes":"{notes}","region":"eu-central-1","#,
-                r#""resourceRef":{{"apiVersion":"k8s.starter.org/v1alpha1","kind":"XKubernetesCluster","name":"cluster-{at:05}-x7k2p"}},"#,
-                r#""version":"1.37"}},"status":{{"conditions":["#,
-                r#"{{"lastTransitionTime":"2026-03-01T12:{minute:02}:{second:02}Z","reason":"ReconcileSuccess","status":"True","type":"Synced"}},"#,
-                r#"{{"lastTransitionTime":"2026-03-01T12:{minute:02}:{second:02}Z","reason":"Available","status":"True","type":"Ready"}}],"#,
-                r#""connectionDetails":{{"lastPublishedTime":"2026-03-01T12:{minute:02}:{second:02}Z"}},"#,
-                r#""endpoint":"https://cluster-{at:05}.eu-central-1.eks.example.com"}}}}"#
-            ),
-            applied = applied,
-            minute = at / 60 % 60,
-            second = at % 60,
-            at = at,
-            namespace = namespace,
-            version = 100_000 + at,
-            nodes = at % 9 + 1,
-            notes = notes,
-        );
-        // Writing into a String cannot fail.
-        debug_assert!(written.is_ok());
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Cut as they come from the network.
+pub fn chunks(text: impl Into<Bytes>) -> Vec<Bytes> {
+    let text = text.into();
+    let starts = (0..text.len()).step_by(CHUNK_BYTES);
+    starts
+        .map(|at| text.slice(at..text.len().min(at + CHUNK_BYTES)))
+        .collect()
+}
 
-    #[test]
-    fn claims_are_json_of_the_promised_size() {
-        let list = Claims::default().list();
-        assert!((18 << 20..23 << 20).contains(&list.len()), "{}", list.len());
-        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
-        let claim = &list["items"][4711];
-        assert_eq!(claim["metadata"]["namespace"], "app-ns-1");
-        let applied =
-            &claim["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
-        let applied: serde_json::Value = serde_json::from_str(applied.as_str().unwrap()).unwrap();
-        assert_eq!(applied["metadata"]["namespace"], "app-ns-1");
-        assert_eq!(list["items"].as_array().unwrap().len(), 10_000);
+pub fn rewriter(rules: &Rules) -> Rewriter<Mapped> {
+    Rewriter::new(
+        rules.clone(),
+        Framing::One,
+        Limits::default(),
+        Mapped::default(),
+    )
+}
+
+/// Rewrites, and takes every piece of the output; returns the bytes that came out.
+///
+/// # Panics
+/// If the chunks are no JSON.
+#[inline(never)]
+pub fn pass(mut rewriter: Rewriter<Mapped>, chunks: &[Bytes]) -> usize {
+    let mut out = Output::default();
+    let mut bytes = 0;
+    for chunk in chunks {
+        rewriter.feed(chunk.clone(), &mut out).expect("JSON");
+        bytes += out.remaining();
+        while let Some(piece) = out.pop() {
+            black_box(piece);
+        }
     }
+    rewriter.finish(&mut out).expect("a whole document");
+    bytes + out.remaining()
+}
+
+/// What is done to a list, by name.
+///
+/// # Panics
+/// Never: the paths are paths.
+pub fn cases() -> [(&'static str, Rules); 3] {
+    let inner = Rules::builder().string("$.metadata.namespace", NAMESPACE);
+    let inner = inner.build().expect("rules");
+    let applied =
+        r#"$.items[*].metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]"#;
+    let plain = || Rules::builder().string("$.items[*].metadata.namespace", NAMESPACE);
+    let held = plain().item("$.items[*]", "$.items[*].metadata", 0);
+    [
+        ("plain", plain().build().expect("rules")),
+        ("held", held.build().expect("rules")),
+        (
+            "applied",
+            plain().inside(applied, inner).build().expect("rules"),
+        ),
+    ]
+}
+
+/// The rules for watch events.
+///
+/// # Panics
+/// Never: the paths are paths.
+pub fn events() -> Rules {
+    Rules::builder()
+        .item("$", "$", 0)
+        .string("$.object.metadata.namespace", NAMESPACE)
+        .build()
+        .expect("rules")
 }
