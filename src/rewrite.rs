@@ -47,6 +47,7 @@ mod handler;
 mod inner;
 mod item;
 mod masks;
+mod members;
 mod output;
 mod rewriter;
 mod rules;

@@ -1,5 +1,6 @@
 //! One step of the walk for each state.
 
+use super::Framing;
 use super::brackets::Bad;
 use super::error::Error;
 use super::handler::Handler;
@@ -9,22 +10,36 @@ use super::rewriter::{Frame, Rewriter, State};
 use super::rules::Node;
 use super::scalar::Scalar;
 use super::scan::Scan;
-use super::{Framing, KEY_BYTES_MAX, text};
 
 /// The chunk in hand and where in the stream it stands.
-struct Chunk<'a> {
-    bytes: &'a [u8],
+pub(super) struct Chunk<'a> {
+    pub(super) bytes: &'a [u8],
     base: u64,
-    scan: Scan<'a>,
+    pub(super) scan: Scan<'a>,
 }
 
 impl<'a> Chunk<'a> {
-    fn offset(&self, at: usize) -> u64 {
+    pub(super) fn offset(&self, at: usize) -> u64 {
         self.base + at as u64
     }
 
-    fn from(&self, at: usize) -> &'a [u8] {
+    pub(super) fn from(&self, at: usize) -> &'a [u8] {
         self.bytes.get(at..).unwrap_or_default()
+    }
+
+    /// The first position from `at` on that is no white space, and its byte if the chunk has it.
+    #[inline]
+    pub(super) fn after_space(&self, at: usize) -> (usize, Option<u8>) {
+        match self.bytes.get(at) {
+            Some(byte) if *byte > b' ' => (at, Some(*byte)),
+            _ => self.past_space(at),
+        }
+    }
+
+    fn past_space(&self, at: usize) -> (usize, Option<u8>) {
+        let spaces = self.from(at).iter().take_while(|byte| is_space(**byte));
+        let at = at + spaces.count();
+        (at, self.bytes.get(at).copied())
     }
 }
 
@@ -114,151 +129,19 @@ impl<H: Handler> Rewriter<H> {
         Ok(end + 1)
     }
 
-    /// Goes from key to key, as long as members are whole in the chunk and no rule points at them.
-    /// `at` is behind the quote that a key begins with.
-    fn members(&mut self, chunk: &mut Chunk<'_>, mut at: usize) -> Result<usize, Error> {
-        let Some(frame) = self.frames.last() else {
-            return Ok(at);
-        };
-        let (node, swallow_comma) = (frame.node, frame.swallow_comma);
-        let (may_go, lengths) = self.rules.members(node);
-        loop {
-            let Some((quote, is_plain)) = chunk.scan.string(at) else {
-                return self.key_part(chunk, at);
-            };
-            let child = if is_plain && lengths.exclude(quote - at) {
-                None
-            } else {
-                self.child(node, chunk, at, quote, is_plain)?
-            };
-            let first = match chunk.from(quote + 1) {
-                [b':', first @ (b'"' | b'{' | b'['), ..] if child.is_none() => *first,
-                [b':', first, ..] if !is_space(*first) => {
-                    self.found_key(child);
-                    self.value(*first, child, chunk.offset(quote + 2))?;
-                    return Ok(quote + 3);
-                }
-                _ => {
-                    self.found_key(child);
-                    return Ok(quote + 1);
-                }
-            };
-            let end = if first == b'"' {
-                self.passed_string(chunk, quote + 3)
-            } else {
-                self.passed_container(chunk, quote + 2, first)?
-            };
-            let Some(end) = end else {
-                self.member = None;
-                return Ok(chunk.bytes.len());
-            };
-            if swallow_comma || !chunk.from(end).starts_with(b",\"") {
-                self.member = None;
-                self.state = State::After;
-                return Ok(end);
-            }
-            if may_go {
-                self.member = Some(Start {
-                    at: chunk.offset(end),
-                    has_comma: true,
-                });
-            }
-            at = end + 2;
-        }
-    }
-
-    /// The position behind the string whose content begins there; if that is not in the chunk, it
-    /// is what is being read.
-    fn passed_string(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Option<usize> {
-        let quote = chunk.scan.string_end(at);
-        if quote.is_none() {
-            self.state = State::Text { node: None };
-        }
-        quote.map(|quote| quote + 1)
-    }
-
-    /// The same for a container.
-    fn passed_container(
-        &mut self,
-        chunk: &mut Chunk<'_>,
-        at: usize,
-        bracket: u8,
-    ) -> Result<Option<usize>, Error> {
-        self.begin_skip(bracket, chunk.offset(at))?;
-        let end = self.skipped_to(chunk, at + 1)?;
-        if end.is_none() {
-            self.state = State::Skip { node: None };
-        }
-        Ok(end)
-    }
-
-    /// What the chunk has of a key that ends in another one.
-    fn key_part(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let part = chunk.from(at);
-        if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
-        }
-        self.key.extend_from_slice(part);
-        self.state = State::InKey;
-        Ok(chunk.bytes.len())
-    }
-
-    /// Goes on with a key that began in another chunk.
-    fn step_key(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let Some((quote, is_plain)) = chunk.scan.string(at) else {
-            return self.key_part(chunk, at);
-        };
-        let Some(node) = self.frames.last().map(|frame| frame.node) else {
-            return Ok(at);
-        };
-        let child = self.child(node, chunk, at, quote, is_plain)?;
-        self.found_key(child);
-        Ok(quote + 1)
-    }
-
-    /// The node that the key leads to whose last part stands there.
-    fn child(
-        &mut self,
-        node: Node,
-        chunk: &Chunk<'_>,
-        at: usize,
-        end: usize,
-        is_plain: bool,
-    ) -> Result<Option<Node>, Error> {
-        let part = chunk.bytes.get(at..end).unwrap_or_default();
-        if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
-        }
-        if is_plain && self.key.is_empty() {
-            return Ok(self.rules.key(node, part));
-        }
-        self.key.extend_from_slice(part);
-        let mut key = Vec::with_capacity(self.key.len());
-        let what = "a key has a broken escape or a control character";
-        let offset = chunk.offset(at);
-        text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
-        self.key.clear();
-        Ok(self.rules.key(node, &key))
-    }
-
-    fn found_key(&mut self, child: Option<Node>) {
-        // A member that can't go need not be held.
-        let rules = child.and_then(|child| self.rules.node(child));
-        if !rules.is_some_and(|rules| rules.remove || rules.string.is_some()) {
-            self.member = None;
-        }
-        self.state = State::Colon(child);
-    }
-
     /// Starts to skip a container.
-    fn begin_skip(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
+    pub(super) fn begin_skip(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
         let levels = self.limits.depth_max - self.frames.len();
         let begun = self.skipped.begin(bracket, levels);
         begun.map_err(|bad| self.bad(bad, offset))
     }
 
     /// The position behind the container that is being skipped.
-    fn skipped_to(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<Option<usize>, Error> {
+    pub(super) fn skipped_to(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        at: usize,
+    ) -> Result<Option<usize>, Error> {
         let end = chunk.scan.container_end(&mut self.skipped, at);
         end.map_err(|(at, bad)| self.bad(bad, chunk.offset(at)))
     }
@@ -293,12 +176,7 @@ impl<H: Handler> Rewriter<H> {
             if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
                 self.window.remove(offset, offset + 1);
             }
-            let spaces = chunk
-                .from(at)
-                .iter()
-                .take_while(|byte| is_space(**byte))
-                .count();
-            return Ok(at + spaces);
+            return Ok(chunk.past_space(at).0);
         }
         match self.state {
             State::Between => {
@@ -328,14 +206,24 @@ impl<H: Handler> Rewriter<H> {
             State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
             State::After if byte == b',' => {
                 self.comma(offset);
-                if let (State::Key { .. }, [b'"', ..]) = (&self.state, chunk.from(at + 1)) {
-                    return self.members(chunk, at + 2);
-                }
+                return self.after_comma(chunk, at + 1);
             }
             State::After if matches!(byte, b'}' | b']') => self.close(byte, offset)?,
             _ => return Err(syntax(offset, "a comma is missing")),
         }
         Ok(at + 1)
+    }
+
+    /// What most often follows at once; anything else is another step.
+    fn after_comma(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
+        match (&self.state, chunk.bytes.get(at)) {
+            (State::Key { .. }, Some(b'"')) => self.members(chunk, at + 1),
+            (State::Value { node, .. }, Some(first)) if !is_space(*first) => {
+                self.value(*first, *node, chunk.offset(at))?;
+                Ok(at + 1)
+            }
+            _ => Ok(at),
+        }
     }
 
     fn comma(&mut self, offset: u64) {
@@ -389,7 +277,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// The first byte of a value.
-    fn value(&mut self, byte: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+    pub(super) fn value(&mut self, byte: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
         let rules = node.and_then(|node| self.rules.node(node));
         if let Some(tag) = rules.and_then(|rules| rules.item) {
             let start = self.member.take();
@@ -480,6 +368,6 @@ impl<H: Handler> Rewriter<H> {
     }
 }
 
-fn syntax(offset: u64, what: &'static str) -> Error {
+pub(super) fn syntax(offset: u64, what: &'static str) -> Error {
     Error::Syntax { offset, what }
 }
