@@ -52,6 +52,8 @@ pub enum RuleError {
     NestedItem(String),
     #[error("{judged_after:?} does not lie within the item {item:?}")]
     JudgedOutside { item: String, judged_after: String },
+    #[error("{0:?} is no member of an object, and only members can be removed")]
+    NoMember(String),
     #[error("{0:?} has two rules for its string")]
     TwoStrings(String),
 }
@@ -63,7 +65,7 @@ pub struct RulesBuilder {
     problem: Option<RuleError>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 enum Segment {
     Key(Box<[u8]>),
     Each,
@@ -142,7 +144,12 @@ impl RulesBuilder {
     /// at `judged_after`, which lies within or is the item itself, has ended.
     #[must_use]
     pub fn item(mut self, path: &str, judged_after: &str, tag: Tag) -> Self {
-        if !judged_after.starts_with(path) {
+        let lies_within = match (segments(judged_after), segments(path)) {
+            (Some(judged_after), Some(path)) => judged_after.starts_with(&path),
+            // Which of them is no path is found below.
+            _ => true,
+        };
+        if !lies_within {
             self.problem
                 .get_or_insert_with(|| RuleError::JudgedOutside {
                     item: path.to_owned(),
@@ -164,6 +171,8 @@ impl RulesBuilder {
         if let Some(rules) = self.at(path, true) {
             rules.remove = true;
         }
+        let is_member = path.ends_with("\"]") || !path.ends_with([']', '$']);
+        self.refuse_if(!is_member, || RuleError::NoMember(path.to_owned()));
         self
     }
 
@@ -278,6 +287,13 @@ mod tests {
         assert_eq!(nested.unwrap_err(), RuleError::NestedItem("$.a[*]".into()));
         let outside = Rules::builder().item("$.a[*]", "$.b", 0).build();
         assert!(matches!(outside, Err(RuleError::JudgedOutside { .. })));
+        let beside = Rules::builder().item("$.a", "$.ab", 0).build();
+        assert!(matches!(beside, Err(RuleError::JudgedOutside { .. })));
+        for path in ["$", "$.a[*]"] {
+            let removed = Rules::builder().remove(path).build();
+            assert_eq!(removed.unwrap_err(), RuleError::NoMember(path.to_owned()));
+        }
+        assert!(Rules::builder().remove("$[\"a]\"]").build().is_ok());
         let twice = Rules::builder().string("$.a", 0).string("$.a", 1).build();
         assert_eq!(twice.unwrap_err(), RuleError::TwoStrings("$.a".into()));
     }
