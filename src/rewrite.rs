@@ -27,17 +27,71 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Paths
+//! `$` is the document, `.key` and `["any key"]` a member, `[*]` every element. All of a rule set's
+//! paths are looked for at once, so one set can know several shapes of document; what is not there
+//! costs nothing. What a path leads to may have rules of several kinds:
+//!
+//! | rule | what happens |
+//! |---|---|
+//! | [`string`](RulesBuilder::string) | the handler sees the string and gives its [`Verdict`]: keep, replace, remove its member, decide later, fail |
+//! | [`inside`](RulesBuilder::inside) | the string holds JSON, to which other rules apply; every escape outside of what is replaced stays |
+//! | [`remove`](RulesBuilder::remove) | the member goes, with the right comma |
+//! | [`item`](RulesBuilder::item) | the value is held until it has been judged, then leaves or is dropped |
+//!
+//! # Items
+//! An item is an array element, or a whole document of a sequence. It is held from its comma on, as
+//! slices of what came in, until the value that it is judged after has ended; whatever order its keys
+//! have. Strings in it may wait for the judgement with [`Verdict::Later`].
+//!
+//! ```
+//! use bytes::{Buf, Bytes};
+//! use claimgate::rewrite::{Fate, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+//!
+//! /// Drops what is not ours.
+//! #[derive(Default)]
+//! struct Ours(bool);
+//! impl Handler for Ours {
+//!     fn open(&mut self, _item: Tag) {
+//!         self.0 = false;
+//!     }
+//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+//!         self.0 = value == b"us";
+//!         Verdict::Keep
+//!     }
+//!     fn judge(&mut self, _item: Tag) -> Fate {
+//!         if self.0 { Fate::Keep } else { Fate::Drop }
+//!     }
+//! }
+//!
+//! let rules = Rules::builder().item("$", "$", 1).string("$.owner", 1).build()?;
+//! let mut rewriter = Rewriter::new(rules, Framing::Many, Limits::default(), Ours::default());
+//! let mut out = Output::default();
+//! let events = "{\"n\":1,\"owner\":\"us\"}\n{\"n\":2,\"owner\":\"them\"}\n{\"n\":3";
+//! rewriter.feed(Bytes::from(events), &mut out)?;
+//! // What is whole has left; what may yet be dropped has not.
+//! assert_eq!(out.copy_to_bytes(out.len()), "{\"n\":1,\"owner\":\"us\"}\n");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What is checked
 //! In objects and arrays on the way to a rule everything is: keys, colons, commas, numbers and
 //! literals. All else is skipped, and there only strings, the kinds of brackets, their depth and
 //! truncation are checked. Keys and values compare after unescaping, and a key that stands twice is
-//! treated twice. After an error the stream is poisoned, and what was let out is a prefix of what
-//! would have been.
+//! treated twice. Broken UTF-8 and lone surrogates pass where they are skipped, and are equal to
+//! nothing where they are compared. After an error the stream is poisoned, and what was let out is a
+//! prefix of what would have been.
 //!
-//! # Items
-//! [`RulesBuilder::item`] makes array elements, or whole documents of a sequence, items: they are
-//! held from their comma on until they are judged, and then leave or are dropped. Strings in an
-//! item may wait for the judgement with [`Verdict::Later`].
+//! # Bounds
+//! [`Limits`] bounds what waits, what is shown to the handler and how deep brackets are nested,
+//! [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
+//! error. Nothing else grows: a stream keeps about a kilobyte, and a chunk in which nothing changes
+//! allocates nothing. Pieces below [`COPY_BELOW_BYTES`] are copied, so that no small rest keeps a
+//! large chunk in memory.
+//!
+//! # Speed
+//! Bytes are looked at 64 at a time, by AVX2 where the machine has it; most of them only to see where
+//! strings and containers end. `benches/README.md` has the figures.
 //!
 //! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
 
