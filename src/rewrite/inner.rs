@@ -26,6 +26,19 @@ pub(super) struct Finds {
     pub(super) values: Vec<u8>,
 }
 
+impl Finds {
+    fn add(&mut self, tag: Tag, from: u64, to: u64, value: &[u8]) {
+        let begin = self.values.len();
+        self.values.extend_from_slice(value);
+        self.all.push(Found {
+            tag,
+            from,
+            to,
+            value: begin..self.values.len(),
+        });
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) tag: Tag,
@@ -85,6 +98,11 @@ fn plain_string(raw: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((content, after))
 }
 
+/// Whether a number or a literal may have the byte; what order they come in is of no matter here.
+fn is_scalar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+}
+
 impl Inner {
     /// Starts at the beginning of a string, with the memory of an earlier one if there is one.
     pub(super) fn begin(rules: Rules, earlier: Option<Box<Self>>) -> Box<Self> {
@@ -126,7 +144,7 @@ impl Inner {
             done += match (&self.escape, rest) {
                 _ if matches!(self.state, State::Done) => return,
                 (Escape::None, [b'\\', b'"', ..]) if matches!(self.state, State::Key) => {
-                    self.members(rest, at)
+                    self.members(rest, at, found)
                 }
                 (Escape::None, [b'\\', b'"', ..]) => {
                     self.byte(b'"', at, at + 2, found);
@@ -141,10 +159,9 @@ impl Inner {
         }
     }
 
-    /// Goes from key to key as long as members are whole, compact, of plain strings or objects, and
-    /// no string is a rule's, which is so for most; how many bytes that were. A key begins at the
-    /// first of them.
-    fn members(&mut self, raw: &[u8], at: u64) -> usize {
+    /// Goes from key to key as long as members are whole, compact and plain, as kubectl writes most;
+    /// how many bytes that were. A key begins at the first of them.
+    fn members(&mut self, raw: &[u8], at: u64, found: &mut Finds) -> usize {
         let mut node = self.node();
         let mut rest = raw;
         loop {
@@ -166,8 +183,8 @@ impl Inner {
                 rest = after;
                 continue;
             }
-            let value = plain_string(after).filter(|_| child.is_none());
-            let Some((_, after)) = value else {
+            let from = at + (raw.len() - after.len()) as u64 + 2;
+            let Some(after) = self.passed_value(after, child, from, found) else {
                 self.state = State::Value(child);
                 return raw.len() - rest.len();
             };
@@ -186,6 +203,35 @@ impl Inner {
                     node = self.node();
                 }
                 _ => return raw.len() - rest.len(),
+            }
+        }
+    }
+
+    /// What follows a value that needs no state: an empty object, a number or literal, or a plain
+    /// string, whose content would begin at `from`.
+    fn passed_value<'a>(
+        &self,
+        raw: &'a [u8],
+        child: Option<Node>,
+        from: u64,
+        found: &mut Finds,
+    ) -> Option<&'a [u8]> {
+        match raw {
+            [b'{', b'}', after @ ..] => Some(after),
+            [b'-' | b'0'..=b'9' | b'a'..=b'z', ..] => {
+                let end = raw.iter().position(|byte| !is_scalar(*byte))?;
+                raw.get(end..)
+            }
+            _ => {
+                let (content, after) = plain_string(raw)?;
+                let rules = child.and_then(|child| self.rules.node(child));
+                if let Some(tag) = rules.and_then(|rules| rules.string) {
+                    if content.len() > TEXT_BYTES_MAX {
+                        return None;
+                    }
+                    found.add(tag, from, from + content.len() as u64, content);
+                }
+                Some(after)
             }
         }
     }
@@ -269,7 +315,7 @@ impl Inner {
             },
             State::Key | State::After if matches!(byte, b'}' | b']') => self.close(byte),
             // Numbers and literals need no state: they have no quotes, commas or brackets.
-            State::After if byte.is_ascii_alphanumeric() || b"+-.".contains(&byte) => State::After,
+            State::After if is_scalar(byte) => State::After,
             _ => State::Done,
         };
     }
@@ -349,14 +395,9 @@ impl Inner {
             return State::Done;
         };
         if let State::Text(tag) = self.state {
-            let begin = found.values.len();
-            found.values.extend_from_slice(&value);
-            found.all.extend(tag.map(|tag| Found {
-                tag,
-                from: self.from,
-                to,
-                value: begin..found.values.len(),
-            }));
+            if let Some(tag) = tag {
+                found.add(tag, self.from, to, &value);
+            }
             return State::After;
         }
         State::Colon(self.node().and_then(|node| self.rules.key(node, &value)))
