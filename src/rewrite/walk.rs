@@ -166,6 +166,44 @@ impl<H: Handler> Rewriter<H> {
         Ok(end)
     }
 
+    /// Whether the beginning or the end of a value there is an item's.
+    fn is_more_than_a_value(&self, node: Option<Node>) -> bool {
+        let rules = node.and_then(|node| self.rules.node(node));
+        rules.is_some_and(|rules| rules.item.is_some() || rules.judges)
+    }
+
+    /// Goes from one number or literal to the next in an array of them.
+    fn scalars(
+        &mut self,
+        chunk: &Chunk<'_>,
+        mut at: usize,
+        node: Option<Node>,
+        mut scalar: Scalar,
+    ) -> Result<usize, Error> {
+        loop {
+            let Some(byte) = chunk.bytes.get(at) else {
+                self.state = State::Scalar { node, scalar };
+                return Ok(at);
+            };
+            if let Some(next) = scalar.next(*byte) {
+                scalar = next;
+                at += 1;
+                continue;
+            }
+            if !scalar.is_whole() {
+                let what = "a number or literal is broken";
+                return Err(syntax(chunk.offset(at), what));
+            }
+            let next = chunk.bytes.get(at + 1).copied().and_then(Scalar::begin);
+            let Some(next) = next.filter(|_| *byte == b',') else {
+                self.state = State::After;
+                return Ok(at);
+            };
+            scalar = next;
+            at += 2;
+        }
+    }
+
     /// A byte that is punctuation, white space or the first of a value.
     fn step_structure(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
         let Some(byte) = chunk.bytes.get(at).copied() else {
@@ -219,8 +257,16 @@ impl<H: Handler> Rewriter<H> {
         match (&self.state, chunk.bytes.get(at)) {
             (State::Key { .. }, Some(b'"')) => self.members(chunk, at + 1),
             (State::Value { node, .. }, Some(first)) if !is_space(*first) => {
-                self.value(*first, *node, chunk.offset(at))?;
-                Ok(at + 1)
+                let node = *node;
+                match Scalar::begin(*first) {
+                    Some(scalar) if !self.is_more_than_a_value(node) => {
+                        self.scalars(chunk, at + 1, node, scalar)
+                    }
+                    _ => {
+                        self.value(*first, node, chunk.offset(at))?;
+                        Ok(at + 1)
+                    }
+                }
             }
             _ => Ok(at),
         }
