@@ -91,7 +91,8 @@ impl<'a> Scan<'a> {
         let mut later = u64::MAX << (at % BLOCK_BYTES);
         at -= at % BLOCK_BYTES;
         while at < self.bytes.len() {
-            if at >= self.seen {
+            // What has neither strings nor containers is passed without looking at its masks.
+            while at >= self.seen {
                 self.next_batch();
             }
             let first = at / BLOCK_BYTES % BATCH_BLOCKS;

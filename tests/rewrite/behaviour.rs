@@ -173,6 +173,45 @@ fn only_what_rules_point_at_changes() {
 }
 
 #[test]
+fn what_stands_behind_long_stretches_without_quotes_is_found() {
+    let filler = |part: &str| part.repeat(5000 / part.len());
+    for space in [filler(" "), filler(" \n\t")] {
+        for (input, output) in [
+            (
+                "{S\"x\"S:S{S}S,S\"m\"S:S{S\"ns\"S:S\"remote\"S}S}S",
+                "local",
+            ),
+            ("[1S,S{S\"x\"S:S[S]S}S]", ""),
+            (
+                "S{S\"items\"S:S[S{S\"m\"S:S{S\"ns\"S:S\"remote\"}}]S}",
+                "local",
+            ),
+        ] {
+            let input = input.replace('S', &space);
+            let whole = run(
+                &plain(),
+                Framing::One,
+                Limits::default(),
+                &[input.as_bytes()],
+            );
+            let expected = input.replace("remote", output);
+            assert_eq!(String::from_utf8(whole.unwrap()).unwrap(), expected);
+        }
+    }
+    let numbers = format!(
+        r#"{{"items":[{}{{"m":{{"ns":"remote"}}}},{{"x":{{]}}]}}"#,
+        filler("12,")
+    );
+    let wrong = run(
+        &plain(),
+        Framing::One,
+        Limits::default(),
+        &[numbers.as_bytes()],
+    );
+    assert!(matches!(wrong, Err(Error::Syntax { .. })), "{wrong:?}");
+}
+
+#[test]
 fn members_go_with_the_right_comma() {
     for (input, output) in [
         (r#"{"gone":[1,{}],"a":1}"#, r#"{"a":1}"#),
