@@ -95,6 +95,7 @@
 //!
 //! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
 
+mod batch;
 mod brackets;
 mod error;
 mod handler;

@@ -1,6 +1,6 @@
 //! The brackets that are open in what is skipped: their kinds, and how deep they are.
 
-use super::masks::{BLOCK_BYTES, Masks};
+use super::batch::{BLOCK_BYTES, Found};
 
 /// Why a container can't be skipped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,24 +42,20 @@ impl Brackets {
         self.open(u64::from(bracket & 0x20 != 0))
     }
 
-    /// Goes through the brackets of a block from those of `later` on; the place of the one that
-    /// closes the first, if it is there.
+    /// Goes through brackets of a block; the place of the one that closes the first, if it is there.
     #[inline]
-    pub(super) fn block(
-        &mut self,
-        masks: &Masks,
-        later: u64,
-    ) -> Result<Option<usize>, (usize, Bad)> {
-        let (mut opening, mut closing) = (masks.open & later, masks.close & later);
-        if opening | closing == 0 {
+    pub(super) fn block(&mut self, mut found: Found) -> Result<Option<usize>, (usize, Bad)> {
+        if found.open | found.close == 0 {
             return Ok(None);
         }
-        let curly = masks.curly;
         if self.roomy {
-            let empty = opening & (closing >> 1) & !(curly ^ (curly >> 1));
-            opening ^= empty;
-            closing ^= empty << 1;
+            found = found.filled();
         }
+        let Found {
+            open: opening,
+            close: closing,
+            curly,
+        } = found;
         let mut rest = opening | closing;
         let mut open = self.kinds;
         while rest != 0 {

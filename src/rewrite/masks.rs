@@ -6,31 +6,9 @@
 //! There are several sources of the comparisons, all of which give the same masks; the best that
 //! the machine has is chosen once a stream.
 
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
 #[cfg(target_arch = "x86_64")]
 use super::simd;
-
-/// Bytes that are looked at together.
-pub(super) const BLOCK_BYTES: usize = 64;
-
-/// Blocks that are looked at in one go; their masks stay in the nearest cache.
-pub(super) const BATCH_BLOCKS: usize = 16;
-
-/// A bit a byte, the first byte lowest.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Masks {
-    /// Quotes that no backslash escapes.
-    pub(super) quotes: u64,
-    /// `{` and `[` outside of strings.
-    pub(super) open: u64,
-    /// `}` and `]` outside of strings.
-    pub(super) close: u64,
-    /// Of the brackets, those that are curly.
-    pub(super) curly: u64,
-    /// Backslashes and control characters: where a string does not stand for itself.
-    pub(super) special: u64,
-}
-
-pub(super) type Batch = [Masks; BATCH_BLOCKS];
 
 /// What the next block has to know of those before it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +36,8 @@ pub(super) struct Compared {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Source {
     #[cfg(target_arch = "x86_64")]
+    Avx512(simd::Avx512),
+    #[cfg(target_arch = "x86_64")]
     Avx2(simd::Avx2),
     #[cfg(target_arch = "x86_64")]
     Sse2,
@@ -71,6 +51,10 @@ pub(super) enum Source {
 impl Source {
     /// The best that this machine has.
     pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(available) = simd::Avx512::detect() {
+            return Self::Avx512(available);
+        }
         #[cfg(target_arch = "x86_64")]
         if let Some(available) = simd::Avx2::detect() {
             return Self::Avx2(available);
@@ -86,17 +70,11 @@ impl Source {
         Self::Words
     }
 
-    /// Asks memory for what will be looked at next.
-    pub(super) fn prefetch(self, bytes: &[u8]) {
-        #[cfg(target_arch = "x86_64")]
-        if let Self::Avx2(_) = self {
-            simd::prefetch(bytes);
-        }
-    }
-
     /// Fills the batch from the first blocks of `bytes`, the last of which may be short.
     pub(super) fn fill(self, bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(available) => available.fill(bytes, carry, batch),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(available) => available.fill(bytes, carry, batch),
             #[cfg(target_arch = "x86_64")]
@@ -115,41 +93,27 @@ pub(super) fn fill(
     compare: impl Fn(&[u8; BLOCK_BYTES]) -> Compared,
     prefix_xor: impl Fn(u64) -> u64,
 ) {
-    let mut masks = batch.iter_mut();
     let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
-    for (block, masks) in blocks.iter().zip(masks.by_ref()) {
-        *masks = finish(compare(block), carry, BLOCK_BYTES, &prefix_xor);
+    // In registers until the last block is done.
+    let mut now = *carry;
+    let mut put = |at, found: Compared, length| {
+        let quotes = found.quotes & !escaped(found.backslashes, length, &mut now);
+        let strings = prefix_xor(quotes) ^ now.in_string;
+        // All ones if the last bit is one.
+        now.in_string = 0u64.wrapping_sub(strings >> 63);
+        batch.put(at, found, quotes, strings);
+    };
+    for (at, block) in blocks.iter().take(BATCH_BLOCKS).enumerate() {
+        put(at, compare(block), BLOCK_BYTES);
     }
-    if let Some(masks) = masks.next()
-        && !rest.is_empty()
-    {
+    if blocks.len() < BATCH_BLOCKS && !rest.is_empty() {
         let mut block = [b' '; BLOCK_BYTES];
         for (to, from) in block.iter_mut().zip(rest) {
             *to = *from;
         }
-        *masks = finish(compare(&block), carry, rest.len(), &prefix_xor);
+        put(blocks.len(), compare(&block), rest.len());
     }
-}
-
-#[inline(always)]
-fn finish(
-    found: Compared,
-    carry: &mut Carry,
-    length: usize,
-    prefix_xor: &impl Fn(u64) -> u64,
-) -> Masks {
-    let escaped = escaped(found.backslashes, length, carry);
-    let quotes = found.quotes & !escaped;
-    let strings = prefix_xor(quotes) ^ carry.in_string;
-    // All ones if the last bit is one.
-    carry.in_string = 0u64.wrapping_sub(strings >> 63);
-    Masks {
-        quotes,
-        open: found.open & !strings,
-        close: found.close & !strings,
-        curly: found.curly,
-        special: found.backslashes | found.controls,
-    }
+    *carry = now;
 }
 
 /// The bytes that a backslash precedes which is not escaped itself.
@@ -218,19 +182,46 @@ mod words {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::Found;
     use super::*;
 
     /// All that this machine has.
     fn sources() -> Vec<Source> {
         let mut sources = vec![Source::best(), Source::Words];
         #[cfg(target_arch = "x86_64")]
+        sources.extend(simd::Avx2::detect().map(Source::Avx2));
+        #[cfg(target_arch = "x86_64")]
         sources.push(Source::Sse2);
         sources
     }
 
+    /// What a batch says about one block.
+    #[derive(Debug, Default, PartialEq)]
+    struct Block {
+        quotes: u64,
+        special: u64,
+        open: u64,
+        close: u64,
+        /// Of the brackets only.
+        curly: u64,
+    }
+
+    impl Block {
+        fn of(batch: &Batch, at: usize) -> Self {
+            let Found { open, close, curly } = batch.brackets(at);
+            Self {
+                quotes: batch.quotes(at),
+                special: batch.special(at),
+                open,
+                close,
+                curly: curly & (open | close),
+            }
+        }
+    }
+
     /// A byte at a time, straight from RFC 8259.
-    fn slowly(bytes: &[u8], in_string: &mut bool, escaped: &mut bool) -> Masks {
-        let mut masks = Masks::default();
+    fn slowly(bytes: &[u8], in_string: &mut bool, escaped: &mut bool) -> Block {
+        let mut masks = Block::default();
         for (at, byte) in bytes.iter().enumerate() {
             let bit = 1u64 << at;
             if std::mem::take(escaped) {
@@ -241,13 +232,14 @@ mod tests {
                 masks.quotes |= bit;
                 *in_string = !*in_string;
             }
-            if !*in_string && matches!(byte, b'{' | b'[') {
+            let bracket = if *in_string { b' ' } else { *byte };
+            if matches!(bracket, b'{' | b'[') {
                 masks.open |= bit;
             }
-            if !*in_string && matches!(byte, b'}' | b']') {
+            if matches!(bracket, b'}' | b']') {
                 masks.close |= bit;
             }
-            if byte & 0x20 != 0 {
+            if matches!(bracket, b'{' | b'}') {
                 masks.curly |= bit;
             }
             if matches!(byte, b'\\' | 0..0x20) {
@@ -264,15 +256,10 @@ mod tests {
             for part in bytes.chunks(BLOCK_BYTES * BATCH_BLOCKS) {
                 let mut batch = Batch::default();
                 source.fill(part, &mut carry, &mut batch);
-                for (block, masks) in part.chunks(BLOCK_BYTES).zip(batch) {
+                for (at, block) in part.chunks(BLOCK_BYTES).enumerate() {
                     let expected = slowly(block, &mut in_string, &mut escaped);
-                    // Of other bytes it means nothing, and what a short block is filled with counts too.
-                    let brackets = expected.open | expected.close;
-                    let of_brackets = |masks: Masks| Masks {
-                        curly: masks.curly & brackets,
-                        ..masks
-                    };
-                    assert_eq!(of_brackets(masks), of_brackets(expected), "{source:?}");
+                    let block = Block::of(&batch, at * BLOCK_BYTES);
+                    assert_eq!(block, expected, "{source:?}");
                 }
                 assert_eq!(carry.escaped == 1, escaped, "{source:?}");
                 assert_eq!(carry.in_string != 0, in_string, "{source:?}");

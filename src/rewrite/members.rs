@@ -88,8 +88,12 @@ impl<H: Handler> Rewriter<H> {
         at: usize,
         bracket: u8,
     ) -> Result<Option<usize>, Error> {
+        let (first, closes) = chunk.scan.bracket(at + 1, bracket);
+        if closes && self.frames.len() < self.limits.depth_max {
+            return Ok(Some(first + 1));
+        }
         self.begin_skip(bracket, chunk.offset(at))?;
-        let end = self.skipped_to(chunk, at + 1)?;
+        let end = self.skipped_to(chunk, first)?;
         if end.is_none() {
             self.state = State::Skip { node: None };
         }

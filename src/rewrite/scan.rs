@@ -1,7 +1,8 @@
 //! Finds where strings and containers end, from the masks of the chunk in hand.
 
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
 use super::brackets::{Bad, Brackets};
-use super::masks::{BATCH_BLOCKS, BLOCK_BYTES, Batch, Carry, Masks, Source};
+use super::masks::{Carry, Source};
 
 const BATCH_BYTES: usize = BATCH_BLOCKS * BLOCK_BYTES;
 
@@ -40,22 +41,15 @@ impl<'a> Scan<'a> {
         let part = self.bytes.get(self.seen..end).unwrap_or_default();
         self.source.fill(part, &mut self.carry, &mut self.batch);
         self.seen = end;
-        let ahead = self.bytes.len().min(end + BATCH_BYTES);
-        self.source
-            .prefetch(self.bytes.get(end..ahead).unwrap_or_default());
     }
 
     /// The masks of the block that `at` lies in, which is not before the last batch.
     #[inline]
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "the remainder is below the array's length"
-    )]
-    fn masks(&mut self, at: usize) -> &Masks {
+    fn batch(&mut self, at: usize) -> &Batch {
         while at >= self.seen {
             self.next_batch();
         }
-        &self.batch[at / BLOCK_BYTES % BATCH_BLOCKS]
+        &self.batch
     }
 
     /// The quote that ends the string which `at` lies in.
@@ -70,9 +64,9 @@ impl<'a> Scan<'a> {
     pub(super) fn string(&mut self, mut at: usize) -> Option<(usize, bool)> {
         let mut special = 0;
         while at < self.bytes.len() {
-            let masks = self.masks(at);
-            let quotes = masks.quotes >> (at % BLOCK_BYTES);
-            special |= masks.special >> (at % BLOCK_BYTES) & quotes.wrapping_sub(1) & !quotes;
+            let batch = self.batch(at);
+            let quotes = batch.quotes(at) >> (at % BLOCK_BYTES);
+            special |= batch.special(at) >> (at % BLOCK_BYTES) & quotes.wrapping_sub(1) & !quotes;
             if quotes != 0 {
                 return Some((at + quotes.trailing_zeros() as usize, special == 0));
             }
@@ -81,8 +75,25 @@ impl<'a> Scan<'a> {
         None
     }
 
-    /// The position behind the container that `at` lies in.
+    /// The first bracket from `at` on, or the chunk's end; and whether it closes what `bracket` opened.
     #[inline]
+    pub(super) fn bracket(&mut self, mut at: usize, bracket: u8) -> (usize, bool) {
+        while at < self.bytes.len() {
+            let found = self.batch(at).brackets(at);
+            let brackets = (found.open | found.close) >> (at % BLOCK_BYTES);
+            if brackets != 0 {
+                let found = at + brackets.trailing_zeros() as usize;
+                // `[` and `]`, and `{` and `}`, are two apart.
+                let closes = self.bytes.get(found) == Some(&(bracket + 2));
+                return (found, closes);
+            }
+            at = (at | (BLOCK_BYTES - 1)) + 1;
+        }
+        (self.bytes.len(), false)
+    }
+
+    /// The position behind the container that `at` lies in.
+    #[inline(never)]
     pub(super) fn container_end(
         &mut self,
         brackets: &mut Brackets,
@@ -91,21 +102,13 @@ impl<'a> Scan<'a> {
         let mut later = u64::MAX << (at % BLOCK_BYTES);
         at -= at % BLOCK_BYTES;
         while at < self.bytes.len() {
-            // What has neither strings nor containers is passed without looking at its masks.
-            while at >= self.seen {
-                self.next_batch();
+            let found = self.batch(at).brackets(at).of(later);
+            let end = brackets.block(found);
+            if let Some(bit) = end.map_err(|(bit, bad)| (at + bit, bad))? {
+                return Ok(Some(at + bit + 1));
             }
-            let first = at / BLOCK_BYTES % BATCH_BLOCKS;
-            let blocks = (self.seen - at).div_ceil(BLOCK_BYTES);
-            let blocks = self.batch.get(first..first + blocks);
-            for masks in blocks.unwrap_or_default() {
-                let end = brackets.block(masks, later);
-                if let Some(bit) = end.map_err(|(bit, bad)| (at + bit, bad))? {
-                    return Ok(Some(at + bit + 1));
-                }
-                later = u64::MAX;
-                at += BLOCK_BYTES;
-            }
+            later = u64::MAX;
+            at += BLOCK_BYTES;
         }
         Ok(None)
     }

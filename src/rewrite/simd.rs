@@ -1,16 +1,40 @@
-//! The masks by vector instructions of x86-64: AVX2 where the machine has it, or SSE2, which all
-//! have. The one file with `unsafe`: code for instructions that a machine may lack must not be called
+//! The masks by vector instructions of x86-64: AVX-512 or AVX2 where the machine has them, or SSE2,
+//! which all have. The one file with `unsafe`: code for instructions that a machine may lack must not be called
 //! where it does, and loads and prefetches take pointers.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cmpeq_epi8, _mm_cvtsi128_si64,
-    _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x,
-    _mm_set1_epi8, _mm_slli_epi16, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8,
-    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_slli_epi16,
+    __m128i, __m256i, __m512i, _MM_HINT_T0, _mm_clmulepi64_si128, _mm_cmpeq_epi8,
+    _mm_cvtsi128_si64, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+    _mm_prefetch, _mm_set_epi64x, _mm_set1_epi8, _mm_slli_epi16, _mm256_cmpeq_epi8,
+    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_slli_epi16, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512,
+    _mm512_or_si512, _mm512_set1_epi8, _mm512_test_epi8_mask,
 };
 
-use super::masks::{self, BLOCK_BYTES, Batch, Carry, Compared};
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
+use super::masks::{self, Carry, Compared};
+
+/// Proof that this machine has all that [`fill_avx512`] is compiled for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        // VBMI2 is not used: it tells machines that slow down for such vectors from those that don't.
+        let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("pclmulqdq");
+        all.then_some(Self(()))
+    }
+
+    pub(super) fn fill(self, bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+        // SAFETY: a value of this type is made only where the features were found.
+        unsafe { fill_avx512(bytes, carry, batch) }
+    }
+}
 
 /// Proof that this machine has all that [`fill_avx2`] is compiled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,11 +61,43 @@ pub(super) fn fill(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
 }
 
 /// Asks memory for what will be looked at next.
-pub(super) fn prefetch(bytes: &[u8]) {
-    for line in bytes.chunks(BLOCK_BYTES) {
-        // SAFETY: it is only a hint, and reads nothing; the address is one of the slice's.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+fn prefetch(block: &[u8; BLOCK_BYTES]) {
+    let ahead = block.as_ptr().wrapping_add(BLOCK_BYTES * BATCH_BLOCKS);
+    // SAFETY: it is a hint, which reads nothing and fails nowhere, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,bmi1,pclmulqdq")]
+fn fill_avx512(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
+    masks::fill(
+        bytes,
+        carry,
+        batch,
+        |block| compare_avx512(block),
+        |bits| prefix_xor(bits),
+    );
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn compare_avx512(block: &[u8; BLOCK_BYTES]) -> Compared {
+    prefetch(block);
+    let bytes = load_avx512(block);
+    let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+    let folded = _mm512_or_si512(bytes, all(0x20));
+    Compared {
+        quotes: _mm512_cmpeq_epi8_mask(bytes, all(b'"')),
+        backslashes: _mm512_cmpeq_epi8_mask(bytes, all(b'\\')),
+        open: _mm512_cmpeq_epi8_mask(folded, all(b'{')),
+        close: _mm512_cmpeq_epi8_mask(folded, all(b'}')),
+        curly: _mm512_test_epi8_mask(bytes, all(0x20)),
+        controls: _mm512_cmplt_epu8_mask(bytes, all(0x20)),
     }
+}
+
+#[target_feature(enable = "avx512f")]
+fn load_avx512(bytes: &[u8; BLOCK_BYTES]) -> __m512i {
+    // SAFETY: it reads the 64 bytes of the array, from any address.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx2,bmi1,pclmulqdq")]
@@ -57,6 +113,7 @@ fn fill_avx2(bytes: &[u8], carry: &mut Carry, batch: &mut Batch) {
 
 #[target_feature(enable = "avx2")]
 fn compare_avx2(block: &[u8; BLOCK_BYTES]) -> Compared {
+    prefetch(block);
     let mut found = Compared::default();
     for (at, part) in block.as_chunks::<32>().0.iter().enumerate() {
         let bytes = load_avx2(part);
