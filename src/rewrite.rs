@@ -12,8 +12,8 @@
 //!
 //! struct Shout;
 //! impl Handler for Shout {
-//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
-//!         Verdict::Replace(String::from_utf8_lossy(value).to_uppercase())
+//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+//!         Verdict::Replace(String::from_utf8_lossy(value).to_uppercase().into())
 //!     }
 //! }
 //!
@@ -55,7 +55,7 @@
 //!     fn open(&mut self, _item: Tag) {
 //!         self.0 = false;
 //!     }
-//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+//!     fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
 //!         self.0 = value == b"us";
 //!         Verdict::Keep
 //!     }
@@ -116,7 +116,7 @@ mod window;
 
 pub use self::error::Error;
 pub use self::handler::{Fate, Handler, Tag, Verdict};
-pub use self::output::{COPY_BELOW_BYTES, Output, Piece};
+pub use self::output::{COPY_BELOW_BYTES, Output};
 pub use self::rewriter::Rewriter;
 pub use self::rules::{RuleError, Rules, RulesBuilder};
 

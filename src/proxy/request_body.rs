@@ -156,7 +156,7 @@ impl Mapping {
         match &mut self.rewriter {
             Some(rewriter) => rewriter.feed(data, out).map_err(bad_body),
             None => {
-                out.push_original(data);
+                out.push(data);
                 Ok(())
             }
         }

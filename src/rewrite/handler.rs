@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::rules::Rules;
 
 /// The caller's name for a rule.
@@ -9,7 +11,7 @@ pub type Tag = u16;
 pub trait Handler {
     /// A string at a tagged path is complete. `value` is unescaped; a lone surrogate comes as the
     /// three bytes that UTF-8 would have for it, so it never equals any text.
-    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict;
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_>;
 
     /// An item begins.
     fn open(&mut self, _item: Tag) {}
@@ -20,16 +22,16 @@ pub trait Handler {
     }
 
     /// A string that was put off with [`Verdict::Later`]; its item has been kept.
-    fn resolve(&mut self, _tag: Tag, _value: &[u8]) -> Verdict {
+    fn resolve(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
         Verdict::Keep
     }
 }
 
 /// What becomes of a string.
-pub enum Verdict {
+pub enum Verdict<'a> {
     Keep,
     /// By this text, which is escaped as it needs to be.
-    Replace(String),
+    Replace(Cow<'a, str>),
     /// The member that the string is the value of goes, with its comma. Not for strings inside of
     /// strings, and not from [`Handler::resolve`].
     Remove,

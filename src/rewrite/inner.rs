@@ -92,6 +92,7 @@ enum State {
 
 /// The inner string that the outer string's raw content begins with, and what follows; `None` if
 /// there is another escape in it, or an end in another chunk.
+#[inline(always)]
 fn plain_string(raw: &[u8]) -> Option<(&[u8], &[u8])> {
     let content = text::up_to_backslash(raw.strip_prefix(b"\\\"")?);
     let after = raw.get(content.len() + 2..)?.strip_prefix(b"\\\"")?;
@@ -105,9 +106,12 @@ fn is_scalar(byte: u8) -> bool {
 
 impl Inner {
     /// Starts at the beginning of a string, with the memory of an earlier one if there is one.
-    pub(super) fn begin(rules: Rules, earlier: Option<Box<Self>>) -> Box<Self> {
+    pub(super) fn begin(rules: &Rules, earlier: Option<Box<Self>>) -> Box<Self> {
         let mut inner = earlier.unwrap_or_else(|| Box::new(Self::new(rules.clone())));
-        inner.rules = rules;
+        // A count that other cores share is not touched for each string.
+        if !inner.rules.is(rules) {
+            inner.rules = rules.clone();
+        }
         inner.escape = Escape::None;
         inner.state = State::Value(Some(0));
         inner.open.clear();
@@ -189,18 +193,20 @@ impl Inner {
                 return raw.len() - rest.len();
             };
             rest = after;
-            self.state = State::After;
-            while let ([b'}', after @ ..], State::After) = (rest, self.state) {
-                self.state = self.close(b'}');
+            let mut state = State::After;
+            while let [b'}', after @ ..] = rest
+                && matches!(state, State::After)
+            {
+                state = self.close(b'}');
                 rest = after;
             }
-            match (rest, self.state) {
-                ([b',', after @ ..], State::After)
-                    if after.starts_with(b"\\\"")
-                        && matches!(self.open.last(), Some((Container::Object, _))) =>
+            self.state = state;
+            match (rest, self.open.last()) {
+                ([b',', after @ ..], Some((Container::Object, around)))
+                    if after.starts_with(b"\\\"") && matches!(state, State::After) =>
                 {
                     rest = after;
-                    node = self.node();
+                    node = *around;
                 }
                 _ => return raw.len() - rest.len(),
             }

@@ -1,6 +1,7 @@
 //! The item in hand: held until it is judged, then let go or dropped.
 
-use super::Tag;
+use super::window::Window;
+use super::{Tag, Verdict};
 
 /// A place in the stream at which a member or an item begins.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,23 @@ pub(super) struct Later {
     pub(super) to: u64,
     /// It stands in a string itself.
     pub(super) within: bool,
+}
+
+impl Later {
+    /// Puts in what the verdict has in the string's place; what is left to do after that.
+    pub(super) fn replaced(self, verdict: Verdict<'_>, window: &mut Window) -> Verdict<'static> {
+        match verdict {
+            Verdict::Replace(text) => {
+                window.replace(self.from, self.to, &text, self.within);
+                Verdict::Keep
+            }
+            Verdict::Keep => Verdict::Keep,
+            Verdict::Remove => Verdict::Remove,
+            Verdict::Later => Verdict::Later,
+            Verdict::Inside(rules) => Verdict::Inside(rules),
+            Verdict::Fail(why) => Verdict::Fail(why),
+        }
+    }
 }
 
 impl Default for Item {

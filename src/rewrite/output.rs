@@ -1,41 +1,29 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// A piece below this many bytes is copied together with its neighbours: a slice would keep its
 /// whole chunk in memory, and a write of many tiny slices costs more than the copy.
 pub const COPY_BELOW_BYTES: usize = 256;
 
-/// What leaves the rewriter: bytes of the input, or bytes in place of some.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Piece {
-    /// As they came in. Longer ones share memory with the chunk that they came in.
-    Original(Bytes),
-    Replaced(Bytes),
-}
-
-/// A queue of pieces. As a [`Buf`] it is all of them in one, so that it can be written at once.
+/// A queue of what leaves the rewriter. As a [`Buf`] it is all of it in one, so that it can be written
+/// at once: longer pieces of the input as slices of the chunks that they came in, and between them
+/// what was put in or was too short for that.
 #[derive(Debug, Default)]
 pub struct Output {
     pieces: VecDeque<Piece>,
-    /// The last piece while it is put together from small ones.
-    small: BytesMut,
+    /// The bytes of the copied pieces, one behind the other.
+    copied: BytesMut,
     length: usize,
 }
 
-impl Piece {
-    pub fn bytes(&self) -> &Bytes {
-        match self {
-            Self::Original(bytes) | Self::Replaced(bytes) => bytes,
-        }
-    }
-
-    fn bytes_mut(&mut self) -> &mut Bytes {
-        match self {
-            Self::Original(bytes) | Self::Replaced(bytes) => bytes,
-        }
-    }
+#[derive(Debug)]
+enum Piece {
+    /// Shares memory with the chunk that it came in.
+    Shared(Bytes),
+    /// So many of the copied bytes. No two such pieces follow each other.
+    Copied(usize),
 }
 
 impl Output {
@@ -48,49 +36,40 @@ impl Output {
         self.length == 0
     }
 
-    /// The next piece; small ones come put together, as [`Piece::Replaced`] if one of them is.
-    pub fn pop(&mut self) -> Option<Piece> {
-        self.settle();
-        let piece = self.pieces.pop_front()?;
-        self.length -= piece.bytes().len();
-        Some(piece)
-    }
-
-    pub fn push_original(&mut self, bytes: Bytes) {
-        self.length += bytes.len();
+    /// Appends bytes, by themselves or, if they are few, as a copy.
+    pub fn push(&mut self, bytes: Bytes) {
         if bytes.len() < COPY_BELOW_BYTES {
-            self.small.extend_from_slice(&bytes);
+            self.copy(&bytes);
         } else {
-            self.settle();
-            self.pieces.push_back(Piece::Original(bytes));
+            self.length += bytes.len();
+            self.pieces.push_back(Piece::Shared(bytes));
         }
     }
 
-    pub fn push_replaced(&mut self, text: String) {
-        self.length += text.len();
-        if text.len() < COPY_BELOW_BYTES {
-            self.small.extend_from_slice(text.as_bytes());
-        } else {
-            self.settle();
-            self.pieces.push_back(Piece::Replaced(text.into()));
+    /// Appends a copy.
+    pub(super) fn copy(&mut self, bytes: &[u8]) {
+        self.length += bytes.len();
+        self.copied.extend_from_slice(bytes);
+        match self.pieces.back_mut() {
+            Some(Piece::Copied(length)) => *length += bytes.len(),
+            _ => self.pieces.push_back(Piece::Copied(bytes.len())),
         }
     }
 
-    fn settle(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces
-                .push_back(Piece::Replaced(self.small.split().freeze()));
-        }
+    /// The pieces, none of them empty, in their order.
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut copied = &*self.copied;
+        self.pieces.iter().map(move |piece| match piece {
+            Piece::Shared(bytes) => &**bytes,
+            Piece::Copied(length) => copied.split_off(..*length).unwrap_or_default(),
+        })
     }
 }
 
 impl From<Bytes> for Output {
     fn from(bytes: Bytes) -> Self {
-        let mut output = Self {
-            length: bytes.len(),
-            ..Self::default()
-        };
-        output.pieces.push_back(Piece::Original(bytes));
+        let mut output = Self::default();
+        output.push(bytes);
         output
     }
 }
@@ -101,23 +80,32 @@ impl Buf for Output {
     }
 
     fn chunk(&self) -> &[u8] {
-        let mut pieces = self.pieces.iter().map(|piece| &**piece.bytes());
-        pieces
-            .find(|bytes| !bytes.is_empty())
-            .unwrap_or(&self.small)
+        self.slices().next().unwrap_or_default()
     }
 
-    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let pieces = self.pieces.iter().map(|piece| &**piece.bytes());
-        let all = pieces
-            .chain([&*self.small])
-            .filter(|bytes| !bytes.is_empty());
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
-        for (slice, bytes) in slices.iter_mut().zip(all) {
-            *slice = IoSlice::new(bytes);
+        for (into, slice) in into.iter_mut().zip(self.slices()) {
+            *into = IoSlice::new(slice);
             count += 1;
         }
         count
+    }
+
+    /// Copies nothing of a piece that shares memory with its chunk.
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        match self.pieces.front_mut() {
+            Some(Piece::Shared(bytes)) if bytes.len() >= length => {
+                let part = bytes.slice(..length);
+                self.advance(length);
+                part
+            }
+            _ => {
+                let mut copy = BytesMut::with_capacity(length);
+                copy.put(self.take(length));
+                copy.freeze()
+            }
+        }
     }
 
     fn advance(&mut self, mut count: usize) {
@@ -128,15 +116,24 @@ impl Buf for Output {
         );
         self.length -= count;
         while let Some(first) = self.pieces.front_mut() {
-            let bytes = first.bytes_mut();
-            if count < bytes.len() {
-                bytes.advance(count);
+            let length = match first {
+                Piece::Shared(bytes) => bytes.len(),
+                Piece::Copied(length) => *length,
+            };
+            let gone = count.min(length);
+            match first {
+                Piece::Shared(bytes) => bytes.advance(gone),
+                Piece::Copied(left) => {
+                    *left -= gone;
+                    self.copied.advance(gone);
+                }
+            }
+            if gone < length {
                 return;
             }
-            count -= bytes.len();
+            count -= gone;
             self.pieces.pop_front();
         }
-        self.small.advance(count);
     }
 }
 
@@ -148,36 +145,28 @@ mod tests {
     fn small_pieces_are_put_together_and_long_ones_are_not_copied() {
         let long = Bytes::from(vec![b'x'; COPY_BELOW_BYTES]);
         let mut output = Output::default();
-        output.push_original(Bytes::from_static(b"ab"));
-        output.push_replaced("cd".to_owned());
-        output.push_original(long.clone());
-        output.push_original(Bytes::from_static(b"e"));
+        output.push(Bytes::from_static(b"ab"));
+        output.copy(b"cd");
+        output.push(long.clone());
+        output.push(Bytes::from_static(b"e"));
         assert_eq!(output.len(), 5 + COPY_BELOW_BYTES);
-        assert_eq!(
-            output.pop(),
-            Some(Piece::Replaced(Bytes::from_static(b"abcd")))
-        );
-        let Some(Piece::Original(second)) = output.pop() else {
-            panic!("no original")
-        };
-        assert_eq!(second.as_ptr(), long.as_ptr());
-        assert_eq!(
-            output.pop(),
-            Some(Piece::Replaced(Bytes::from_static(b"e")))
-        );
-        assert_eq!(output.pop(), None);
+        let slices: Vec<&[u8]> = output.slices().collect();
+        assert_eq!(slices, [b"abcd", &*long, b"e"]);
+        assert_eq!(slices[1].as_ptr(), long.as_ptr());
     }
 
     #[test]
     fn as_a_buffer_it_is_all_pieces_in_order() {
         let mut output = Output::default();
-        output.push_original(Bytes::from(vec![b'x'; 300]));
-        output.push_replaced("yz".to_owned());
+        output.push(Bytes::from(vec![b'x'; 300]));
+        output.copy(b"yz");
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(output.chunks_vectored(&mut slices), 2);
         output.advance(299);
         assert_eq!(output.chunk(), b"x");
         assert_eq!(output.copy_to_bytes(3), Bytes::from_static(b"xyz"));
-        assert!(output.is_empty());
+        assert!(output.is_empty() && output.chunk().is_empty());
+        output.copy(b"again");
+        assert_eq!(output.chunk(), b"again");
     }
 }

@@ -1,5 +1,7 @@
 //! The walk through a stream: what is pointed at by rules is looked at, the rest is skipped.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::brackets::Brackets;
@@ -40,10 +42,9 @@ pub struct Rewriter<H> {
     raw: Vec<u8>,
     value: Vec<u8>,
     finds: Finds,
-    /// Not in use, but for its memory.
-    pub(super) spare: Option<Box<Inner>>,
+    /// Of the string that holds JSON; of the last one, for its memory, where there is none in hand.
+    pub(super) inner: Option<Box<Inner>>,
     documents: u64,
-    replacements: u64,
     poisoned: bool,
 }
 
@@ -59,19 +60,30 @@ pub(super) struct Frame {
 }
 
 /// What is expected next, or what is being read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 pub(super) enum State {
     Between,
     Value { node: Option<Node>, may_close: bool },
     Key { may_close: bool },
-    InKey,
     Colon(Option<Node>),
     After,
+    InKey,
     Tagged { node: Node, tag: Tag, from: u64 },
-    Inside { node: Node, inner: Box<Inner> },
+    Inside { node: Node },
     Text { node: Option<Node> },
     Scalar { node: Option<Node>, scalar: Scalar },
     Skip { node: Option<Node> },
+}
+
+impl State {
+    /// Whether punctuation, white space or the first byte of a value comes next.
+    pub(super) fn is_structure(self) -> bool {
+        matches!(
+            self,
+            Self::Between | Self::Value { .. } | Self::Key { .. } | Self::Colon(_) | Self::After
+        )
+    }
 }
 
 impl<H: Handler> Rewriter<H> {
@@ -94,9 +106,8 @@ impl<H: Handler> Rewriter<H> {
             raw: Vec::new(),
             value: Vec::new(),
             finds: Finds::default(),
-            spare: None,
+            inner: None,
             documents: 0,
-            replacements: 0,
             poisoned: false,
         }
     }
@@ -164,7 +175,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// Strings replaced so far.
     pub fn replacements(&self) -> u64 {
-        self.replacements
+        self.window.replacements()
     }
 
     /// Documents that have ended so far.
@@ -197,7 +208,7 @@ impl<H: Handler> Rewriter<H> {
                 }
                 Some(*from)
             }
-            State::Inside { inner, .. } => inner.hold(),
+            State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
             _ => None,
         };
         let limit = [item, member, frame, text]
@@ -307,24 +318,36 @@ impl<H: Handler> Rewriter<H> {
         Ok(())
     }
 
-    /// A tagged string has ended; its content stands at `from` to `to`.
-    pub(super) fn tagged(&mut self, node: Node, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
+    /// A tagged string has ended; its content stands at `at`, and in `plain` if it is at hand and
+    /// stands for itself.
+    pub(super) fn tagged(
+        &mut self,
+        node: Node,
+        tag: Tag,
+        at: Range<u64>,
+        plain: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let Range {
+            start: from,
+            end: to,
+        } = at;
         if to - from > self.limits.string_bytes_max as u64 {
             return Err(Error::StringTooLong {
                 offset: to,
                 max: self.limits.string_bytes_max,
             });
         }
-        self.read(from, to)?;
-        let value = std::mem::take(&mut self.value);
-        let verdict = self.handler.string(tag, &value);
-        self.value = value;
+        if plain.is_none() {
+            self.read(from, to)?;
+        }
         let one = Later {
             tag,
             from,
             to,
             within: false,
         };
+        let verdict = self.handler.string(tag, plain.unwrap_or(&self.value));
+        let verdict = one.replaced(verdict, &mut self.window);
         let goes_anyhow = self.rules.node(node).is_some_and(|rules| rules.remove);
         match verdict {
             Verdict::Remove if goes_anyhow => Ok(()),
@@ -343,18 +366,10 @@ impl<H: Handler> Rewriter<H> {
         text::unescape(&self.raw, &mut self.value).ok_or(Error::Syntax { offset: from, what })
     }
 
-    fn apply(&mut self, verdict: Verdict, one: Later) -> Result<(), Error> {
+    /// What is left to do after a replacement.
+    fn apply(&mut self, verdict: Verdict<'_>, one: Later) -> Result<(), Error> {
         match verdict {
-            Verdict::Keep => Ok(()),
-            Verdict::Replace(with) => {
-                let mut content = text::escaped(with);
-                if one.within {
-                    content = text::escaped(content);
-                }
-                self.window.replace(one.from, one.to, content);
-                self.replacements += 1;
-                Ok(())
-            }
+            Verdict::Keep | Verdict::Replace(_) => Ok(()),
             Verdict::Later if self.item.is_held() => {
                 self.item.later.push(one);
                 Ok(())
@@ -377,9 +392,8 @@ impl<H: Handler> Rewriter<H> {
             let once = std::mem::take(&mut self.value);
             text::unescape(&once, &mut self.value).ok_or(Error::Poisoned)?;
         }
-        let value = std::mem::take(&mut self.value);
-        let verdict = self.handler.resolve(one.tag, &value);
-        self.value = value;
+        let verdict = self.handler.resolve(one.tag, &self.value);
+        let verdict = one.replaced(verdict, &mut self.window);
         let resolved = match verdict {
             Verdict::Inside(rules) if !one.within => self.look_inside(rules, &raw, one.from),
             Verdict::Later => Err(Error::Refused("a string was put off twice")),
@@ -390,9 +404,9 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn look_inside(&mut self, rules: Rules, raw: &[u8], from: u64) -> Result<(), Error> {
-        let mut inner = Inner::begin(rules, self.spare.take());
+        let mut inner = Inner::begin(&rules, self.inner.take());
         let done = self.inside(&mut inner, raw, from);
-        self.spare = Some(inner);
+        self.inner = Some(inner);
         done
     }
 
@@ -410,13 +424,13 @@ impl<H: Handler> Rewriter<H> {
                 ..
             } = found;
             let value = finds.values.get(value).unwrap_or_default();
-            let verdict = self.handler.string(tag, value);
             let one = Later {
                 tag,
                 from,
                 to,
                 within: true,
             };
+            let verdict = one.replaced(self.handler.string(tag, value), &mut self.window);
             self.apply(verdict, one)?;
         }
         self.finds = finds;

@@ -79,6 +79,11 @@ impl Rules {
         }
     }
 
+    /// Whether both are clones of the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn node(&self, node: Node) -> Option<&NodeRules> {
         self.0.get(node)
     }

@@ -14,6 +14,7 @@ pub(super) fn unescaped(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// The bytes before the first backslash.
+#[inline]
 pub(super) fn up_to_backslash(text: &[u8]) -> &[u8] {
     const LOW: u64 = 0x0101_0101_0101_0101;
     let (words, _) = text.as_chunks::<8>();
@@ -41,7 +42,7 @@ pub(super) fn unescape(raw: &[u8], into: &mut Vec<u8>) -> Option<()> {
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'\\' => rest = escape(rest, into)?,
+            b'\\' => rest = unescape_one(rest, into)?,
             0..0x20 => return None,
             byte => into.push(byte),
         }
@@ -50,7 +51,7 @@ pub(super) fn unescape(raw: &[u8], into: &mut Vec<u8>) -> Option<()> {
 }
 
 /// What follows a backslash; the rest behind it.
-fn escape<'a>(rest: &'a [u8], into: &mut Vec<u8>) -> Option<&'a [u8]> {
+fn unescape_one<'a>(rest: &'a [u8], into: &mut Vec<u8>) -> Option<&'a [u8]> {
     let (&kind, rest) = rest.split_first()?;
     if kind != b'u' {
         into.push(simple(kind)?);
@@ -105,27 +106,38 @@ pub(super) fn push(point: u32, into: &mut Vec<u8>) {
     }
 }
 
-/// The content of a string that stands for the text, to be put between quotes.
-pub(super) fn escaped(text: String) -> String {
-    if text
-        .bytes()
-        .all(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\'))
-    {
-        return text;
+/// Appends the content of a string that stands for the text, to be put between quotes; `within` a
+/// string, that content is escaped once more.
+pub(super) fn escape(text: &str, into: &mut Vec<u8>, within: bool) {
+    let stands_for_itself = |byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+    if text.bytes().all(stands_for_itself) {
+        into.extend_from_slice(text.as_bytes());
+        return;
     }
-    let mut content = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '"' => content.push_str("\\\""),
-            '\\' => content.push_str("\\\\"),
-            '\n' => content.push_str("\\n"),
-            '\r' => content.push_str("\\r"),
-            '\t' => content.push_str("\\t"),
-            c if u32::from(c) < 0x20 => content.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => content.push(c),
+    let mut put = |byte| {
+        if within && matches!(byte, b'"' | b'\\') {
+            into.push(b'\\');
         }
+        into.push(byte);
+    };
+    for byte in text.bytes() {
+        let letter = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => {
+                format!("\\u{byte:04x}").bytes().for_each(&mut put);
+                continue;
+            }
+            byte => {
+                put(byte);
+                continue;
+            }
+        };
+        put(b'\\');
+        put(letter);
     }
-    content
 }
 
 #[cfg(test)]
@@ -154,6 +166,13 @@ mod tests {
     #[test]
     fn what_is_escaped_is_unescaped_to_itself() {
         let all = "a\"\\\n\r\t\u{1}é😀";
-        assert_eq!(text(&escaped(all.to_owned())).unwrap(), all.as_bytes());
+        let mut content = Vec::new();
+        escape(all, &mut content, false);
+        let content = String::from_utf8(content).unwrap();
+        assert_eq!(text(&content).unwrap(), all.as_bytes());
+        let (mut within, mut twice) = (Vec::new(), Vec::new());
+        escape(all, &mut within, true);
+        escape(&content, &mut twice, false);
+        assert_eq!(within, twice);
     }
 }

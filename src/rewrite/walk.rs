@@ -7,7 +7,7 @@ use super::handler::Handler;
 use super::inner::Inner;
 use super::item::Start;
 use super::rewriter::{Frame, Rewriter, State};
-use super::rules::Node;
+use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
 use super::scan::Scan;
 
@@ -61,40 +61,35 @@ impl<H: Handler> Rewriter<H> {
 
     /// Goes on from `at`; the position to go on from after that.
     fn step(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        match &mut self.state {
-            State::Skip { node } => {
-                let node = *node;
-                match self.skipped_to(chunk, at)? {
-                    Some(end) => {
-                        self.ended(node, chunk.offset(end))?;
-                        Ok(end)
-                    }
-                    None => Ok(chunk.bytes.len()),
+        match self.state {
+            State::Skip { node } => match self.skipped_to(chunk, at)? {
+                Some(end) => {
+                    self.ended(node, chunk.offset(end))?;
+                    Ok(end)
                 }
-            }
-            State::Text { node } => {
-                let node = *node;
-                match chunk.scan.string_end(at) {
-                    Some(quote) => {
-                        self.ended(node, chunk.offset(quote + 1))?;
-                        Ok(quote + 1)
-                    }
-                    None => Ok(chunk.bytes.len()),
+                None => Ok(chunk.bytes.len()),
+            },
+            State::Text { node } => match chunk.scan.string_end(at) {
+                Some(quote) => {
+                    self.ended(node, chunk.offset(quote + 1))?;
+                    Ok(quote + 1)
                 }
-            }
+                None => Ok(chunk.bytes.len()),
+            },
             State::Tagged { node, tag, from } => {
-                let (node, tag, from) = (*node, *tag, *from);
-                let Some(quote) = chunk.scan.string_end(at) else {
+                let Some((quote, is_plain)) = chunk.scan.string(at) else {
                     return Ok(chunk.bytes.len());
                 };
-                self.tagged(node, tag, from, chunk.offset(quote))?;
+                let is_plain = is_plain && chunk.offset(at) == from;
+                let plain = chunk.bytes.get(at..quote).filter(|_| is_plain);
+                self.tagged(node, tag, from..chunk.offset(quote), plain)?;
                 self.ended(Some(node), chunk.offset(quote + 1))?;
                 Ok(quote + 1)
             }
-            State::Inside { .. } => self.step_inside(chunk, at),
+            State::Inside { node } => self.step_inside(chunk, at, node),
             State::InKey => self.step_key(chunk, at),
-            State::Scalar { .. } => self.step_scalar(chunk, at),
-            _ => self.step_structure(chunk, at),
+            State::Scalar { node, scalar } => self.step_scalar(chunk, at, node, scalar),
+            _ => self.structure(chunk, at),
         }
     }
 
@@ -111,20 +106,22 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    fn step_inside(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::Inside { node, mut inner } = std::mem::replace(&mut self.state, State::After)
-        else {
-            return Ok(at);
-        };
+    fn step_inside(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        at: usize,
+        node: Node,
+    ) -> Result<usize, Error> {
         let quote = chunk.scan.string_end(at);
         let end = quote.unwrap_or(chunk.bytes.len());
         let content = chunk.bytes.get(at..end).unwrap_or_default();
-        self.inside(&mut inner, content, chunk.offset(at))?;
+        if let Some(mut inner) = self.inner.take() {
+            self.inside(&mut inner, content, chunk.offset(at))?;
+            self.inner = Some(inner);
+        }
         if quote.is_none() {
-            self.state = State::Inside { node, inner };
             return Ok(end);
         }
-        self.spare = Some(inner);
         self.ended(Some(node), chunk.offset(end + 1))?;
         Ok(end + 1)
     }
@@ -146,24 +143,39 @@ impl<H: Handler> Rewriter<H> {
         end.map_err(|(at, bad)| self.bad(bad, chunk.offset(at)))
     }
 
-    fn step_scalar(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let State::Scalar { node, mut scalar } = self.state else {
-            return Ok(at);
-        };
-        let mut end = at;
-        for byte in chunk.from(at) {
+    fn step_scalar(
+        &mut self,
+        chunk: &Chunk<'_>,
+        at: usize,
+        node: Option<Node>,
+        scalar: Scalar,
+    ) -> Result<usize, Error> {
+        let end = self.scalar_end(chunk, at, node, scalar)?;
+        if let Some(end) = end {
+            self.ended(node, chunk.offset(end))?;
+        }
+        Ok(end.unwrap_or(chunk.bytes.len()))
+    }
+
+    /// The position behind the number or literal; if that is not in the chunk, it is what is being
+    /// read.
+    fn scalar_end(
+        &mut self,
+        chunk: &Chunk<'_>,
+        mut at: usize,
+        node: Option<Node>,
+        mut scalar: Scalar,
+    ) -> Result<Option<usize>, Error> {
+        while let Some(byte) = chunk.bytes.get(at) {
             match scalar.next(*byte) {
                 Some(next) => scalar = next,
-                None if scalar.is_whole() => {
-                    self.ended(node, chunk.offset(end))?;
-                    return Ok(end);
-                }
-                None => return Err(syntax(chunk.offset(end), "a number or literal is broken")),
+                None if scalar.is_whole() => return Ok(Some(at)),
+                None => return Err(syntax(chunk.offset(at), "a number or literal is broken")),
             }
-            end += 1;
+            at += 1;
         }
         self.state = State::Scalar { node, scalar };
-        Ok(end)
+        Ok(None)
     }
 
     /// Whether the beginning or the end of a value there is an item's.
@@ -181,95 +193,88 @@ impl<H: Handler> Rewriter<H> {
         mut scalar: Scalar,
     ) -> Result<usize, Error> {
         loop {
-            let Some(byte) = chunk.bytes.get(at) else {
-                self.state = State::Scalar { node, scalar };
-                return Ok(at);
+            let Some(end) = self.scalar_end(chunk, at, node, scalar)? else {
+                return Ok(chunk.bytes.len());
             };
-            if let Some(next) = scalar.next(*byte) {
-                scalar = next;
-                at += 1;
+            scalar = match chunk.from(end) {
+                [b',', next, ..] if let Some(next) = Scalar::begin(*next) => next,
+                _ => {
+                    self.state = State::After;
+                    return Ok(end);
+                }
+            };
+            at = end + 2;
+        }
+    }
+
+    /// Punctuation, white space and the first bytes of values, until one has to be read.
+    fn structure(&mut self, chunk: &mut Chunk<'_>, mut at: usize) -> Result<usize, Error> {
+        while let Some(byte) = chunk.bytes.get(at).copied()
+            && self.state.is_structure()
+        {
+            let offset = chunk.offset(at);
+            if is_space(byte) {
+                if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
+                    self.window.remove(offset, offset + 1);
+                }
+                at = chunk.past_space(at).0;
                 continue;
             }
-            if !scalar.is_whole() {
-                let what = "a number or literal is broken";
-                return Err(syntax(chunk.offset(at), what));
+            at += 1;
+            match self.state {
+                State::Key { .. } if byte == b'"' => at = self.members(chunk, at)?,
+                State::After if byte == b',' => self.comma(offset),
+                State::After if matches!(byte, b'}' | b']') => self.close(byte, offset)?,
+                State::Value {
+                    may_close: true, ..
+                } if byte == b']' => self.close(byte, offset)?,
+                State::Key { may_close: true } if byte == b'}' => self.close(byte, offset)?,
+                State::Value { node, .. } => at = self.first(chunk, at, node, byte)?,
+                State::Colon(node) if byte == b':' => {
+                    self.state = State::Value {
+                        node,
+                        may_close: false,
+                    };
+                }
+                State::Between => self.document(byte, offset)?,
+                State::Key { .. } => return Err(syntax(offset, "a key is missing")),
+                State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
+                _ => return Err(syntax(offset, "a comma is missing")),
             }
-            let next = chunk.bytes.get(at + 1).copied().and_then(Scalar::begin);
-            let Some(next) = next.filter(|_| *byte == b',') else {
-                self.state = State::After;
-                return Ok(at);
-            };
-            scalar = next;
-            at += 2;
         }
+        Ok(at)
     }
 
-    /// A byte that is punctuation, white space or the first of a value.
-    fn step_structure(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let Some(byte) = chunk.bytes.get(at).copied() else {
-            return Ok(at);
-        };
-        let offset = chunk.offset(at);
-        if is_space(byte) {
-            if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
-                self.window.remove(offset, offset + 1);
-            }
-            return Ok(chunk.past_space(at).0);
+    /// A document begins.
+    fn document(&mut self, first: u8, offset: u64) -> Result<(), Error> {
+        self.swallow_newline = false;
+        if self.framing == Framing::One && self.documents() > 0 {
+            return Err(Error::SecondValue { offset });
         }
-        match self.state {
-            State::Between => {
-                self.swallow_newline = false;
-                if self.framing == Framing::One && self.documents() > 0 {
-                    return Err(Error::SecondValue { offset });
-                }
-                self.member = Some(Start {
-                    at: offset,
-                    has_comma: false,
-                });
-                self.value(byte, Some(0), offset)?;
-            }
-            State::Value {
-                may_close: true, ..
-            } if byte == b']' => self.close(byte, offset)?,
-            State::Value { node, .. } => self.value(byte, node, offset)?,
-            State::Key { .. } if byte == b'"' => return self.members(chunk, at + 1),
-            State::Key { may_close: true } if byte == b'}' => self.close(byte, offset)?,
-            State::Key { .. } => return Err(syntax(offset, "a key is missing")),
-            State::Colon(node) if byte == b':' => {
-                self.state = State::Value {
-                    node,
-                    may_close: false,
-                };
-            }
-            State::Colon(_) => return Err(syntax(offset, "a colon is missing")),
-            State::After if byte == b',' => {
-                self.comma(offset);
-                return self.after_comma(chunk, at + 1);
-            }
-            State::After if matches!(byte, b'}' | b']') => self.close(byte, offset)?,
-            _ => return Err(syntax(offset, "a comma is missing")),
-        }
-        Ok(at + 1)
+        self.member = Some(Start {
+            at: offset,
+            has_comma: false,
+        });
+        self.value(first, Some(0), offset)
     }
 
-    /// What most often follows at once; anything else is another step.
-    fn after_comma(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        match (&self.state, chunk.bytes.get(at)) {
-            (State::Key { .. }, Some(b'"')) => self.members(chunk, at + 1),
-            (State::Value { node, .. }, Some(first)) if !is_space(*first) => {
-                let node = *node;
-                match Scalar::begin(*first) {
-                    Some(scalar) if !self.is_more_than_a_value(node) => {
-                        self.scalars(chunk, at + 1, node, scalar)
-                    }
-                    _ => {
-                        self.value(*first, node, chunk.offset(at))?;
-                        Ok(at + 1)
-                    }
-                }
-            }
-            _ => Ok(at),
+    /// The first byte of a value in a container, which stands before `at`; the position to go on
+    /// from.
+    fn first(
+        &mut self,
+        chunk: &Chunk<'_>,
+        at: usize,
+        node: Option<Node>,
+        byte: u8,
+    ) -> Result<usize, Error> {
+        if let Some(scalar) = Scalar::begin(byte)
+            && self.frames.last().is_some_and(|frame| !frame.is_object)
+            && !self.is_more_than_a_value(node)
+        {
+            return self.scalars(chunk, at, node, scalar);
         }
+        self.value(byte, node, chunk.offset(at) - 1)?;
+        Ok(at)
     }
 
     fn comma(&mut self, offset: u64) {
@@ -342,19 +347,25 @@ impl<H: Handler> Rewriter<H> {
             .filter(|_| !self.item.is_dropped());
         self.state = match byte {
             b'"' => match (node, rules) {
-                (Some(node), Some(rules)) if rules.string.is_some() => State::Tagged {
+                (
+                    Some(node),
+                    Some(NodeRules {
+                        string: Some(tag), ..
+                    }),
+                ) => State::Tagged {
                     node,
-                    tag: rules.string.unwrap_or_default(),
+                    tag: *tag,
                     from: offset + 1,
                 },
-                (Some(node), Some(rules)) if rules.inside.is_some() => {
-                    let Some(inner) = rules.inside.clone() else {
-                        return Ok(());
-                    };
-                    State::Inside {
-                        node,
-                        inner: Inner::begin(inner, self.spare.take()),
-                    }
+                (
+                    Some(node),
+                    Some(NodeRules {
+                        inside: Some(inner),
+                        ..
+                    }),
+                ) => {
+                    self.inner = Some(Inner::begin(inner, self.inner.take()));
+                    State::Inside { node }
                 }
                 _ => State::Text { node },
             },

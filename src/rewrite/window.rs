@@ -4,10 +4,12 @@
 //! from `start` to `end`, and no edit begins before `start`.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::output::{COPY_BELOW_BYTES, Output};
+use super::text;
 
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -15,6 +17,13 @@ pub(super) struct Window {
     start: u64,
     end: u64,
     edits: Vec<Edit>,
+    /// An edit stands before one that came earlier.
+    unsorted: bool,
+    /// What edits put in, each somewhere in it.
+    texts: Vec<u8>,
+    /// Bytes in `texts` that edits still point at.
+    texts_used: usize,
+    replacements: u64,
 }
 
 /// Bytes that don't leave as they are.
@@ -22,8 +31,12 @@ pub(super) struct Window {
 struct Edit {
     from: u64,
     to: u64,
-    with: Option<String>,
+    /// What comes in their place; nothing if it is empty.
+    text: Range<usize>,
 }
+
+/// Bytes of texts that were put in and have left, for which it is not worth to move the others.
+const UNUSED_TEXTS_BYTES: usize = 4096;
 
 impl Window {
     /// Small chunks that are held are put together, or each would cost more than its bytes.
@@ -45,25 +58,39 @@ impl Window {
         self.end - self.start
     }
 
-    pub(super) fn replace(&mut self, from: u64, to: u64, with: String) {
-        self.edits.push(Edit {
-            from,
-            to,
-            with: Some(with),
-        });
+    /// Edits that put something in so far.
+    pub(super) fn replacements(&self) -> u64 {
+        self.replacements
+    }
+
+    /// Puts a string's content in place of one; `within` says that both stand in a string.
+    pub(super) fn replace(&mut self, from: u64, to: u64, text: &str, within: bool) {
+        let begin = self.texts.len();
+        text::escape(text, &mut self.texts, within);
+        self.texts_used += self.texts.len() - begin;
+        self.replacements += 1;
+        self.edit(from, to, begin..self.texts.len());
     }
 
     pub(super) fn remove(&mut self, from: u64, to: u64) {
-        self.edits.push(Edit {
-            from,
-            to,
-            with: None,
-        });
+        self.edit(from, to, 0..0);
+    }
+
+    fn edit(&mut self, from: u64, to: u64, text: Range<usize>) {
+        self.unsorted |= self.edits.last().is_some_and(|last| from < last.from);
+        self.edits.push(Edit { from, to, text });
     }
 
     /// Takes back what was to be changed from here on.
     pub(super) fn forget_edits(&mut self, from: u64) {
-        self.edits.retain(|edit| edit.from < from);
+        let used = &mut self.texts_used;
+        self.edits.retain(|edit| {
+            let stays = edit.from < from;
+            if !stays {
+                *used -= edit.text.len();
+            }
+            stays
+        });
     }
 
     /// Appends the bytes of a range that has not left yet.
@@ -83,44 +110,77 @@ impl Window {
     /// Lets all before `limit` leave, as it is to be changed.
     pub(super) fn flush(&mut self, limit: u64, out: &mut Output) {
         if !self.edits.is_empty() {
-            let mut edits = std::mem::take(&mut self.edits);
-            if !edits.is_sorted_by_key(|edit| edit.from) {
-                edits.sort_by_key(|edit| edit.from);
-            }
-            let ready = edits.partition_point(|edit| edit.from < limit);
-            for edit in edits.drain(..ready) {
-                // Within what was removed as a whole nothing is left to change.
-                if edit.from < self.start {
-                    self.take(edit.to, None);
-                    continue;
-                }
-                self.take(edit.from, Some(out));
-                self.take(edit.to, None);
-                if let Some(with) = edit.with {
-                    out.push_replaced(with);
-                }
-            }
-            self.edits = edits;
+            self.flush_edits(limit, out);
         }
-        self.take(limit, Some(out));
+        self.release(limit, out);
     }
 
-    /// Takes the bytes before `limit` away, to the output if there is one.
-    fn take(&mut self, limit: u64, mut out: Option<&mut Output>) {
-        while self.start < limit {
-            let Some(first) = self.chunks.front_mut() else {
-                return;
-            };
-            let wanted = usize::try_from(limit - self.start).unwrap_or(usize::MAX);
+    fn flush_edits(&mut self, limit: u64, out: &mut Output) {
+        let mut edits = std::mem::take(&mut self.edits);
+        if std::mem::take(&mut self.unsorted) {
+            edits.sort_by_key(|edit| edit.from);
+        }
+        let ready = edits.partition_point(|edit| edit.from < limit);
+        for Edit { from, to, text } in edits.drain(..ready) {
+            self.texts_used -= text.len();
+            // Within what was removed as a whole nothing is left to change.
+            if from < self.start {
+                self.discard(to);
+                continue;
+            }
+            self.release(from, out);
+            self.discard(to);
+            out.copy(self.texts.get(text).unwrap_or_default());
+        }
+        self.edits = edits;
+        self.tidy_texts();
+    }
+
+    /// Forgets texts that have left.
+    fn tidy_texts(&mut self) {
+        if self.texts_used == 0 {
+            self.texts.clear();
+        } else if self.texts.len() > 2 * self.texts_used + UNUSED_TEXTS_BYTES {
+            let mut texts = Vec::with_capacity(self.texts_used);
+            for edit in &mut self.edits {
+                let begin = texts.len();
+                texts.extend_from_slice(self.texts.get(edit.text.clone()).unwrap_or_default());
+                edit.text = begin..texts.len();
+            }
+            self.texts = texts;
+        }
+    }
+
+    /// Lets the bytes before `limit` leave as they are.
+    fn release(&mut self, limit: u64, out: &mut Output) {
+        while let Some((first, wanted)) = self.before(limit) {
             let part = if wanted < first.len() {
                 first.split_to(wanted)
             } else {
                 self.chunks.pop_front().unwrap_or_default()
             };
             self.start += part.len() as u64;
-            if let Some(out) = out.as_deref_mut() {
-                out.push_original(part);
-            }
+            out.push(part);
         }
+    }
+
+    /// Takes the bytes before `limit` away.
+    fn discard(&mut self, limit: u64) {
+        while let Some((first, wanted)) = self.before(limit) {
+            let gone = wanted.min(first.len());
+            if gone < first.len() {
+                first.advance(gone);
+            } else {
+                self.chunks.pop_front();
+            }
+            self.start += gone as u64;
+        }
+    }
+
+    /// The first chunk if `limit` is behind its beginning, and how many bytes behind.
+    fn before(&mut self, limit: u64) -> Option<(&mut Bytes, usize)> {
+        let wanted = limit.checked_sub(self.start).filter(|wanted| *wanted > 0)?;
+        let first = self.chunks.front_mut()?;
+        Some((first, usize::try_from(wanted).unwrap_or(usize::MAX)))
     }
 }

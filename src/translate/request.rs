@@ -125,22 +125,22 @@ struct Operation {
 impl RequestHandler {
     /// A name that is not the request's own goes on as one that the control plane refuses too, so
     /// that the answer is its own: never may it become the remote name by being left alone.
-    fn namespace(&self, value: &[u8]) -> Verdict {
+    fn namespace(&self, value: &[u8]) -> Verdict<'_> {
         let Ok(value) = std::str::from_utf8(value) else {
             return Verdict::Fail(MISMATCH);
         };
         match self.scope.to_remote(value) {
-            Some(remote) => Verdict::Replace(remote.to_owned()),
+            Some(remote) => Verdict::Replace(remote.into()),
             None if self.scope.to_local(value).is_some() => Verdict::Fail(MISMATCH),
             None => Verdict::Keep,
         }
     }
 
-    fn applied_namespace(&self, value: &[u8]) -> Verdict {
+    fn applied_namespace(&self, value: &[u8]) -> Verdict<'_> {
         let remote = std::str::from_utf8(value)
             .ok()
             .and_then(|value| self.scope.to_remote(value));
-        remote.map_or(Verdict::Keep, |remote| Verdict::Replace(remote.to_owned()))
+        remote.map_or(Verdict::Keep, |remote| Verdict::Replace(remote.into()))
     }
 
     fn copies_namespace(&self) -> bool {
@@ -151,7 +151,7 @@ impl RequestHandler {
 }
 
 impl Handler for RequestHandler {
-    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         match tag {
             NAMESPACE => return self.namespace(value),
             APPLIED_NAMESPACE => return self.applied_namespace(value),
@@ -176,7 +176,7 @@ impl Handler for RequestHandler {
         Fate::Keep
     }
 
-    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         match (tag, pointer(&self.operation.path)) {
             (VALUE, POINTER_NAMESPACE)
             | (VALUE_NAMESPACE, POINTER_METADATA)

@@ -221,7 +221,7 @@ impl ResponseHandler {
         matches!(self.scope, Scope::Mapped(_)) && matches!(self.shape, Shape::List | Shape::Watch)
     }
 
-    fn namespace(&mut self, value: &[u8]) -> Verdict {
+    fn namespace(&mut self, value: &[u8]) -> Verdict<'_> {
         let remote = std::str::from_utf8(value).ok();
         let local = remote.and_then(|remote| self.scope.to_local(remote));
         if self.drops() {
@@ -230,36 +230,36 @@ impl ResponseHandler {
             return Verdict::Later;
         }
         local.map_or(Verdict::Fail(OUTSIDE), |local| {
-            Verdict::Replace(local.to_owned())
+            Verdict::Replace(local.into())
         })
     }
 
-    fn message(&self, value: &[u8]) -> Verdict {
+    fn message(&self, value: &[u8]) -> Verdict<'_> {
         let Ok(message) = std::str::from_utf8(value) else {
             return Verdict::Keep;
         };
         match text::to_local(message, &self.scope) {
-            Some(mapped) => Verdict::Replace(mapped),
+            Some(mapped) => Verdict::Replace(mapped.into()),
             None => Verdict::Keep,
         }
     }
 
     /// `namespaces "X" not found` has the name in its details too.
-    fn details_name(&self, value: &[u8]) -> Verdict {
+    fn details_name(&self, value: &[u8]) -> Verdict<'_> {
         let name = std::str::from_utf8(value)
             .ok()
             .filter(|_| self.kind == b"namespaces");
         let local = name.and_then(|name| self.scope.to_local(name));
-        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
     }
 
-    fn continue_token(&self, value: &[u8]) -> Verdict {
+    fn continue_token(&self, value: &[u8]) -> Verdict<'_> {
         if !self.scope.is_all() || value.is_empty() {
             return Verdict::Keep;
         }
         let token = std::str::from_utf8(value).map_err(|_| token::Foreign);
         match token.and_then(|token| token::to_local(token, &self.scope)) {
-            Ok(Next::Token(token)) => Verdict::Replace(token),
+            Ok(Next::Token(token)) => Verdict::Replace(token.into()),
             Ok(Next::End) => Verdict::Remove,
             Err(token::Foreign) => Verdict::Fail(TOKEN),
         }
@@ -267,7 +267,7 @@ impl ResponseHandler {
 }
 
 impl Handler for ResponseHandler {
-    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         match tag {
             NAMESPACE => self.namespace(value),
             // Kind comes before rows in a Table as in a custom resource; one that is not known yet
@@ -310,7 +310,7 @@ impl Handler for ResponseHandler {
         Fate::Keep
     }
 
-    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+    fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         if tag == DETAILS_NAME {
             return self.details_name(value);
         }
@@ -322,6 +322,6 @@ impl Handler for ResponseHandler {
             return Verdict::Keep;
         }
         let local = self.scope.to_local(value);
-        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
     }
 }

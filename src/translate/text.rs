@@ -82,10 +82,10 @@ fn rules() -> Result<Rules, RuleError> {
 struct Quoted<'a>(&'a Scope);
 
 impl Handler for Quoted<'_> {
-    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
         let remote = std::str::from_utf8(value).ok();
         let local = remote.and_then(|remote| self.0.to_local(remote));
-        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.to_owned()))
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
     }
 }
 

@@ -103,7 +103,7 @@ fn let_out(mut rewriter: Rewriter<Renamer>, text: &[u8], sizes: &[usize]) -> Vec
 struct Nothing;
 
 impl Handler for Nothing {
-    fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict {
+    fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
         Verdict::Keep
     }
 }

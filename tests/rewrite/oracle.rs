@@ -61,7 +61,7 @@ pub(crate) struct Renamer {
 }
 
 impl Handler for Renamer {
-    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         match value {
             b"foreign" => self.foreign = true,
             b"bad" => return Verdict::Fail("bad"),
@@ -80,9 +80,9 @@ impl Handler for Renamer {
         if self.foreign { Fate::Drop } else { Fate::Keep }
     }
 
-    fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict {
+    fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
         if value == b"remote" {
-            Verdict::Replace(LOCAL.to_owned())
+            Verdict::Replace(LOCAL.into())
         } else {
             Verdict::Keep
         }
