@@ -1,10 +1,11 @@
 //! The rewriter on lists of claims in 16 KiB chunks, beside other ways through the same bytes.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use bytes::Bytes;
 use claimgate_benches::rewrite::{Framing, Limits, Output, Rewriter};
-use claimgate_benches::{CHUNK_BYTES, Claims, cases, chunks, consume, pass, rewriter};
+use claimgate_benches::{CHUNK_BYTES, Claims, cases, chunks, consume, pass, rewriter, worst};
 use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
@@ -31,28 +32,34 @@ fn group<'a>(
 
 fn list(criterion: &mut Criterion) {
     let text = Claims::default().list();
-    let parts = chunks(text.clone());
+    // Taken in turn, so that none is still in a cache when its turn comes.
+    let lists = [(); 4].map(|()| chunks(text.clone()));
+    let mut lists = lists.iter().cycle();
+    let mut next = || lists.next().into_iter().flatten().cloned();
     let mut group = group(criterion, "list of 10,000 claims", &text);
 
-    let mut copy = vec![0; text.len()];
+    let mut copies = [(); 4].map(|()| vec![0; text.len()]);
+    let mut turn = 0;
     group.bench_function("memcpy", |bencher| {
         bencher.iter(|| {
-            for (to, from) in copy.chunks_mut(CHUNK_BYTES).zip(&parts) {
-                to.copy_from_slice(from);
+            turn = (turn + 1) % copies.len();
+            let copy = &mut copies[turn];
+            for (to, from) in copy.chunks_mut(CHUNK_BYTES).zip(next()) {
+                to.copy_from_slice(&from);
             }
-            black_box(&mut copy);
+            black_box(copy);
         });
     });
     for (name, rules) in cases() {
         // A handler that never fires would be fast too.
-        assert_ne!(pass(rewriter(&rules), &parts), text.len());
+        assert_ne!(pass(rewriter(&rules), next()), text.len());
         group.bench_function(format!("rewrite, {name}"), |bencher| {
-            bencher.iter(|| pass(rewriter(&rules), &parts));
+            bencher.iter(|| pass(rewriter(&rules), next()));
         });
     }
     let [(_, plain), ..] = cases();
     group.bench_function("rewrite, plain, portable", |bencher| {
-        bencher.iter(|| pass(rewriter(&plain).portable(), &parts));
+        bencher.iter(|| pass(rewriter(&plain).portable(), next()));
     });
     let query = rsonpath_syntax::parse(QUERY).expect("a query");
     let engine = RsonpathEngine::compile_query(&query).expect("an engine");
@@ -63,7 +70,7 @@ fn list(criterion: &mut Criterion) {
                 .expect("JSON")
         });
     });
-    assert_eq!(lazily(&text), pass(rewriter(&plain), &parts));
+    assert_eq!(lazily(&text), pass(rewriter(&plain), next()));
     group.bench_function("sonic-rs, located unchecked and spliced", |bencher| {
         bencher.iter(|| lazily(black_box(&text)));
     });
@@ -92,7 +99,7 @@ fn shapes(criterion: &mut Criterion) {
         let parts = chunks(text.clone());
         let mut group = group(criterion, "shapes", &text);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| pass(rewriter(&plain), &parts))
+            bencher.iter(|| pass(rewriter(&plain), parts.iter().cloned()))
         });
         group.finish();
     }
@@ -121,33 +128,24 @@ fn event(criterion: &mut Criterion) {
     });
 }
 
-/// What is slowest for each byte. All of it is skipped.
+/// What is slowest for each byte, a gibibyte of it in chunks, and less a byte a call.
 fn worst(criterion: &mut Criterion) {
-    const BYTES: usize = 32 << 20;
+    const LONG_BYTES: usize = 1 << 30;
+    const SHORT_BYTES: usize = 8 << 20;
     let [(_, plain), ..] = cases();
-    let nested = format!("{}{},", "[{\"a\":".repeat(400), "1}]".repeat(400));
-    let long = |part: &str| part.repeat(BYTES / part.len());
-    for (name, text) in [
-        ("quotes", format!(r#"{{"x":[{}""]}}"#, long("\"\","))),
-        ("escaped quotes", format!(r#"{{"x":"{}"}}"#, long("\\\""))),
-        ("backslashes", format!(r#"{{"x":"{}"}}"#, long("\\\\"))),
-        ("brackets", format!(r#"{{"x":[{}0]}}"#, long(&nested))),
-        ("one string", format!(r#"{{"x":"{}"}}"#, long("x"))),
-        ("white space", format!(r#"{{"x":1{}}}"#, long(" \n"))),
-        (
-            "one skipped key",
-            format!(r#"{{"x":{{"{}":1}}}}"#, long("k")),
-        ),
-        (
-            "walked numbers",
-            format!(r#"{{"items":[{}0]}}"#, long("1,")),
-        ),
-    ] {
-        let parts = chunks(text.clone());
-        let mut group = group(criterion, "worst inputs", text.as_bytes());
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| pass(rewriter(&plain), &parts))
-        });
+    for worst in worst::inputs() {
+        let mut group = criterion.benchmark_group("worst inputs");
+        group.sampling_mode(SamplingMode::Flat).sample_size(10);
+        group.warm_up_time(Duration::from_millis(500));
+        for (how, bytes, size) in [
+            ("in chunks", LONG_BYTES, CHUNK_BYTES),
+            ("a byte a call", SHORT_BYTES, 1),
+        ] {
+            group.throughput(Throughput::Bytes(bytes as u64));
+            group.bench_function(format!("{}, {how}", worst.what), |bencher| {
+                bencher.iter(|| pass(rewriter(&plain), worst.chunks(bytes, size)))
+            });
+        }
         group.finish();
     }
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::Tag;
+use super::rewriter::give_back;
 use super::rules::{Node, Rules};
 use super::text;
 
@@ -14,9 +15,6 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// Containers that may be open at once, those that are skipped included.
 const DEPTH_MAX: usize = 1000;
-
-/// Bytes, and open containers, for which memory is kept from string to string.
-const KEPT_MAX: usize = 64;
 
 /// Tagged strings inside, in their order.
 #[derive(Debug, Default)]
@@ -115,10 +113,16 @@ impl Inner {
         inner.escape = Escape::None;
         inner.state = State::Value(Some(0));
         inner.open.clear();
-        inner.open.shrink_to(KEPT_MAX);
         inner.text.clear();
-        inner.text.shrink_to(KEPT_MAX);
         inner
+    }
+
+    /// Frees what a long string made large; only between strings.
+    pub(super) fn give_back(&mut self) {
+        self.open.clear();
+        self.text.clear();
+        give_back(&mut self.open);
+        give_back(&mut self.text);
     }
 
     fn new(rules: Rules) -> Self {

@@ -76,6 +76,16 @@ pub(super) enum State {
     Skip { node: Option<Node> },
 }
 
+/// Bytes of each list for which a stream keeps memory from chunk to chunk.
+const KEPT_BYTES: usize = 256;
+
+/// Frees an empty list's memory, if it is more than a little.
+pub(super) fn give_back<T>(list: &mut Vec<T>) {
+    if list.is_empty() && list.capacity() * size_of::<T>() > KEPT_BYTES {
+        *list = Vec::new();
+    }
+}
+
 impl State {
     /// Whether punctuation, white space or the first byte of a value comes next.
     pub(super) fn is_structure(self) -> bool {
@@ -132,6 +142,7 @@ impl<H: Handler> Rewriter<H> {
         self.window.push(chunk);
         let fed = self.walk(&bytes, base).and_then(|()| self.release(out));
         self.poisoned = fed.is_err();
+        self.give_back();
         fed
     }
 
@@ -224,6 +235,25 @@ impl<H: Handler> Rewriter<H> {
             });
         }
         Ok(())
+    }
+
+    /// Keeps no more memory for what comes than little things need.
+    fn give_back(&mut self) {
+        self.raw.clear();
+        self.value.clear();
+        self.finds.values.clear();
+        give_back(&mut self.raw);
+        give_back(&mut self.value);
+        give_back(&mut self.key);
+        give_back(&mut self.finds.values);
+        give_back(&mut self.finds.all);
+        give_back(&mut self.item.later);
+        self.window.give_back();
+        if let Some(inner) = &mut self.inner
+            && !matches!(self.state, State::Inside { .. })
+        {
+            inner.give_back();
+        }
     }
 
     /// A value at a node has ended, its last byte before `end`.

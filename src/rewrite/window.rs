@@ -9,6 +9,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::output::{COPY_BELOW_BYTES, Output};
+use super::rewriter::give_back;
 use super::text;
 
 #[derive(Debug, Default)]
@@ -37,6 +38,9 @@ struct Edit {
 
 /// Bytes of texts that were put in and have left, for which it is not worth to move the others.
 const UNUSED_TEXTS_BYTES: usize = 4096;
+
+/// Chunks for which memory is kept where none is held.
+const KEPT_CHUNKS: usize = 4;
 
 impl Window {
     /// Small chunks that are held are put together, or each would cost more than its bytes.
@@ -148,6 +152,15 @@ impl Window {
                 edit.text = begin..texts.len();
             }
             self.texts = texts;
+        }
+    }
+
+    /// Frees what a long wait made large.
+    pub(super) fn give_back(&mut self) {
+        give_back(&mut self.edits);
+        give_back(&mut self.texts);
+        if self.chunks.is_empty() && self.chunks.capacity() > KEPT_CHUNKS {
+            self.chunks.shrink_to(KEPT_CHUNKS);
         }
     }
 

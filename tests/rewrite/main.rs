@@ -12,3 +12,4 @@ mod generate;
 mod memory;
 mod oracle;
 mod properties;
+mod worst;

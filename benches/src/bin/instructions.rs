@@ -24,5 +24,5 @@ fn main() {
     if path == "portable" {
         rewriter = rewriter.portable();
     }
-    println!("{}", pass(rewriter, &chunks(claims.list())));
+    println!("{}", pass(rewriter, chunks(claims.list())));
 }
