@@ -90,8 +90,8 @@
 //! are copied, so that no small rest keeps a large chunk in memory.
 //!
 //! # Speed
-//! Bytes are looked at 64 at a time, by AVX2 where the machine has it; most of them only to see where
-//! strings and containers end. `benches/README.md` has the figures.
+//! Bytes are looked at 64 at a time, by AVX-512 or AVX2 where the machine has it; most of them only to
+//! see where strings and containers end. `benches/README.md` has the figures.
 //!
 //! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
 
