@@ -22,6 +22,8 @@ var (
 	pings    = 2 * time.Second
 	pongs    = 1 * time.Second
 	deadline = 30 * time.Second
+	// For what a control plane itself needs long for when the machine is busy.
+	slowDeadline = 3 * time.Minute
 )
 
 const groupVersion = "k8s.starter.org/v1alpha1"

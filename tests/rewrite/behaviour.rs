@@ -408,6 +408,37 @@ fn bounds_end_the_stream() {
     );
 }
 
+/// Replaces a string by a long one that says how it was called.
+struct Lengthen;
+
+impl Handler for Lengthen {
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+        let name = String::from_utf8_lossy(value);
+        Verdict::Replace(name.repeat(3000).into())
+    }
+}
+
+#[test]
+fn what_is_put_in_outlives_what_left_before_it() {
+    let rules = Rules::builder().item("$", "$", 0).string("$.n", 1);
+    let rules = rules.build().unwrap();
+    let mut rewriter = Rewriter::new(rules, Framing::Many, Limits::default(), Lengthen);
+    let (mut out, mut wanted) = (Output::default(), String::new());
+    rewriter.feed(r#"{"n":"a""#.into(), &mut out).unwrap();
+    for pair in ["ab", "bc", "cd", "de", "ef", "fg", "gh"] {
+        // One always waits, so that its text is never the only one that was put in.
+        let (ends, begins) = pair.split_at(1);
+        let next = format!(r#","x":1}}{{"n":"{begins}""#);
+        rewriter.feed(next.into(), &mut out).unwrap();
+        wanted += &format!(r#"{{"n":"{}","x":1}}"#, ends.repeat(3000));
+        assert_eq!(out.remaining(), wanted.len());
+    }
+    rewriter.feed("}".into(), &mut out).unwrap();
+    rewriter.finish(&mut out).unwrap();
+    wanted += &format!(r#"{{"n":"{}"}}"#, "h".repeat(3000));
+    assert_eq!(out.copy_to_bytes(out.remaining()), wanted);
+}
+
 #[test]
 fn unchanged_bytes_are_slices_of_the_input() {
     let filler = "x".repeat(1000);
