@@ -97,6 +97,7 @@
 
 mod batch;
 mod brackets;
+mod ended;
 mod error;
 mod handler;
 mod inner;
@@ -110,6 +111,7 @@ mod scalar;
 mod scan;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+mod strings;
 mod text;
 mod walk;
 mod window;

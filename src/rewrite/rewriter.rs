@@ -1,19 +1,16 @@
 //! The walk through a stream: what is pointed at by rules is looked at, the rest is skipped.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 use super::brackets::Brackets;
 use super::error::Error;
-use super::handler::{Fate, Handler, Verdict};
-use super::inner::{Finds, Found, Inner};
-use super::item::{Fated, Item, Later, Start};
+use super::handler::Handler;
+use super::inner::{Finds, Inner};
+use super::item::{Item, Start};
 use super::masks::{Carry, Source};
 use super::output::Output;
 use super::rules::{Node, Rules};
 use super::scalar::Scalar;
-use super::text;
 use super::window::Window;
 use super::{Framing, KEY_BYTES_MAX, Limits, Tag};
 
@@ -23,7 +20,7 @@ pub struct Rewriter<H> {
     pub(super) rules: Rules,
     pub(super) framing: Framing,
     pub(super) limits: Limits,
-    handler: H,
+    pub(super) handler: H,
     pub(super) window: Window,
     pub(super) state: State,
     /// Containers that are being walked.
@@ -39,12 +36,12 @@ pub struct Rewriter<H> {
     pub(super) key: Vec<u8>,
     /// A newline is to go with the dropped document before it.
     pub(super) swallow_newline: bool,
-    raw: Vec<u8>,
-    value: Vec<u8>,
-    finds: Finds,
+    pub(super) raw: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    pub(super) finds: Finds,
     /// Of the string that holds JSON; of the last one, for its memory, where there is none in hand.
     pub(super) inner: Option<Box<Inner>>,
-    documents: u64,
+    pub(super) documents: u64,
     poisoned: bool,
 }
 
@@ -254,217 +251,6 @@ impl<H: Handler> Rewriter<H> {
         {
             inner.give_back();
         }
-    }
-
-    /// A value at a node has ended, its last byte before `end`.
-    pub(super) fn ended(&mut self, node: Option<Node>, end: u64) -> Result<(), Error> {
-        self.state = if self.frames.is_empty() {
-            State::Between
-        } else {
-            State::After
-        };
-        let rules = node.and_then(|node| self.rules.node(node));
-        let (removed, judges, item) = rules.map_or((false, false, false), |rules| {
-            (rules.remove, rules.judges, rules.item.is_some())
-        });
-        if removed && !self.item.is_dropped() {
-            self.remove_member(end)?;
-        }
-        self.member = None;
-        if judges {
-            self.judge()?;
-        }
-        if item {
-            self.item_ended(end)?;
-        }
-        if self.frames.is_empty() {
-            self.documents += 1;
-        }
-        Ok(())
-    }
-
-    fn remove_member(&mut self, end: u64) -> Result<(), Error> {
-        let Some(start) = self.member.take() else {
-            return Err(Error::Refused("only a member of an object can be removed"));
-        };
-        self.gone(start, end);
-        Ok(())
-    }
-
-    /// What begins there goes; without a comma of its own it takes the next one.
-    fn gone(&mut self, start: Start, end: u64) {
-        self.window.remove(start.at, end);
-        match self.frames.last_mut() {
-            Some(frame) if !start.has_comma => frame.swallow_comma = true,
-            Some(_) => {}
-            None => self.swallow_newline = true,
-        }
-    }
-
-    pub(super) fn open_item(&mut self, tag: Tag, start: Start) {
-        self.item.fated = Fated::Held;
-        self.item.tag = tag;
-        self.item.start = start;
-        self.item.later.clear();
-        self.handler.open(tag);
-    }
-
-    fn judge(&mut self) -> Result<(), Error> {
-        match self.item.fated {
-            Fated::Outside | Fated::Dropped => Ok(()),
-            Fated::Held => match self.handler.judge(self.item.tag) {
-                Fate::Keep => {
-                    self.item.fated = Fated::Kept;
-                    let later = std::mem::take(&mut self.item.later);
-                    for one in &later {
-                        self.resolve(*one)?;
-                    }
-                    self.item.later = later;
-                    Ok(())
-                }
-                Fate::Drop => {
-                    self.item.fated = Fated::Dropped;
-                    Ok(())
-                }
-            },
-            Fated::Kept => match self.handler.judge(self.item.tag) {
-                Fate::Keep => Ok(()),
-                Fate::Drop => Err(Error::Refused(
-                    "an item that was let go has a second value which says that it must not",
-                )),
-            },
-        }
-    }
-
-    fn item_ended(&mut self, end: u64) -> Result<(), Error> {
-        if self.item.is_held() {
-            self.judge()?;
-        }
-        if self.item.is_dropped() {
-            self.window.forget_edits(self.item.start.at);
-            self.gone(self.item.start, end);
-        }
-        self.item.fated = Fated::Outside;
-        Ok(())
-    }
-
-    /// A tagged string has ended; its content stands at `at`, and in `plain` if it is at hand and
-    /// stands for itself.
-    pub(super) fn tagged(
-        &mut self,
-        node: Node,
-        tag: Tag,
-        at: Range<u64>,
-        plain: Option<&[u8]>,
-    ) -> Result<(), Error> {
-        let Range {
-            start: from,
-            end: to,
-        } = at;
-        if to - from > self.limits.string_bytes_max as u64 {
-            return Err(Error::StringTooLong {
-                offset: to,
-                max: self.limits.string_bytes_max,
-            });
-        }
-        if plain.is_none() {
-            self.read(from, to)?;
-        }
-        let one = Later {
-            tag,
-            from,
-            to,
-            within: false,
-        };
-        let verdict = self.handler.string(tag, plain.unwrap_or(&self.value));
-        let verdict = one.replaced(verdict, &mut self.window);
-        let goes_anyhow = self.rules.node(node).is_some_and(|rules| rules.remove);
-        match verdict {
-            Verdict::Remove if goes_anyhow => Ok(()),
-            // The quote behind the content goes as well.
-            Verdict::Remove => self.remove_member(to + 1),
-            verdict => self.apply(verdict, one),
-        }
-    }
-
-    /// Reads the content of a string that has not left yet into `value`.
-    fn read(&mut self, from: u64, to: u64) -> Result<(), Error> {
-        self.raw.clear();
-        self.value.clear();
-        self.window.gather(from, to, &mut self.raw);
-        let what = "a string has a broken escape or a control character";
-        text::unescape(&self.raw, &mut self.value).ok_or(Error::Syntax { offset: from, what })
-    }
-
-    /// What is left to do after a replacement.
-    fn apply(&mut self, verdict: Verdict<'_>, one: Later) -> Result<(), Error> {
-        match verdict {
-            Verdict::Keep | Verdict::Replace(_) => Ok(()),
-            Verdict::Later if self.item.is_held() => {
-                self.item.later.push(one);
-                Ok(())
-            }
-            Verdict::Later => self.resolve(one),
-            Verdict::Fail(why) => Err(Error::Refused(why)),
-            Verdict::Remove => Err(Error::Refused("this string's member can't be removed")),
-            Verdict::Inside(_) => Err(Error::Refused("this string can't be looked into now")),
-        }
-    }
-
-    fn resolve(&mut self, one: Later) -> Result<(), Error> {
-        self.raw.clear();
-        self.window.gather(one.from, one.to, &mut self.raw);
-        let raw = std::mem::take(&mut self.raw);
-        self.value.clear();
-        // It was read before, but a string within a string has escapes of both levels.
-        text::unescape(&raw, &mut self.value).ok_or(Error::Poisoned)?;
-        if one.within {
-            let once = std::mem::take(&mut self.value);
-            text::unescape(&once, &mut self.value).ok_or(Error::Poisoned)?;
-        }
-        let verdict = self.handler.resolve(one.tag, &self.value);
-        let verdict = one.replaced(verdict, &mut self.window);
-        let resolved = match verdict {
-            Verdict::Inside(rules) if !one.within => self.look_inside(rules, &raw, one.from),
-            Verdict::Later => Err(Error::Refused("a string was put off twice")),
-            verdict => self.apply(verdict, one),
-        };
-        self.raw = raw;
-        resolved
-    }
-
-    fn look_inside(&mut self, rules: Rules, raw: &[u8], from: u64) -> Result<(), Error> {
-        let mut inner = Inner::begin(&rules, self.inner.take());
-        let done = self.inside(&mut inner, raw, from);
-        self.inner = Some(inner);
-        done
-    }
-
-    /// Goes on with the content of a string that holds JSON.
-    pub(super) fn inside(&mut self, inner: &mut Inner, raw: &[u8], at: u64) -> Result<(), Error> {
-        let mut finds = std::mem::take(&mut self.finds);
-        finds.values.clear();
-        inner.feed(raw, at, &mut finds);
-        for found in finds.all.drain(..) {
-            let Found {
-                tag,
-                from,
-                to,
-                value,
-                ..
-            } = found;
-            let value = finds.values.get(value).unwrap_or_default();
-            let one = Later {
-                tag,
-                from,
-                to,
-                within: true,
-            };
-            let verdict = one.replaced(self.handler.string(tag, value), &mut self.window);
-            self.apply(verdict, one)?;
-        }
-        self.finds = finds;
-        Ok(())
     }
 
     pub(super) fn key_too_long(&self, offset: u64) -> Error {
