@@ -317,7 +317,7 @@ impl Metrics {
         let reason = match error {
             rewrite::Error::Refused(_) => "refused",
             rewrite::Error::Truncated => "truncated",
-            rewrite::Error::HeldTooLarge { .. } | rewrite::Error::StringTooLong { .. } => "bound",
+            rewrite::Error::HeldTooLarge { .. } | rewrite::Error::ValueTooLong { .. } => "bound",
             _ => "syntax",
         };
         self.rewrite_errors.get_or_create(&Reason { reason }).inc();

@@ -36,13 +36,16 @@
 //! |---|---|
 //! | [`string`](RulesBuilder::string) | the handler sees the string and gives its [`Verdict`]: keep, replace, remove its member, decide later, fail |
 //! | [`inside`](RulesBuilder::inside) | the string holds JSON, to which other rules apply; every escape outside of what is replaced stays |
-//! | [`remove`](RulesBuilder::remove) | the member goes, with the right comma |
+//! | [`value`](RulesBuilder::value) | the handler sees the value as it is written, whatever its kind, and keeps, replaces or removes it |
+//! | [`remove`](RulesBuilder::remove) | the member or element goes, with the right comma |
+//! | [`end`](RulesBuilder::end) | an object ends there, to which the handler may add members |
 //! | [`item`](RulesBuilder::item) | the value is held until it has been judged, then leaves or is dropped |
 //!
 //! # Items
-//! An item is an array element, or a whole document of a sequence. It is held from its comma on, as
+//! An item is an array element, a member's value, or a whole document of a sequence. It is held from its comma on, as
 //! slices of what came in, until the value that it is judged after has ended; whatever order its keys
-//! have. Strings in it may wait for the judgement with [`Verdict::Later`].
+//! have. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
+//! [`Addition::Later`]; so an object can be told what stood behind it.
 //!
 //! ```
 //! use bytes::{Buf, Bytes};
@@ -71,6 +74,42 @@
 //! rewriter.feed(Bytes::from(events), &mut out)?;
 //! // What is whole has left; what may yet be dropped has not.
 //! assert_eq!(out.copy_to_bytes(out.len()), "{\"n\":1,\"owner\":\"us\"}\n");
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Members that come and go
+//! What is removed takes its key and comma with it, what is added comes at its object's end with a
+//! comma where one is needed, and everything else stays as it was, white space too. This hides a member
+//! in a string, where it survives:
+//!
+//! ```
+//! use bytes::{Buf, Bytes};
+//! use claimgate::rewrite::{
+//!     Addition, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict,
+//! };
+//!
+//! #[derive(Default)]
+//! struct Hide(Option<String>);
+//! impl Handler for Hide {
+//!     fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+//!         Verdict::Keep
+//!     }
+//!     fn value(&mut self, _tag: Tag, raw: &[u8]) -> Verdict<'_> {
+//!         self.0 = Some(String::from_utf8_lossy(raw).into_owned());
+//!         Verdict::Remove
+//!     }
+//!     fn end(&mut self, _tag: Tag) -> Addition<'_> {
+//!         let hidden = self.0.take().map(|raw| format!("\"hidden\":{raw:?}"));
+//!         hidden.map_or(Addition::Nothing, |member| Addition::Members(member.into()))
+//!     }
+//! }
+//!
+//! let rules = Rules::builder().value("$.owners", 1).end("$", 2).build()?;
+//! let mut rewriter = Rewriter::new(rules, Framing::One, Limits::default(), Hide::default());
+//! let mut out = Output::default();
+//! rewriter.feed(Bytes::from(r#"{"owners": [{"id":1}], "n": 1.0}"#), &mut out)?;
+//! rewriter.finish(&mut out)?;
+//! assert_eq!(out.copy_to_bytes(out.len()), r#"{ "n": 1.0,"hidden":"[{\"id\":1}]"}"#);
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -117,7 +156,7 @@ mod walk;
 mod window;
 
 pub use self::error::Error;
-pub use self::handler::{Fate, Handler, Tag, Verdict};
+pub use self::handler::{Addition, Fate, Handler, Tag, Verdict};
 pub use self::output::{COPY_BELOW_BYTES, Output};
 pub use self::rewriter::Rewriter;
 pub use self::rules::{RuleError, Rules, RulesBuilder};

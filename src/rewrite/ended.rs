@@ -2,8 +2,8 @@
 
 use super::Tag;
 use super::error::Error;
-use super::handler::{Fate, Handler};
-use super::item::{Fated, Start};
+use super::handler::{Addition, Fate, Handler, Verdict};
+use super::item::{End, Fated, Later, Start};
 use super::rewriter::{Rewriter, State};
 use super::rules::Node;
 
@@ -16,11 +16,21 @@ impl<H: Handler> Rewriter<H> {
             State::After
         };
         let rules = node.and_then(|node| self.rules.node(node));
-        let (removed, judges, item) = rules.map_or((false, false, false), |rules| {
-            (rules.remove, rules.judges, rules.item.is_some())
+        let (removed, value, judges, item) = rules.map_or_else(Default::default, |rules| {
+            (
+                rules.remove,
+                rules.value,
+                rules.judges,
+                rules.item.is_some(),
+            )
         });
         if removed && !self.item.is_dropped() {
             self.remove_member(end)?;
+        }
+        if let Some(tag) = value
+            && let Some(from) = self.value_from.take()
+        {
+            self.value_ended(tag, from, end)?;
         }
         self.member = None;
         if judges {
@@ -35,9 +45,46 @@ impl<H: Handler> Rewriter<H> {
         Ok(())
     }
 
+    /// A value that is wanted as a whole stands there.
+    fn value_ended(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
+        self.check_length(from, to)?;
+        self.raw.clear();
+        self.window.gather(from, to, &mut self.raw);
+        match self.handler.value(tag, &self.raw) {
+            Verdict::Keep => Ok(()),
+            Verdict::Replace(json) => {
+                self.window.put(from, to, &json);
+                Ok(())
+            }
+            Verdict::Remove => self.remove_member(to),
+            Verdict::Fail(why) => Err(Error::Refused(why)),
+            Verdict::Later | Verdict::Inside(_) => {
+                Err(Error::Refused("a whole value can't be put off"))
+            }
+        }
+    }
+
+    /// An object ends that may get more members.
+    pub(super) fn object_ended(&mut self, end: End) -> Result<(), Error> {
+        match self.handler.end(end.tag) {
+            Addition::Nothing => {}
+            Addition::Members(members) => {
+                let comma = if end.is_empty { "" } else { "," };
+                self.window.insert(end.at, comma, &members);
+            }
+            Addition::Later if self.item.is_held() => self.item.later.push(Later::End(end)),
+            Addition::Later => {
+                return Err(Error::Refused(
+                    "an addition was put off with nothing to wait for",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn remove_member(&mut self, end: u64) -> Result<(), Error> {
         let Some(start) = self.member.take() else {
-            return Err(Error::Refused("only a member of an object can be removed"));
+            return Err(Error::Refused("this value can't be removed"));
         };
         self.gone(start, end);
         Ok(())
@@ -69,7 +116,10 @@ impl<H: Handler> Rewriter<H> {
                     self.item.fated = Fated::Kept;
                     let later = std::mem::take(&mut self.item.later);
                     for one in &later {
-                        self.resolve(*one)?;
+                        match one {
+                            Later::String(content) => self.resolve(*content)?,
+                            Later::End(end) => self.object_ended(*end)?,
+                        }
                     }
                     self.item.later = later;
                     Ok(())

@@ -13,6 +13,17 @@ pub trait Handler {
     /// three bytes that UTF-8 would have for it, so it never equals any text.
     fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_>;
 
+    /// A value that a rule asks for as a whole, as it is written.
+    fn value(&mut self, _tag: Tag, _raw: &[u8]) -> Verdict<'_> {
+        Verdict::Keep
+    }
+
+    /// An object ends that may get more members. Asked again once the item has been judged, if it
+    /// said [`Addition::Later`].
+    fn end(&mut self, _tag: Tag) -> Addition<'_> {
+        Addition::Nothing
+    }
+
     /// An item begins.
     fn open(&mut self, _item: Tag) {}
 
@@ -27,20 +38,31 @@ pub trait Handler {
     }
 }
 
-/// What becomes of a string.
+/// What becomes of a string or a value.
 pub enum Verdict<'a> {
     Keep,
-    /// By this text, which is escaped as it needs to be.
+    /// By this text, which is escaped as it needs to be; from [`Handler::value`] by this JSON, as it
+    /// is.
     Replace(Cow<'a, str>),
-    /// The member that the string is the value of goes, with its comma. Not for strings inside of
-    /// strings, and not from [`Handler::resolve`].
+    /// It goes, with its key and comma. Not for strings inside of strings nor for what is an item
+    /// itself, and not from [`Handler::resolve`].
     Remove,
-    /// Ask [`Handler::resolve`] once the item has been judged; at once if it has been.
+    /// Ask [`Handler::resolve`] once the item has been judged; at once if it has been. Not from
+    /// [`Handler::value`].
     Later,
     /// Only from [`Handler::resolve`]: the string holds JSON, to which these rules apply.
     Inside(Rules),
     /// The stream ends with [`Error::Refused`](super::Error::Refused).
     Fail(&'static str),
+}
+
+/// What an object gets more at its end.
+pub enum Addition<'a> {
+    Nothing,
+    /// These members, as they are: `"a":1,"b":2`. The comma before them is put where it belongs.
+    Members(Cow<'a, str>),
+    /// Ask [`Handler::end`] again once the item has been judged, which it must not have been yet.
+    Later,
 }
 
 /// What becomes of an item.

@@ -26,13 +26,29 @@ pub(super) struct Item {
     pub(super) fated: Fated,
     pub(super) tag: Tag,
     pub(super) start: Start,
-    /// Strings that wait for the judgement.
+    /// What waits for the judgement.
     pub(super) later: Vec<Later>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Later {
+    String(Content),
+    End(End),
+}
+
+/// An object's end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) tag: Tag,
+    /// Its closing bracket.
+    pub(super) at: u64,
+    /// Nothing is left in it.
+    pub(super) is_empty: bool,
 }
 
 /// A string's content, quotes apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Later {
+pub(super) struct Content {
     pub(super) tag: Tag,
     pub(super) from: u64,
     pub(super) to: u64,
@@ -40,7 +56,7 @@ pub(super) struct Later {
     pub(super) within: bool,
 }
 
-impl Later {
+impl Content {
     /// Puts in what the verdict has in the string's place; what is left to do after that.
     pub(super) fn replaced(self, verdict: Verdict<'_>, window: &mut Window) -> Verdict<'static> {
         match verdict {

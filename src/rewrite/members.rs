@@ -4,7 +4,7 @@ use super::error::Error;
 use super::handler::Handler;
 use super::item::Start;
 use super::rewriter::{Rewriter, State};
-use super::rules::Node;
+use super::rules::{Node, NodeRules};
 use super::walk::Chunk;
 use super::{KEY_BYTES_MAX, text};
 
@@ -152,7 +152,7 @@ impl<H: Handler> Rewriter<H> {
     fn found_key(&mut self, child: Option<Node>) {
         // A member that can't go need not be held.
         let rules = child.and_then(|child| self.rules.node(child));
-        if !rules.is_some_and(|rules| rules.remove || rules.string.is_some()) {
+        if !rules.is_some_and(NodeRules::may_go) {
             self.member = None;
         }
         self.state = State::Colon(child);

@@ -31,6 +31,8 @@ pub struct Rewriter<H> {
     pub(super) carry: Carry,
     /// Where the member or element in hand begins, if it may go.
     pub(super) member: Option<Start>,
+    /// Where the value begins that the handler will see as a whole.
+    pub(super) value_from: Option<u64>,
     pub(super) item: Item,
     /// Raw bytes of a key that came in parts.
     pub(super) key: Vec<u8>,
@@ -107,6 +109,7 @@ impl<H: Handler> Rewriter<H> {
             source: Source::best(),
             carry: Carry::default(),
             member: None,
+            value_from: None,
             item: Item::default(),
             key: Vec::new(),
             swallow_newline: false,
@@ -208,18 +211,18 @@ impl<H: Handler> Rewriter<H> {
             .iter()
             .find_map(|frame| frame.member)
             .map(|member| member.at);
-        let text = match &self.state {
-            State::Tagged { from, .. } => {
-                if end - from > self.limits.string_bytes_max as u64 {
-                    let max = self.limits.string_bytes_max;
-                    return Err(Error::StringTooLong { offset: end, max });
-                }
-                Some(*from)
-            }
+        let shown = match self.state {
+            State::Tagged { from, .. } => Some(from),
+            _ => self.value_from,
+        };
+        if let Some(from) = shown {
+            self.check_length(from, end)?;
+        }
+        let inner = match self.state {
             State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
             _ => None,
         };
-        let limit = [item, member, frame, text]
+        let limit = [item, member, frame, shown, inner]
             .into_iter()
             .flatten()
             .min()

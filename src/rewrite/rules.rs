@@ -19,8 +19,24 @@ pub(super) struct NodeRules {
     /// The end of the value decides over the item around it.
     pub(super) judges: bool,
     pub(super) remove: bool,
+    /// The handler sees the value, whatever its kind.
+    pub(super) value: Option<Tag>,
+    /// The handler may add members at the object's end.
+    pub(super) end: Option<Tag>,
     /// A member below may go, so that its comma matters.
     pub(super) members_may_go: bool,
+}
+
+impl NodeRules {
+    /// A value there may leave its object or array.
+    pub(super) fn may_go(&self) -> bool {
+        self.remove || self.string.is_some() || self.value.is_some()
+    }
+
+    /// What begins or ends there is more than a value to be passed.
+    pub(super) fn is_more_than_a_value(&self) -> bool {
+        self.item.is_some() || self.judges || self.remove || self.value.is_some()
+    }
 }
 
 /// Lengths of keys, a bit for each below 63 and one for all beyond. Most keys are no rule's, and
@@ -48,14 +64,18 @@ pub struct Rules(Arc<[NodeRules]>);
 pub enum RuleError {
     #[error("{0:?} is no path: it starts with $, followed by .key, [\"any key\"] or [*]")]
     Path(String),
+    #[error("{0:?} holds JSON in which only strings can have rules")]
+    Inside(String),
     #[error("{0:?} lies within another item")]
     NestedItem(String),
     #[error("{judged_after:?} does not lie within the item {item:?}")]
     JudgedOutside { item: String, judged_after: String },
-    #[error("{0:?} is no member of an object, and only members can be removed")]
+    #[error("{0:?} is the document, and only members and elements can be removed")]
     NoMember(String),
-    #[error("{0:?} has two rules for its string")]
-    TwoStrings(String),
+    #[error("{0:?} has two rules that would both say what becomes of its value")]
+    TwoFates(String),
+    #[error("{0:?} is seen as a whole, and so can have no rules for its parts")]
+    WithinValue(String),
 }
 
 /// Collects rules.
@@ -100,6 +120,13 @@ impl Rules {
             .map(|(_, child)| *child)
     }
 
+    fn are_for_strings(&self) -> bool {
+        self.0.iter().all(|rules| {
+            let others = rules.is_more_than_a_value() || rules.inside.is_some();
+            !others && rules.end.is_none()
+        })
+    }
+
     pub(super) fn members_may_go(&self, node: Node) -> bool {
         self.members(node).0
     }
@@ -118,7 +145,8 @@ impl Rules {
 
     /// Whether an object at the node has to be walked.
     pub(super) fn walks_object(&self, node: Node) -> bool {
-        self.0.get(node).is_some_and(|rules| !rules.keys.is_empty())
+        let rules = self.0.get(node);
+        rules.is_some_and(|rules| !rules.keys.is_empty() || rules.end.is_some())
     }
 }
 
@@ -129,7 +157,30 @@ impl RulesBuilder {
         if let Some(rules) = self.at(path, true) {
             let twice = rules.inside.is_some() || rules.string.is_some();
             rules.string = Some(tag);
-            self.refuse_if(twice, || RuleError::TwoStrings(path.to_owned()));
+            self.refuse_if(twice, || RuleError::TwoFates(path.to_owned()));
+        }
+        self
+    }
+
+    /// The value at `path`, whatever its kind, is held and shown to the handler as it is written.
+    /// No other rule may apply to it or to what lies within.
+    #[must_use]
+    pub fn value(mut self, path: &str, tag: Tag) -> Self {
+        if let Some(rules) = self.at(path, true) {
+            let twice = rules.value.is_some();
+            rules.value = Some(tag);
+            self.refuse_if(twice, || RuleError::TwoFates(path.to_owned()));
+        }
+        self
+    }
+
+    /// The handler may add members to an object at `path`, at its end.
+    #[must_use]
+    pub fn end(mut self, path: &str, tag: Tag) -> Self {
+        if let Some(rules) = self.at(path, false) {
+            let twice = rules.end.is_some();
+            rules.end = Some(tag);
+            self.refuse_if(twice, || RuleError::TwoFates(path.to_owned()));
         }
         self
     }
@@ -137,10 +188,13 @@ impl RulesBuilder {
     /// A string at `path` holds JSON, to which `inner` applies.
     #[must_use]
     pub fn inside(mut self, path: &str, inner: Rules) -> Self {
+        self.refuse_if(!inner.are_for_strings(), || {
+            RuleError::Inside(path.to_owned())
+        });
         if let Some(rules) = self.at(path, false) {
             let twice = rules.inside.is_some() || rules.string.is_some();
             rules.inside = Some(inner);
-            self.refuse_if(twice, || RuleError::TwoStrings(path.to_owned()));
+            self.refuse_if(twice, || RuleError::TwoFates(path.to_owned()));
         }
         self
     }
@@ -170,14 +224,13 @@ impl RulesBuilder {
         self
     }
 
-    /// A member at `path` goes, whatever its value.
+    /// A member or element at `path` goes, whatever its value.
     #[must_use]
     pub fn remove(mut self, path: &str) -> Self {
         if let Some(rules) = self.at(path, true) {
             rules.remove = true;
         }
-        let is_member = path.ends_with("\"]") || !path.ends_with([']', '$']);
-        self.refuse_if(!is_member, || RuleError::NoMember(path.to_owned()));
+        self.refuse_if(path == "$", || RuleError::NoMember(path.to_owned()));
         self
     }
 
@@ -187,24 +240,35 @@ impl RulesBuilder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        self.nested_items(0, false, "$".to_owned())?;
+        self.check(0, false, "$".to_owned())?;
         Ok(Rules(self.nodes.into()))
     }
 
-    fn nested_items(&self, node: Node, within: bool, path: String) -> Result<(), RuleError> {
+    fn check(&self, node: Node, within: bool, path: String) -> Result<(), RuleError> {
         let Some(rules) = self.nodes.get(node) else {
             return Ok(());
         };
         if within && rules.item.is_some() {
             return Err(RuleError::NestedItem(path));
         }
+        if rules.item.is_some() && rules.remove {
+            return Err(RuleError::TwoFates(path));
+        }
+        if rules.value.is_some() {
+            if rules.string.is_some() || rules.inside.is_some() || rules.remove {
+                return Err(RuleError::TwoFates(path));
+            }
+            if !rules.keys.is_empty() || rules.each.is_some() || rules.end.is_some() {
+                return Err(RuleError::WithinValue(path));
+            }
+        }
         let within = within || rules.item.is_some();
         for (key, child) in &rules.keys {
             let path = format!("{path}.{}", String::from_utf8_lossy(key));
-            self.nested_items(*child, within, path)?;
+            self.check(*child, within, path)?;
         }
         rules.each.map_or(Ok(()), |child| {
-            self.nested_items(child, within, format!("{path}[*]"))
+            self.check(child, within, format!("{path}[*]"))
         })
     }
 
@@ -214,7 +278,7 @@ impl RulesBuilder {
         }
     }
 
-    /// The node of a path, made if need be; `may_go` says that it may leave its object.
+    /// The node of a path, made if need be; `may_go` says that it may leave what it lies in.
     fn at(&mut self, path: &str, may_go: bool) -> Option<&mut NodeRules> {
         let Some(segments) = segments(path) else {
             self.problem
@@ -294,12 +358,35 @@ mod tests {
         assert!(matches!(outside, Err(RuleError::JudgedOutside { .. })));
         let beside = Rules::builder().item("$.a", "$.ab", 0).build();
         assert!(matches!(beside, Err(RuleError::JudgedOutside { .. })));
-        for path in ["$", "$.a[*]"] {
-            let removed = Rules::builder().remove(path).build();
-            assert_eq!(removed.unwrap_err(), RuleError::NoMember(path.to_owned()));
-        }
+    }
+
+    #[test]
+    fn rules_that_contradict_each_other_are_refused() {
+        let removed = Rules::builder().remove("$").build();
+        assert_eq!(removed.unwrap_err(), RuleError::NoMember("$".into()));
         assert!(Rules::builder().remove("$[\"a]\"]").build().is_ok());
-        let twice = Rules::builder().string("$.a", 0).string("$.a", 1).build();
-        assert_eq!(twice.unwrap_err(), RuleError::TwoStrings("$.a".into()));
+        assert!(Rules::builder().remove("$.a[*]").build().is_ok());
+        for twice in [
+            Rules::builder().string("$.a", 0).string("$.a", 1),
+            Rules::builder().value("$.a", 0).value("$.a", 1),
+            Rules::builder().value("$.a", 0).string("$.a", 1),
+            Rules::builder().value("$.a", 0).remove("$.a"),
+            Rules::builder().item("$.a", "$.a", 0).remove("$.a"),
+            Rules::builder().end("$.a", 0).end("$.a", 1),
+        ] {
+            let error = twice.build().unwrap_err();
+            assert_eq!(error, RuleError::TwoFates("$.a".into()));
+        }
+        for within in [
+            Rules::builder().value("$.a", 0).string("$.a.b", 1),
+            Rules::builder().remove("$.a[*]").value("$.a", 0),
+            Rules::builder().value("$.a", 0).end("$.a", 1),
+        ] {
+            let error = within.build().unwrap_err();
+            assert_eq!(error, RuleError::WithinValue("$.a".into()));
+        }
+        let inner = Rules::builder().value("$.a", 0).build().unwrap();
+        let inside = Rules::builder().inside("$.b", inner).build();
+        assert_eq!(inside.unwrap_err(), RuleError::Inside("$.b".into()));
     }
 }

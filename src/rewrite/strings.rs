@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::error::Error;
 use super::handler::{Handler, Verdict};
 use super::inner::{Found, Inner};
-use super::item::Later;
+use super::item::{Content, Later};
 use super::rewriter::Rewriter;
 use super::rules::{Node, Rules};
 use super::{Tag, text};
@@ -24,16 +24,11 @@ impl<H: Handler> Rewriter<H> {
             start: from,
             end: to,
         } = at;
-        if to - from > self.limits.string_bytes_max as u64 {
-            return Err(Error::StringTooLong {
-                offset: to,
-                max: self.limits.string_bytes_max,
-            });
-        }
+        self.check_length(from, to)?;
         if plain.is_none() {
             self.read(from, to)?;
         }
-        let one = Later {
+        let one = Content {
             tag,
             from,
             to,
@@ -50,6 +45,15 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
+    /// Whether what is to be shown to the handler is within its bound.
+    pub(super) fn check_length(&self, from: u64, to: u64) -> Result<(), Error> {
+        let max = self.limits.string_bytes_max;
+        if to - from > max as u64 {
+            return Err(Error::ValueTooLong { offset: to, max });
+        }
+        Ok(())
+    }
+
     /// Reads the content of a string that has not left yet into `value`.
     fn read(&mut self, from: u64, to: u64) -> Result<(), Error> {
         self.raw.clear();
@@ -60,11 +64,11 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// What is left to do after a replacement.
-    fn apply(&mut self, verdict: Verdict<'_>, one: Later) -> Result<(), Error> {
+    fn apply(&mut self, verdict: Verdict<'_>, one: Content) -> Result<(), Error> {
         match verdict {
             Verdict::Keep | Verdict::Replace(_) => Ok(()),
             Verdict::Later if self.item.is_held() => {
-                self.item.later.push(one);
+                self.item.later.push(Later::String(one));
                 Ok(())
             }
             Verdict::Later => self.resolve(one),
@@ -74,7 +78,7 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    pub(super) fn resolve(&mut self, one: Later) -> Result<(), Error> {
+    pub(super) fn resolve(&mut self, one: Content) -> Result<(), Error> {
         self.raw.clear();
         self.window.gather(one.from, one.to, &mut self.raw);
         let raw = std::mem::take(&mut self.raw);
@@ -117,7 +121,7 @@ impl<H: Handler> Rewriter<H> {
                 ..
             } = found;
             let value = finds.values.get(value).unwrap_or_default();
-            let one = Later {
+            let one = Content {
                 tag,
                 from,
                 to,

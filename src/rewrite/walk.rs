@@ -5,7 +5,7 @@ use super::brackets::Bad;
 use super::error::Error;
 use super::handler::Handler;
 use super::inner::Inner;
-use super::item::Start;
+use super::item::{End, Start};
 use super::rewriter::{Frame, Rewriter, State};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
@@ -178,10 +178,10 @@ impl<H: Handler> Rewriter<H> {
         Ok(None)
     }
 
-    /// Whether the beginning or the end of a value there is an item's.
+    /// Whether the beginning or the end of a value there means something.
     fn is_more_than_a_value(&self, node: Option<Node>) -> bool {
         let rules = node.and_then(|node| self.rules.node(node));
-        rules.is_some_and(|rules| rules.item.is_some() || rules.judges)
+        rules.is_some_and(NodeRules::is_more_than_a_value)
     }
 
     /// Goes from one number or literal to the next in an array of them.
@@ -307,7 +307,7 @@ impl<H: Handler> Rewriter<H> {
             let each = self.rules.each(node);
             let rules = each.and_then(|each| self.rules.node(each));
             self.member = rules
-                .is_some_and(|rules| rules.item.is_some())
+                .is_some_and(|rules| rules.item.is_some() || rules.may_go())
                 .then_some(start);
             self.state = State::Value {
                 node: each,
@@ -320,6 +320,17 @@ impl<H: Handler> Rewriter<H> {
         let frame = self.frames.pop();
         match frame {
             Some(frame) if frame.is_object == (bracket == b'}') => {
+                let end = self.rules.node(frame.node).and_then(|rules| rules.end);
+                if let Some(tag) = end
+                    && frame.is_object
+                    && !self.item.is_dropped()
+                {
+                    self.object_ended(End {
+                        tag,
+                        at: offset,
+                        is_empty: frame.swallow_comma || !matches!(self.state, State::After),
+                    })?;
+                }
                 self.member = frame.member;
                 self.ended(Some(frame.node), offset + 1)
             }
@@ -345,6 +356,8 @@ impl<H: Handler> Rewriter<H> {
         let rules = node
             .and_then(|node| self.rules.node(node))
             .filter(|_| !self.item.is_dropped());
+        let is_wanted = rules.is_some_and(|rules| rules.value.is_some());
+        self.value_from = is_wanted.then_some(offset);
         self.state = match byte {
             b'"' => match (node, rules) {
                 (
@@ -376,7 +389,8 @@ impl<H: Handler> Rewriter<H> {
             },
         };
         // A string's member stays held until its verdict; of any other only a removal needs it.
-        if !matches!(self.state, State::Tagged { .. }) && !rules.is_some_and(|rules| rules.remove) {
+        let may_go = is_wanted || rules.is_some_and(|rules| rules.remove);
+        if !matches!(self.state, State::Tagged { .. }) && !may_go {
             self.member = None;
         }
         Ok(())
@@ -393,10 +407,10 @@ impl<H: Handler> Rewriter<H> {
             };
             below && !self.item.is_dropped()
         });
-        let removed = node
+        let may_go = node
             .and_then(|node| self.rules.node(node))
-            .is_some_and(|rules| rules.remove);
-        let member = self.member.take().filter(|_| removed);
+            .is_some_and(|rules| rules.remove || rules.value.is_some());
+        let member = self.member.take().filter(|_| may_go);
         let depth = self.frames.len();
         if depth >= self.limits.depth_max {
             return Err(self.bad(Bad::Depth, offset));

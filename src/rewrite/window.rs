@@ -71,6 +71,29 @@ impl Window {
     pub(super) fn replace(&mut self, from: u64, to: u64, text: &str, within: bool) {
         let begin = self.texts.len();
         text::escape(text, &mut self.texts, within);
+        self.edit_with(from, to, begin);
+    }
+
+    /// Puts JSON in place of a value.
+    pub(super) fn put(&mut self, from: u64, to: u64, json: &str) {
+        self.put_raw(from, to, &[json]);
+    }
+
+    /// Puts members, and a comma if there is one, before the bracket that closes an object.
+    pub(super) fn insert(&mut self, at: u64, comma: &str, members: &str) {
+        self.put_raw(at, at, &[comma, members]);
+    }
+
+    fn put_raw(&mut self, from: u64, to: u64, parts: &[&str]) {
+        let begin = self.texts.len();
+        for part in parts {
+            self.texts.extend_from_slice(part.as_bytes());
+        }
+        self.edit_with(from, to, begin);
+    }
+
+    /// Text from `begin` on is what an edit puts in.
+    fn edit_with(&mut self, from: u64, to: u64, begin: usize) {
         self.texts_used += self.texts.len() - begin;
         self.replacements += 1;
         self.edit(from, to, begin..self.texts.len());

@@ -394,7 +394,7 @@ fn bounds_end_the_stream() {
     let string = format!(r#"{{"m":{{"ns":"{long}"}}}}"#);
     assert!(matches!(
         by_bytes(&plain(), string),
-        Err(Error::StringTooLong { .. })
+        Err(Error::ValueTooLong { .. })
     ));
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(8), "]".repeat(8));
     assert!(matches!(by_bytes(&plain(), deep), Err(Error::Depth { .. })));

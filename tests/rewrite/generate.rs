@@ -82,18 +82,22 @@ pub(crate) fn plan(from: &mut Unstructured<'_>) -> Result<Plan> {
     let mut plan = Plan::default();
     for _ in 0..from.int_in_range(0..=4)? {
         let path = path(from, 4)?;
-        let member = matches!(path.last(), Some(Step::Key(_)));
-        let tags: &[_] = if member {
-            &[AT_ONCE, LATER, MEMBER]
-        } else {
+        let tags: &[_] = if path.is_empty() {
             &[AT_ONCE, LATER]
+        } else {
+            &[AT_ONCE, LATER, MEMBER]
         };
         plan.strings.push((path, *from.choose(tags)?));
     }
     if from.ratio(1, 3)? {
-        let mut path = path(from, 3)?;
-        path.push(Step::Key(from.choose(&KEYS)?));
-        plan.removed.push(path);
+        plan.removed.push(member(from, 3)?);
+    }
+    if from.ratio(1, 3)? {
+        plan.values.push((member(from, 2)?, MEMBER));
+    }
+    for _ in 0..from.int_in_range(0..=2)? {
+        plan.ends
+            .push((path(from, 3)?, *from.choose(&[AT_ONCE, LATER])?));
     }
     if from.ratio(1, 3)? {
         let mut inner = Vec::new();
@@ -114,6 +118,16 @@ pub(crate) fn plan(from: &mut Unstructured<'_>) -> Result<Plan> {
         plan.item = Some((item, judged_after));
     }
     Ok(plan)
+}
+
+/// A path that does not lead to the document itself.
+fn member(from: &mut Unstructured<'_>, steps_max: usize) -> Result<Path> {
+    let mut path = path(from, steps_max)?;
+    path.push(match from.ratio(1, 3)? {
+        true => Step::Each,
+        false => Step::Key(from.choose(&KEYS)?),
+    });
+    Ok(path)
 }
 
 fn path(from: &mut Unstructured<'_>, steps_max: usize) -> Result<Path> {
@@ -140,7 +154,8 @@ impl<'a> Documents<'a> {
     fn of(plan: &'a Plan) -> Self {
         let strings = plan.strings.iter().map(|(path, _)| path);
         let inside = plan.inside.iter().map(|(path, _)| path);
-        let paths = strings.chain(&plan.removed).chain(inside);
+        let whole = plan.values.iter().chain(&plan.ends).map(|(path, _)| path);
+        let paths = strings.chain(&plan.removed).chain(inside).chain(whole);
         let inner = plan.inside.iter().flat_map(|(_, strings)| strings);
         Self {
             paths: paths.map(Vec::as_slice).collect(),

@@ -9,6 +9,7 @@
 mod behaviour;
 mod check;
 mod generate;
+mod members;
 mod memory;
 mod oracle;
 mod properties;

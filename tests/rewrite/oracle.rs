@@ -2,7 +2,8 @@
 
 use bytes::{Buf, Bytes};
 use claimgate::rewrite::{
-    Error, Fate, Framing, Handler, Limits, Output, Rewriter, Rules, RulesBuilder, Tag, Verdict,
+    Addition, Error, Fate, Framing, Handler, Limits, Output, Rewriter, Rules, RulesBuilder, Tag,
+    Verdict,
 };
 
 /// A JSON text, with all that a parser would forget: how strings are escaped, keys that stand twice.
@@ -40,6 +41,9 @@ pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"\\é"];
 pub(crate) struct Plan {
     pub(crate) strings: Vec<(Path, Tag)>,
     pub(crate) removed: Vec<Path>,
+    pub(crate) values: Vec<(Path, Tag)>,
+    /// Objects that get another member.
+    pub(crate) ends: Vec<(Path, Tag)>,
     pub(crate) inside: Vec<(Path, Vec<(Path, Tag)>)>,
     /// What an item is, and after what in it it is judged.
     pub(crate) item: Option<(Path, Path)>,
@@ -48,16 +52,26 @@ pub(crate) struct Plan {
 /// Tags of [`Renamer`].
 pub(crate) const AT_ONCE: Tag = 0;
 pub(crate) const LATER: Tag = 1;
-/// The string is the value of a member, so that it may go.
+/// It is a member or an element, so that it may go.
 pub(crate) const MEMBER: Tag = 2;
 
 /// What `remote` becomes; it has to be escaped.
 pub(crate) const LOCAL: &str = "lo\"cal\\\né";
 
-/// Replaces `remote`, removes members of `gone`, refuses `bad`, drops items that hold `foreign`.
+/// What arrays become that are looked at as a whole.
+const WAS_ARRAY: &str = r#"{"was":"an array"}"#;
+
+/// What objects get, at once and after the judgement.
+const ADDED: (&str, &str) = ("added", "1");
+const ADDED_LATE: (&str, &str) = ("late", "[{}]");
+
+/// Replaces `remote`, removes what is `gone`, refuses `bad`, drops items that hold `foreign`. Of
+/// values that it sees as a whole it replaces arrays, removes `true` and refuses `false`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Renamer {
     foreign: bool,
+    /// An item is in hand and not judged yet.
+    waits: bool,
 }
 
 impl Handler for Renamer {
@@ -72,11 +86,34 @@ impl Handler for Renamer {
         self.resolve(tag, value)
     }
 
+    fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
+        match raw {
+            [b'[', ..] => Verdict::Replace(WAS_ARRAY.into()),
+            b"true" if tag == MEMBER => Verdict::Remove,
+            b"false" => Verdict::Fail("bad"),
+            raw => {
+                self.foreign |= raw == b"\"foreign\"";
+                Verdict::Keep
+            }
+        }
+    }
+
+    fn end(&mut self, tag: Tag) -> Addition<'_> {
+        let member = |(key, value)| Addition::Members(format!("\"{key}\":{value}").into());
+        match tag {
+            LATER if self.waits => Addition::Later,
+            LATER => member(ADDED_LATE),
+            _ => member(ADDED),
+        }
+    }
+
     fn open(&mut self, _item: Tag) {
         self.foreign = false;
+        self.waits = true;
     }
 
     fn judge(&mut self, _item: Tag) -> Fate {
+        self.waits = false;
         if self.foreign { Fate::Drop } else { Fate::Keep }
     }
 
@@ -158,6 +195,12 @@ impl Plan {
         for path in &self.removed {
             rules = rules.remove(&text(path));
         }
+        for (path, tag) in &self.values {
+            rules = rules.value(&text(path), *tag);
+        }
+        for (path, tag) in &self.ends {
+            rules = rules.end(&text(path), *tag);
+        }
         for (path, inner) in &self.inside {
             rules = rules.inside(&text(path), strings(Rules::builder(), inner).build().ok()?);
         }
@@ -209,12 +252,14 @@ impl Naive<'_> {
             self.item = Some(None);
             self.handler.open(0);
         }
+        let value = plan.values.iter().find(|(value, _)| value == path);
         let mut left = match tree {
             _ if self.item == Some(Some(Fate::Drop)) => None,
-            Tree::Text(text) => self.string(&text.value, tree, path)?,
+            tree if let Some((_, tag)) = value => self.value(*tag, tree, is_item)?,
+            Tree::Text(text) => self.string(&text.value, tree, path, is_item)?,
             Tree::Json(inner) => match plan.inside.iter().find(|(inside, _)| inside == path) {
                 Some((_, strings)) => Some(Tree::Json(Box::new(self.inner(inner, strings)?))),
-                None => self.string(&inner.held().value, tree, path)?,
+                None => self.string(&inner.held().value, tree, path, is_item)?,
             },
             Tree::Scalar(_) => Some(tree.clone()),
             Tree::Array(items) => {
@@ -233,6 +278,7 @@ impl Naive<'_> {
                     left.extend(self.visit(value, path)?.map(|value| (key.clone(), value)));
                     path.pop();
                 }
+                left.extend(self.added(path));
                 Some(Tree::Object(left))
             }
         };
@@ -248,26 +294,47 @@ impl Naive<'_> {
         Ok(left)
     }
 
-    fn string(&mut self, value: &[u8], tree: &Tree, path: &Path) -> Result<Option<Tree>, Refused> {
+    /// An item itself can't be removed but by its judgement.
+    fn string(
+        &mut self,
+        value: &[u8],
+        tree: &Tree,
+        path: &Path,
+        is_item: bool,
+    ) -> Result<Option<Tree>, Refused> {
         let rule = self.plan.strings.iter().find(|(rule, _)| rule == path);
-        match rule {
-            Some((_, tag)) => self.verdict(*tag, value, tree),
-            None => Ok(Some(tree.clone())),
-        }
-    }
-
-    fn verdict(&mut self, tag: Tag, value: &[u8], tree: &Tree) -> Result<Option<Tree>, Refused> {
-        let mut verdict = self.handler.string(tag, value);
+        let Some((_, tag)) = rule else {
+            return Ok(Some(tree.clone()));
+        };
+        let mut verdict = self.handler.string(*tag, value);
         // Nobody sees the difference: what is put off is decided by the value alone.
         if matches!(verdict, Verdict::Later) {
-            verdict = self.handler.resolve(tag, value);
+            verdict = self.handler.resolve(*tag, value);
         }
         match verdict {
             Verdict::Keep => Ok(Some(tree.clone())),
             Verdict::Replace(with) => Ok(Some(Tree::Text(Text::plain(&with)))),
-            Verdict::Remove => Ok(None),
+            Verdict::Remove if !is_item => Ok(None),
             _ => Err(Refused),
         }
+    }
+
+    fn value(&mut self, tag: Tag, tree: &Tree, is_item: bool) -> Result<Option<Tree>, Refused> {
+        let mut written = Vec::new();
+        tree.write("", &mut written);
+        match self.handler.value(tag, &written) {
+            Verdict::Keep => Ok(Some(tree.clone())),
+            Verdict::Replace(with) => Ok(Some(Tree::Scalar(with.into_owned()))),
+            Verdict::Remove if !is_item => Ok(None),
+            _ => Err(Refused),
+        }
+    }
+
+    /// The member that an object gets; whether at once or late shows in what it is.
+    fn added(&self, path: &Path) -> Option<(Text, Tree)> {
+        let (_, tag) = self.plan.ends.iter().find(|(end, _)| end == path)?;
+        let (key, value) = if *tag == LATER { ADDED_LATE } else { ADDED };
+        Some((Text::plain(key), Tree::Scalar(value.to_owned())))
     }
 
     fn inner(&mut self, tree: &Tree, strings: &[(Path, Tag)]) -> Result<Tree, Refused> {
