@@ -113,6 +113,7 @@ pub(super) fn fill(
         }
         put(blocks.len(), compare(&block), rest.len());
     }
+    batch.end(bytes.len().div_ceil(BLOCK_BYTES).min(BATCH_BLOCKS));
     *carry = now;
 }
 
@@ -208,7 +209,7 @@ mod tests {
 
     impl Block {
         fn of(batch: &Batch, at: usize) -> Self {
-            let Found { open, close, curly } = batch.brackets(at);
+            let Found { open, close, curly } = batch.block(at);
             Self {
                 quotes: batch.quotes(at),
                 special: batch.special(at),

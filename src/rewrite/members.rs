@@ -26,41 +26,37 @@ impl<H: Handler> Rewriter<H> {
             } else {
                 self.child(node, chunk, at, quote, is_plain)?
             };
-            let (colon, Some(b':')) = chunk.after_space(quote + 1) else {
-                self.found_key(child);
-                return Ok(quote + 1);
+            let (begin, first) = match chunk.from(quote + 1) {
+                // As it is in compact JSON.
+                [b':', first, ..] if *first > b' ' => (quote + 2, Some(*first)),
+                _ => match chunk.after_space(quote + 1) {
+                    (colon, Some(b':')) => chunk.after_space(colon + 1),
+                    _ => {
+                        self.found_key(child);
+                        return Ok(quote + 1);
+                    }
+                },
             };
-            let (begin, first) = match chunk.after_space(colon + 1) {
-                (begin, Some(first @ (b'"' | b'{' | b'['))) if child.is_none() => (begin, first),
-                (begin, first) => {
-                    self.found_key(child);
-                    self.state = State::Value {
-                        node: child,
-                        may_close: false,
-                    };
-                    let Some(first) = first else {
-                        return Ok(begin);
-                    };
-                    self.value(first, child, chunk.offset(begin))?;
-                    return Ok(begin + 1);
+            let end = match first {
+                Some(b'"') if child.is_none() => self.passed_string(chunk, begin + 1),
+                Some(bracket @ (b'{' | b'[')) if child.is_none() => {
+                    self.passed_container(chunk, begin, bracket)?
                 }
-            };
-            let end = if first == b'"' {
-                self.passed_string(chunk, begin + 1)
-            } else {
-                self.passed_container(chunk, begin, first)?
+                first => return self.found_member(chunk, child, begin, first),
             };
             let Some(end) = end else {
                 self.member = None;
                 return Ok(chunk.bytes.len());
             };
-            let (comma, found) = chunk.after_space(end);
-            let (next, quote) = chunk.after_space(comma + 1);
-            if swallow_comma || found != Some(b',') || quote != Some(b'"') {
+            let (comma, next) = match chunk.from(end) {
+                [b',', b'"', ..] => (end, Some(end + 1)),
+                _ => chunk.next_key(end),
+            };
+            let Some(next) = next.filter(|_| !swallow_comma) else {
                 self.member = None;
                 self.state = State::After;
                 return Ok(end);
-            }
+            };
             if may_go {
                 self.member = Some(Start {
                     at: chunk.offset(comma),
@@ -69,6 +65,27 @@ impl<H: Handler> Rewriter<H> {
             }
             at = next + 1;
         }
+    }
+
+    /// A member begins that is not passed; its value's first byte, if the chunk has it, stands at
+    /// `begin`.
+    fn found_member(
+        &mut self,
+        chunk: &Chunk<'_>,
+        child: Option<Node>,
+        begin: usize,
+        first: Option<u8>,
+    ) -> Result<usize, Error> {
+        self.found_key(child);
+        self.state = State::Value {
+            node: child,
+            may_close: false,
+        };
+        let Some(first) = first else {
+            return Ok(begin);
+        };
+        self.value(first, child, chunk.offset(begin))?;
+        Ok(begin + 1)
     }
 
     /// The position behind the string whose content begins there; if that is not in the chunk, it

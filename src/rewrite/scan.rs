@@ -1,6 +1,6 @@
 //! Finds where strings and containers end, from the masks of the chunk in hand.
 
-use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch, SEEN_BITS};
 use super::brackets::{Bad, Brackets};
 use super::masks::{Carry, Source};
 
@@ -43,13 +43,28 @@ impl<'a> Scan<'a> {
         self.seen = end;
     }
 
-    /// The masks of the block that `at` lies in, which is not before the last batch.
-    #[inline]
-    fn batch(&mut self, at: usize) -> &Batch {
+    /// The masks of the block that `at` lies in, which is not before the last batch; `None` at the
+    /// chunk's end.
+    #[inline(always)]
+    fn batch(&mut self, at: usize) -> Option<&Batch> {
+        (at < self.seen || self.read_on(at)).then_some(&self.batch)
+    }
+
+    #[inline(never)]
+    fn read_on(&mut self, at: usize) -> bool {
         while at >= self.seen {
+            if self.seen == self.bytes.len() {
+                return false;
+            }
             self.next_batch();
         }
-        &self.batch
+        true
+    }
+
+    /// Behind what a look from `at` on has seen; nothing of the next batch was.
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        self.seen.min(at + SEEN_BITS)
     }
 
     /// The quote that ends the string which `at` lies in.
@@ -63,14 +78,13 @@ impl<'a> Scan<'a> {
     #[inline]
     pub(super) fn string(&mut self, mut at: usize) -> Option<(usize, bool)> {
         let mut special = 0;
-        while at < self.bytes.len() {
-            let batch = self.batch(at);
-            let quotes = batch.quotes(at) >> (at % BLOCK_BYTES);
-            special |= batch.special(at) >> (at % BLOCK_BYTES) & quotes.wrapping_sub(1) & !quotes;
+        while let Some(batch) = self.batch(at) {
+            let quotes = batch.quotes(at);
+            special |= batch.special(at) & quotes.wrapping_sub(1) & !quotes;
             if quotes != 0 {
                 return Some((at + quotes.trailing_zeros() as usize, special == 0));
             }
-            at = (at | (BLOCK_BYTES - 1)) + 1;
+            at = self.behind(at);
         }
         None
     }
@@ -78,16 +92,15 @@ impl<'a> Scan<'a> {
     /// The first bracket from `at` on, or the chunk's end; and whether it closes what `bracket` opened.
     #[inline]
     pub(super) fn bracket(&mut self, mut at: usize, bracket: u8) -> (usize, bool) {
-        while at < self.bytes.len() {
-            let found = self.batch(at).brackets(at);
-            let brackets = (found.open | found.close) >> (at % BLOCK_BYTES);
+        while let Some(batch) = self.batch(at) {
+            let brackets = batch.brackets(at);
             if brackets != 0 {
                 let found = at + brackets.trailing_zeros() as usize;
                 // `[` and `]`, and `{` and `}`, are two apart.
                 let closes = self.bytes.get(found) == Some(&(bracket + 2));
                 return (found, closes);
             }
-            at = (at | (BLOCK_BYTES - 1)) + 1;
+            at = self.behind(at);
         }
         (self.bytes.len(), false)
     }
@@ -101,8 +114,8 @@ impl<'a> Scan<'a> {
     ) -> Result<Option<usize>, (usize, Bad)> {
         let mut later = u64::MAX << (at % BLOCK_BYTES);
         at -= at % BLOCK_BYTES;
-        while at < self.bytes.len() {
-            let found = self.batch(at).brackets(at).of(later);
+        while let Some(batch) = self.batch(at) {
+            let found = batch.block(at).of(later);
             let end = brackets.block(found);
             if let Some(bit) = end.map_err(|(bit, bad)| (at + bit, bad))? {
                 return Ok(Some(at + bit + 1));

@@ -36,6 +36,14 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// Where a comma stands, if there is one, and behind it a quote.
+    pub(super) fn next_key(&self, at: usize) -> (usize, Option<usize>) {
+        let (comma, found) = self.after_space(at);
+        let (next, quote) = self.after_space(comma + 1);
+        let follows = found == Some(b',') && quote == Some(b'"');
+        (comma, follows.then_some(next))
+    }
+
     fn past_space(&self, at: usize) -> (usize, Option<u8>) {
         let spaces = self.from(at).iter().take_while(|byte| is_space(**byte));
         let at = at + spaces.count();
