@@ -1,61 +1,86 @@
-//! Keys of objects that are walked, and the members that no rule points at.
+//! Objects that are walked: their keys, and the members that can be passed at once.
 
 use super::error::Error;
 use super::handler::Handler;
 use super::item::Start;
 use super::rewriter::{Rewriter, State};
 use super::rules::{Node, NodeRules};
+use super::scalar::Scalar;
 use super::walk::Chunk;
 use super::{KEY_BYTES_MAX, text};
 
+/// Where the walk goes on.
+enum Next {
+    /// Behind the quote of a key in another object.
+    Key(usize),
+    /// With whatever the state says.
+    State(usize),
+}
+
 impl<H: Handler> Rewriter<H> {
-    /// Goes from key to key, as long as members are whole in the chunk and no rule points at them.
+    /// Goes from key to key, and from object to object, as long as members are whole in the chunk.
     /// `at` is behind the quote that a key begins with.
     pub(super) fn members(&mut self, chunk: &mut Chunk<'_>, mut at: usize) -> Result<usize, Error> {
+        loop {
+            match self.members_of_one(chunk, at)? {
+                Next::Key(next) => at = next,
+                Next::State(next) => return Ok(next),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn members_of_one(&mut self, chunk: &mut Chunk<'_>, mut at: usize) -> Result<Next, Error> {
         let Some(frame) = self.frames.last() else {
-            return Ok(at);
+            return Ok(Next::State(at));
         };
-        let (node, swallow_comma) = (frame.node, frame.swallow_comma);
+        let (node, mut swallow_comma) = (frame.node, frame.swallow_comma);
         let (may_go, lengths) = self.rules.members(node);
         loop {
             let Some((quote, is_plain)) = chunk.scan.string(at) else {
-                return self.key_part(chunk, at);
+                return self.key_part(chunk, at).map(Next::State);
             };
             let child = if is_plain && lengths.exclude(quote - at) {
                 None
             } else {
                 self.child(node, chunk, at, quote, is_plain)?
             };
-            let (begin, first) = match chunk.from(quote + 1) {
-                // As it is in compact JSON.
-                [b':', first, ..] if *first > b' ' => (quote + 2, Some(*first)),
-                _ => match chunk.after_space(quote + 1) {
-                    (colon, Some(b':')) => chunk.after_space(colon + 1),
-                    _ => {
-                        self.found_key(child);
-                        return Ok(quote + 1);
-                    }
-                },
+            let Some((begin, first)) = chunk.value_of_key(quote + 1) else {
+                self.found_key(child);
+                return Ok(Next::State(quote + 1));
             };
             let end = match first {
                 Some(b'"') if child.is_none() => self.passed_string(chunk, begin + 1),
                 Some(bracket @ (b'{' | b'[')) if child.is_none() => {
                     self.passed_container(chunk, begin, bracket)?
                 }
-                first => return self.found_member(chunk, child, begin, first),
+                Some(b'1'..=b'9') if child.is_none() => {
+                    self.scalar_end(chunk, begin + 1, None, Scalar::Integer)?
+                }
+                first => {
+                    let at = self.found_member(chunk, child, begin, first)?;
+                    match self.state {
+                        State::Tagged { node, tag, from } => {
+                            let end = self.tagged_to(chunk, at, node, tag, from)?;
+                            swallow_comma = self.frames.last().is_some_and(|top| top.swallow_comma);
+                            if end.is_none() {
+                                return Ok(Next::State(chunk.bytes.len()));
+                            }
+                            end
+                        }
+                        State::Key { .. } if chunk.bytes.get(at) == Some(&b'"') => {
+                            return Ok(Next::Key(at + 1));
+                        }
+                        _ => return Ok(Next::State(at)),
+                    }
+                }
             };
             let Some(end) = end else {
                 self.member = None;
-                return Ok(chunk.bytes.len());
+                return Ok(Next::State(chunk.bytes.len()));
             };
-            let (comma, next) = match chunk.from(end) {
-                [b',', b'"', ..] => (end, Some(end + 1)),
-                _ => chunk.next_key(end),
-            };
-            let Some(next) = next.filter(|_| !swallow_comma) else {
-                self.member = None;
-                self.state = State::After;
-                return Ok(end);
+            let Some((comma, next)) = chunk.next_key(end).filter(|_| !swallow_comma) else {
+                return self.last_member(chunk, end);
             };
             if may_go {
                 self.member = Some(Start {
@@ -65,6 +90,23 @@ impl<H: Handler> Rewriter<H> {
             }
             at = next + 1;
         }
+    }
+
+    /// Behind a member that no other follows at once: the object may end there, and the one around
+    /// it go on.
+    fn last_member(&mut self, chunk: &Chunk<'_>, end: usize) -> Result<Next, Error> {
+        self.member = None;
+        self.state = State::After;
+        let [b'}', after @ ..] = chunk.from(end) else {
+            return Ok(Next::State(end));
+        };
+        self.close(b'}', chunk.offset(end))?;
+        let in_object = self.frames.last().is_some_and(|around| around.is_object);
+        if in_object && after.starts_with(b",\"") {
+            self.comma(chunk.offset(end + 1));
+            return Ok(Next::Key(end + 3));
+        }
+        Ok(Next::State(end + 1))
     }
 
     /// A member begins that is not passed; its value's first byte, if the chunk has it, stands at

@@ -1,6 +1,5 @@
 //! One step of the walk for each state.
 
-use super::Framing;
 use super::brackets::Bad;
 use super::error::Error;
 use super::handler::Handler;
@@ -10,6 +9,7 @@ use super::rewriter::{Frame, Rewriter, State};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
 use super::scan::Scan;
+use super::{Framing, Tag};
 
 /// The chunk in hand and where in the stream it stands.
 pub(super) struct Chunk<'a> {
@@ -36,12 +36,32 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Where a comma stands, if there is one, and behind it a quote.
-    pub(super) fn next_key(&self, at: usize) -> (usize, Option<usize>) {
-        let (comma, found) = self.after_space(at);
-        let (next, quote) = self.after_space(comma + 1);
-        let follows = found == Some(b',') && quote == Some(b'"');
-        (comma, follows.then_some(next))
+    /// Behind a key, where the value begins after a colon, and its first byte if the chunk has it.
+    #[inline(always)]
+    pub(super) fn value_of_key(&self, at: usize) -> Option<(usize, Option<u8>)> {
+        match self.from(at) {
+            // As it is in compact JSON.
+            [b':', first, ..] if *first > b' ' => Some((at + 1, Some(*first))),
+            _ => match self.after_space(at) {
+                (colon, Some(b':')) => Some(self.after_space(colon + 1)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Behind a value, where a comma and the next key stand, if they do.
+    #[inline(always)]
+    pub(super) fn next_key(&self, at: usize) -> Option<(usize, usize)> {
+        if let [b',', b'"', ..] = self.from(at) {
+            return Some((at, at + 1));
+        }
+        let (comma, Some(b',')) = self.after_space(at) else {
+            return None;
+        };
+        match self.after_space(comma + 1) {
+            (next, Some(b'"')) => Some((comma, next)),
+            _ => None,
+        }
     }
 
     fn past_space(&self, at: usize) -> (usize, Option<u8>) {
@@ -85,20 +105,33 @@ impl<H: Handler> Rewriter<H> {
                 None => Ok(chunk.bytes.len()),
             },
             State::Tagged { node, tag, from } => {
-                let Some((quote, is_plain)) = chunk.scan.string(at) else {
-                    return Ok(chunk.bytes.len());
-                };
-                let is_plain = is_plain && chunk.offset(at) == from;
-                let plain = chunk.bytes.get(at..quote).filter(|_| is_plain);
-                self.tagged(node, tag, from..chunk.offset(quote), plain)?;
-                self.ended(Some(node), chunk.offset(quote + 1))?;
-                Ok(quote + 1)
+                let end = self.tagged_to(chunk, at, node, tag, from)?;
+                Ok(end.unwrap_or(chunk.bytes.len()))
             }
             State::Inside { node } => self.step_inside(chunk, at, node),
             State::InKey => self.step_key(chunk, at),
             State::Scalar { node, scalar } => self.step_scalar(chunk, at, node, scalar),
             _ => self.structure(chunk, at),
         }
+    }
+
+    /// The position behind a string that the handler sees, which begins at `from`.
+    pub(super) fn tagged_to(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        at: usize,
+        node: Node,
+        tag: Tag,
+        from: u64,
+    ) -> Result<Option<usize>, Error> {
+        let Some((quote, is_plain)) = chunk.scan.string(at) else {
+            return Ok(None);
+        };
+        let is_plain = is_plain && chunk.offset(at) == from;
+        let plain = chunk.bytes.get(at..quote).filter(|_| is_plain);
+        self.tagged(node, tag, from..chunk.offset(quote), plain)?;
+        self.ended(Some(node), chunk.offset(quote + 1))?;
+        Ok(Some(quote + 1))
     }
 
     fn bad(&self, bad: Bad, offset: u64) -> Error {
@@ -167,7 +200,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// The position behind the number or literal; if that is not in the chunk, it is what is being
     /// read.
-    fn scalar_end(
+    pub(super) fn scalar_end(
         &mut self,
         chunk: &Chunk<'_>,
         mut at: usize,
@@ -285,7 +318,7 @@ impl<H: Handler> Rewriter<H> {
         Ok(at)
     }
 
-    fn comma(&mut self, offset: u64) {
+    pub(super) fn comma(&mut self, offset: u64) {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
@@ -324,7 +357,7 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    fn close(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
+    pub(super) fn close(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
         let frame = self.frames.pop();
         match frame {
             Some(frame) if frame.is_object == (bracket == b'}') => {
