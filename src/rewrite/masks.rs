@@ -268,10 +268,16 @@ mod tests {
         }
     }
 
+    /// Miri takes thousands of times as long, and looks for something else.
+    const CASES: u32 = if cfg!(miri) { 2 } else { 256 };
+    const PLACES_APART: usize = if cfg!(miri) { 63 } else { 1 };
+    const BYTES_APART: usize = if cfg!(miri) { 61 } else { 1 };
+    const TEXT_BYTES_MAX: usize = if cfg!(miri) { 1200 } else { 3000 };
+
     #[test]
     fn every_byte_at_every_place_of_a_block() {
-        for byte in 0..=255 {
-            for at in 0..BLOCK_BYTES {
+        for byte in (0..=255).step_by(BYTES_APART) {
+            for at in (0..BLOCK_BYTES).step_by(PLACES_APART) {
                 let mut block = [b'x'; BLOCK_BYTES];
                 block[at] = byte;
                 check(&block);
@@ -280,12 +286,28 @@ mod tests {
         }
     }
 
+    /// So that a run which is to test certain instructions does.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn what_it_is_compiled_for_is_used() {
+        if cfg!(target_feature = "avx512vbmi2") {
+            assert!(matches!(Source::best(), Source::Avx512(_)));
+        } else if cfg!(target_feature = "avx2") {
+            assert!(!matches!(Source::best(), Source::Sse2));
+        }
+    }
+
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            failure_persistence: None,
+            ..proptest::test_runner::Config::with_cases(CASES)
+        })]
+
         #[test]
         fn any_text_of_what_matters(
             text in proptest::collection::vec(
                 proptest::sample::select(b"\"\\{}[]x,; |~\n\x1f\xfb\xa2".as_slice()),
-                0..3000,
+                0..TEXT_BYTES_MAX,
             ),
             start in 0..64usize,
         ) {
@@ -293,7 +315,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..1500)) {
+        fn any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..TEXT_BYTES_MAX / 2)) {
             check(&bytes);
         }
     }
