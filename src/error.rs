@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
+use crate::translate::hidden::OWNER_REFERENCES;
+
 /// Seconds after which a client that was turned away for load may come again.
 pub const RETRY_AFTER_S: u32 = 1;
 
@@ -68,6 +70,8 @@ pub enum Error {
          leave the Impersonate-* headers out"
     )]
     Impersonation,
+    #[error("metadata.ownerReferences: Forbidden: {OWNER_REFERENCES}")]
+    OwnerReferences,
     #[error("the server could not find the requested resource")]
     PathNotFound,
     #[error("{group:?} is read only here (apis.readOnly in claimgate's configuration)")]
@@ -142,6 +146,7 @@ impl Error {
                 (StatusCode::FORBIDDEN, "Forbidden")
             }
             Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
+            Self::OwnerReferences => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::TooMany { .. } | Self::Draining => {
                 (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
@@ -193,6 +198,14 @@ impl Error {
                 kind: resource.clone(),
                 ..Details::default()
             },
+            Self::OwnerReferences => Details {
+                causes: vec![Cause {
+                    reason: "FieldValueForbidden",
+                    message: format!("Forbidden: {OWNER_REFERENCES}"),
+                    field: "metadata.ownerReferences",
+                }],
+                ..Details::default()
+            },
             _ => Details {
                 retry_after_seconds: retry_after_s,
                 ..Details::default()
@@ -240,8 +253,18 @@ struct Details {
     group: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     kind: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<Cause>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u32>,
+}
+
+/// What is wrong with a field (`apimachinery/pkg/apis/meta/v1/types.go`, `StatusCause`).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Cause {
+    reason: &'static str,
+    message: String,
+    field: &'static str,
 }
 
 /// The fields in the order in which kube-apiserver writes them.

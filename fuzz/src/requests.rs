@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::{Buf, Bytes};
 use claimgate::rewrite::{Error, Framing, Limits, Output, Rewriter, Rules};
-use claimgate::translate::{LAST_APPLIED, Scope, request::RequestRules};
+use claimgate::translate::{LAST_APPLIED, Scope, hidden::ANNOTATION, request::RequestRules};
 use serde_json::Value;
 
 const LOCAL: &str = "default";
@@ -14,7 +14,7 @@ static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().
 
 fn rewritten(rules: &Rules, text: &[u8]) -> Result<Bytes, Error> {
     let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
-    let handler = RULES.handler(Scope::One { local, remote });
+    let handler = RULES.handler(Scope::One { local, remote }, false);
     let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler);
     let mut out = Output::default();
     rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
@@ -30,8 +30,25 @@ pub fn object(text: &[u8]) {
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
         map(&mut input, "/metadata", true);
         map(&mut output, "/metadata", false);
+        leave_out_hidden(&mut input, true);
+        leave_out_hidden(&mut output, false);
         assert_eq!(input, output);
     }
+}
+
+/// What is hidden never leaves, and owner references that are some are refused.
+fn leave_out_hidden(object: &mut Value, is_input: bool) {
+    let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
+        return;
+    };
+    let owners = metadata.remove("ownerReferences");
+    assert!(is_input || owners.is_none(), "{owners:?}");
+    let annotations = metadata
+        .get_mut("annotations")
+        .and_then(Value::as_object_mut);
+    let hidden = annotations.and_then(|annotations| annotations.remove(ANNOTATION));
+    // Nothing but a string could be read by a control plane.
+    assert!(is_input || !hidden.is_some_and(|hidden| hidden.is_string()));
 }
 
 /// A list of operations.
@@ -71,6 +88,9 @@ fn operations(patch: &mut Value, is_input: bool) {
             &annotation,
         ];
         assert!(!copies || !holds.contains(&from.as_str()), "{operation}");
+        let changes = !matches!(text("op"), "" | "test");
+        let owners = path == "/metadata/ownerReferences";
+        assert!(!changes || !owners, "{operation}");
         let Some(value) = operation.get_mut("value") else {
             continue;
         };

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::request_info::Verb;
 use crate::rewrite::{self, Framing, Output, Rewriter};
+use crate::translate::hidden::OWNER_REFERENCES;
 use crate::translate::request::RequestHandler;
 use crate::upstream::RequestBody;
 
@@ -65,7 +66,7 @@ impl Proxy {
         if verb.is_read() || incoming.is_end_stream() {
             return Ok((RequestBody::Empty, failure));
         }
-        let mut mapping = self.mapping(media, plan, headers);
+        let mut mapping = self.mapping(media, plan, headers, verb);
         let mut out = Output::default();
         while out.len() <= HELD_BYTES_MAX {
             match incoming.frame().await {
@@ -87,7 +88,13 @@ impl Proxy {
         Ok((RequestBody::stream(streamed), failure))
     }
 
-    fn mapping(&self, media: RequestMedia, plan: &Plan, headers: &HeaderMap) -> Mapping {
+    fn mapping(
+        &self,
+        media: RequestMedia,
+        plan: &Plan,
+        headers: &HeaderMap,
+        verb: Verb,
+    ) -> Mapping {
         let max = self.limits.body_bytes_max;
         let rules = match media {
             RequestMedia::Opaque => None,
@@ -101,7 +108,9 @@ impl Proxy {
             ..rewrite::Limits::default()
         };
         let rewriter = rules.map(|rules| {
-            let handler = self.request_rules.handler(plan.scope.clone());
+            let handler = self
+                .request_rules
+                .handler(plan.scope.clone(), verb == Verb::Update);
             Rewriter::new(rules.clone(), Framing::One, limits, handler)
         });
         let apply = headers
@@ -175,6 +184,7 @@ impl Mapping {
 
 fn bad_body(error: rewrite::Error) -> Error {
     match error {
+        rewrite::Error::Refused(OWNER_REFERENCES) => Error::OwnerReferences,
         rewrite::Error::Refused(why) => Error::BadRequest(why.to_owned()),
         error => Error::BadRequest(format!("the request body cannot be read as JSON: {error}")),
     }

@@ -1,7 +1,8 @@
 //! Bodies on their way to the control plane.
 
-use crate::rewrite::{Fate, Handler, RuleError, Rules, Tag, Verdict};
+use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, Tag, Verdict};
 
+use super::hidden::{self, ANNOTATION, OWNER_REFERENCES, Place, Restored};
 use super::{LAST_APPLIED, Scope};
 
 const NAMESPACE: Tag = 1;
@@ -16,11 +17,19 @@ const VALUE_METADATA_NAMESPACE: Tag = 8;
 const VALUE_ANNOTATION: Tag = 9;
 const VALUE_ANNOTATIONS_ANNOTATION: Tag = 10;
 const VALUE_METADATA_ANNOTATION: Tag = 11;
+/// The annotation of what is hidden.
+const HIDDEN_ANNOTATION: Tag = 12;
+/// Owner references in an operation's value.
+const VALUE_OWNERS: Tag = 13;
+const VALUE_METADATA_OWNERS: Tag = 14;
+/// The first of the tags for what is hidden of an object.
+const HIDDEN: Tag = 20;
 
 /// The namespace and the last-applied annotation as members of `metadata`, in a JSON patch's terms.
 const POINTER_ROOT: &str = "";
 const POINTER_METADATA: &str = "/metadata";
 const POINTER_NAMESPACE: &str = "/metadata/namespace";
+const POINTER_OWNERS: &str = "/metadata/ownerReferences";
 const POINTER_ANNOTATIONS: &str = "/metadata/annotations";
 const POINTER_ANNOTATION: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
@@ -56,8 +65,12 @@ impl RequestRules {
             .string("$.metadata.namespace", APPLIED_NAMESPACE)
             .build()?;
         let annotation = format!("[{LAST_APPLIED:?}]");
-        let object = Rules::builder()
+        let object = hidden::rules(Rules::builder(), "$", HIDDEN)
             .string("$.metadata.namespace", NAMESPACE)
+            .string(
+                &format!("$.metadata.annotations[{ANNOTATION:?}]"),
+                HIDDEN_ANNOTATION,
+            )
             .inside(
                 &format!("$.metadata.annotations{annotation}"),
                 applied.clone(),
@@ -68,6 +81,8 @@ impl RequestRules {
             .string("$[*].op", OPERATION)
             .string("$[*].path", PATH)
             .string("$[*].from", FROM)
+            .value("$[*].value.ownerReferences", VALUE_OWNERS)
+            .value("$[*].value.metadata.ownerReferences", VALUE_METADATA_OWNERS)
             .string("$[*].value", VALUE)
             .string("$[*].value.namespace", VALUE_NAMESPACE)
             .string("$[*].value.metadata.namespace", VALUE_METADATA_NAMESPACE)
@@ -88,12 +103,14 @@ impl RequestRules {
         })
     }
 
-    /// The handler for one body of a request on an object in `scope`.
-    pub fn handler(&self, scope: Scope) -> RequestHandler {
+    /// The handler for one body of a request on an object in `scope`; `is_update` says that the body
+    /// replaces the object.
+    pub fn handler(&self, scope: Scope, is_update: bool) -> RequestHandler {
         RequestHandler {
             scope,
             applied: self.applied.clone(),
             operation: Operation::default(),
+            restored: Restored::new(is_update),
         }
     }
 }
@@ -103,6 +120,7 @@ pub struct RequestHandler {
     scope: Scope,
     applied: Rules,
     operation: Operation,
+    restored: Restored,
 }
 
 /// A pointer as kube-apiserver's patch library reads it, which does not look at what stands before
@@ -118,8 +136,35 @@ fn pointer(text: &[u8]) -> &str {
 #[derive(Default)]
 struct Operation {
     op: Vec<u8>,
-    path: Vec<u8>,
+    path: Option<Vec<u8>>,
     from: Option<Vec<u8>>,
+    /// Pointers at which its value would have to be put to bring owner references.
+    owners_at: Vec<&'static str>,
+}
+
+impl Operation {
+    fn verdict(&self) -> Verdict<'static> {
+        self.refused().map_or(Verdict::Keep, Verdict::Fail)
+    }
+
+    /// Why it may not pass, from what was read of it; the last part to come decides.
+    fn refused(&self) -> Option<&'static str> {
+        let op = self.op.as_slice();
+        let from = self.from.as_deref().map(pointer);
+        let path = self.path.as_deref().map(pointer);
+        let copies = matches!(op, b"copy" | b"move");
+        if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
+            return Some(COPIES_NAMESPACE);
+        }
+        let is_owner = |pointer: &str| {
+            let below = pointer.strip_prefix(POINTER_OWNERS);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        };
+        let changes = !op.is_empty() && op != b"test";
+        let owners = path.is_some_and(|path| is_owner(path) || self.owners_at.contains(&path));
+        let moves = copies && from.is_some_and(is_owner);
+        (changes && owners || moves).then_some(OWNER_REFERENCES)
+    }
 }
 
 impl RequestHandler {
@@ -142,12 +187,6 @@ impl RequestHandler {
             .and_then(|value| self.scope.to_remote(value));
         remote.map_or(Verdict::Keep, |remote| Verdict::Replace(remote.into()))
     }
-
-    fn copies_namespace(&self) -> bool {
-        let copies = matches!(self.operation.op.as_slice(), b"copy" | b"move");
-        let from = self.operation.from.as_deref().map(pointer);
-        copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from))
-    }
 }
 
 impl Handler for RequestHandler {
@@ -155,17 +194,33 @@ impl Handler for RequestHandler {
         match tag {
             NAMESPACE => return self.namespace(value),
             APPLIED_NAMESPACE => return self.applied_namespace(value),
+            HIDDEN_ANNOTATION => return self.restored.annotation(value),
             OPERATION => value.clone_into(&mut self.operation.op),
-            PATH => value.clone_into(&mut self.operation.path),
+            PATH => self.operation.path = Some(value.to_owned()),
             FROM => self.operation.from = Some(value.to_owned()),
             _ => return Verdict::Later,
         }
-        // Whether the operation may pass is known from all three; the last one to come decides.
-        if self.copies_namespace() {
-            Verdict::Fail(COPIES_NAMESPACE)
-        } else {
-            Verdict::Keep
+        self.operation.verdict()
+    }
+
+    fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
+        let at = match tag {
+            VALUE_OWNERS => POINTER_METADATA,
+            VALUE_METADATA_OWNERS => POINTER_ROOT,
+            tag => {
+                let place = Place::of(tag, HIDDEN);
+                return place.map_or(Verdict::Keep, |place| self.restored.value(place, raw));
+            }
+        };
+        if !hidden::is_nothing(raw) {
+            self.operation.owners_at.push(at);
         }
+        self.operation.verdict()
+    }
+
+    fn end(&mut self, tag: Tag) -> Addition<'_> {
+        let place = Place::of(tag, HIDDEN);
+        place.map_or(Addition::Nothing, |place| self.restored.end(place))
     }
 
     fn open(&mut self, _item: Tag) {
@@ -177,7 +232,8 @@ impl Handler for RequestHandler {
     }
 
     fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
-        match (tag, pointer(&self.operation.path)) {
+        let path = self.operation.path.as_deref().unwrap_or_default();
+        match (tag, pointer(path)) {
             (VALUE, POINTER_NAMESPACE)
             | (VALUE_NAMESPACE, POINTER_METADATA)
             | (VALUE_METADATA_NAMESPACE, POINTER_ROOT) => self.namespace(value),
@@ -202,7 +258,7 @@ mod tests {
     fn patched(patch: &str) -> Result<String, Error> {
         let rules = RequestRules::compile().unwrap();
         let (local, remote) = ("default".to_owned(), "app-ns-1".to_owned());
-        let handler = rules.handler(Scope::One { local, remote });
+        let handler = rules.handler(Scope::One { local, remote }, false);
         let limits = Limits::default();
         let mut rewriter = Rewriter::new(rules.json_patch, Framing::One, limits, handler);
         let mut out = Output::default();

@@ -1,7 +1,8 @@
 //! Bodies on their way to the client.
 
-use crate::rewrite::{Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
+use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
 
+use super::hidden::{self, Hidden, Place};
 use super::token::{self, Next};
 use super::{LAST_APPLIED, Scope, text};
 
@@ -14,6 +15,13 @@ const KIND: Tag = 5;
 const EVENT_TYPE: Tag = 6;
 const MESSAGE: Tag = 7;
 const DETAILS_NAME: Tag = 8;
+/// The first of the tags for what is hidden of an object, and of one in a Table's row.
+const HIDDEN: Tag = 10;
+const ROW_HIDDEN: Tag = 20;
+
+/// Items: those that may be dropped, and metadata that is held for what stands in it.
+const JUDGED: Tag = 0;
+const METADATA: Tag = 1;
 
 const OUTSIDE: &str = "the control plane sent an object of a namespace that is not mapped";
 const TOKEN: &str = "the control plane sent a continue token of an unknown form";
@@ -51,12 +59,20 @@ impl ResponseRules {
             .string("$.metadata.namespace", APPLIED_NAMESPACE)
             .build()?;
         let object = |rules: RulesBuilder, path: &str, tag: Tag| {
-            rules
+            let first = if tag == NAMESPACE { HIDDEN } else { ROW_HIDDEN };
+            hidden::rules(rules, path, first)
                 .string(&format!("{path}.metadata.namespace"), tag)
                 .inside(
                     &format!("{path}.metadata.annotations[{LAST_APPLIED:?}]"),
                     applied.clone(),
                 )
+        };
+        let held = |paths: [&str; 2]| {
+            let hold = |rules: RulesBuilder, path: &str| {
+                let metadata = format!("{path}.metadata");
+                rules.item(&metadata, &metadata, METADATA)
+            };
+            paths.into_iter().fold(Rules::builder(), hold)
         };
         let table = |rules: RulesBuilder, path: &str| {
             let rules = rules.string(&format!("{path}.kind"), KIND);
@@ -75,24 +91,24 @@ impl ResponseRules {
         let mapped_list = |row_judged_after: &str| {
             list(
                 Rules::builder()
-                    .item("$.items[*]", "$.items[*].metadata", 0)
-                    .item("$.rows[*]", row_judged_after, 0)
+                    .item("$.items[*]", "$.items[*].metadata", JUDGED)
+                    .item("$.rows[*]", row_judged_after, JUDGED)
                     .remove("$.metadata.remainingItemCount"),
             )
         };
-        let mapped_watch = || watch(Rules::builder().item("$", "$", 0));
+        let mapped_watch = || watch(Rules::builder().item("$", "$", JUDGED));
         Ok(Self {
-            object: table(object(Rules::builder(), "$", NAMESPACE), "$").build()?,
-            list: list(Rules::builder()).build()?,
+            object: table(object(held(["$", "$.rows[*].object"]), "$", NAMESPACE), "$").build()?,
+            list: list(held(["$.items[*]", "$.rows[*].object"])).build()?,
             mapped_list: mapped_list("$.rows[*].object.metadata").build()?,
-            watch: watch(Rules::builder()).build()?,
+            watch: watch(held(["$.object", "$.object.rows[*].object"])).build()?,
             mapped_watch: mapped_watch().build()?,
             bare_list: mapped_list("$.rows[*].object")
                 .remove("$.rows[*].object")
                 .build()?,
             bare_watch: mapped_watch().remove("$.object.rows[*].object").build()?,
             status: Rules::builder()
-                .item("$", "$", 0)
+                .item("$", "$", JUDGED)
                 .string("$.message", MESSAGE)
                 .string("$.details.name", DETAILS_NAME)
                 .string("$.details.kind", KIND)
@@ -172,6 +188,7 @@ pub struct ResponseHandler {
     /// Events that were passed on since they were last asked for, by type.
     passed_on: [u64; EventType::ALL.len()],
     item: Item,
+    hidden: Hidden,
 }
 
 /// What is known of the list item, row or event in hand.
@@ -191,7 +208,21 @@ impl ResponseHandler {
             event: None,
             passed_on: [0; EventType::ALL.len()],
             item: Item::default(),
+            hidden: Hidden::default(),
         }
+    }
+
+    /// Where a tag of what is hidden points, if it means that.
+    fn place(&self, tag: Tag) -> Option<Place> {
+        Place::of(tag, ROW_HIDDEN)
+            .filter(|_| self.may_be_table())
+            .or_else(|| Place::of(tag, HIDDEN))
+    }
+
+    /// Kind comes before rows in a Table as in a custom resource; one that is not known yet is taken
+    /// for a Table, which fails closed.
+    fn may_be_table(&self) -> bool {
+        self.kind.is_empty() || self.kind == b"Table"
     }
 
     /// Watch events that were passed on since the last call.
@@ -270,9 +301,7 @@ impl Handler for ResponseHandler {
     fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         match tag {
             NAMESPACE => self.namespace(value),
-            // Kind comes before rows in a Table as in a custom resource; one that is not known yet
-            // is taken for a Table, which fails closed.
-            ROW_NAMESPACE if self.kind.is_empty() || self.kind == b"Table" => self.namespace(value),
+            ROW_NAMESPACE if self.may_be_table() => self.namespace(value),
             APPLIED_NAMESPACE if self.drops() => Verdict::Later,
             APPLIED_NAMESPACE => self.resolve(tag, value),
             CONTINUE if self.shape != Shape::Watch || self.is_error() => self.continue_token(value),
@@ -294,14 +323,31 @@ impl Handler for ResponseHandler {
         }
     }
 
-    fn open(&mut self, _item: Tag) {
-        self.item = Item::default();
-        self.event = None;
+    fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
+        let place = self.place(tag);
+        place.map_or(Verdict::Keep, |place| self.hidden.value(place, raw))
+    }
+
+    fn end(&mut self, tag: Tag) -> Addition<'_> {
+        let place = self.place(tag);
+        place.map_or(Addition::Nothing, |place| self.hidden.end(place))
+    }
+
+    fn open(&mut self, item: Tag) {
+        self.hidden = Hidden::default();
+        if item == JUDGED {
+            self.item = Item::default();
+            self.event = None;
+        }
     }
 
     /// Bookmarks and errors have no namespace and are everybody's: an informer that misses the
     /// bookmark which ends the initial events never syncs (KEP-3157).
-    fn judge(&mut self, _item: Tag) -> Fate {
+    fn judge(&mut self, item: Tag) -> Fate {
+        self.hidden.is_judged = true;
+        if item == METADATA {
+            return Fate::Keep;
+        }
         let control = matches!(self.event, Some(EventType::Bookmark | EventType::Error));
         if self.drops() && !control && (self.item.remote.is_none() || self.item.foreign) {
             return Fate::Drop;

@@ -84,9 +84,13 @@ fn response(shape: Shape, scope: fn() -> Scope, input: &[u8]) -> Result<Vec<u8>,
     rewritten(&rules, framing, handler, input)
 }
 
-fn request(rules: impl Fn(&RequestRules) -> &Rules, input: &[u8]) -> Result<Vec<u8>, String> {
+fn request(
+    rules: impl Fn(&RequestRules) -> &Rules,
+    is_update: bool,
+    input: &[u8],
+) -> Result<Vec<u8>, String> {
     let all = RequestRules::compile().unwrap();
-    let handler = || all.handler(one());
+    let handler = || all.handler(one(), is_update);
     rewritten(rules(&all), Framing::One, handler, input)
 }
 
@@ -137,10 +141,21 @@ fn statuses() {
 
 #[test]
 fn requests() {
-    check("request", |input| request(|rules| &rules.object, input));
+    check("request", |input| {
+        request(|rules| &rules.object, false, input)
+    });
+}
+
+#[test]
+fn updates() {
+    check("update", |input| {
+        request(|rules| &rules.object, true, input)
+    });
 }
 
 #[test]
 fn patches() {
-    check("patch", |input| request(|rules| &rules.json_patch, input));
+    check("patch", |input| {
+        request(|rules| &rules.json_patch, false, input)
+    });
 }
