@@ -3,10 +3,11 @@
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
 //! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, of a response nothing
-//! but errors up to `answer::ERROR_BYTES_MAX`.
+//! but errors up to `answer::ERROR_BYTES_MAX`, and of what may leave as gzip the beginning.
 
 pub mod admission;
 mod answer;
+mod compress;
 mod media;
 mod plan;
 mod request_body;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -121,15 +122,8 @@ impl Proxy {
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        self.answer(
-            control_plane,
-            request,
-            plan,
-            parts.method == Method::HEAD,
-            response,
-            admitted,
-        )
-        .await
+        self.answer(control_plane, request, plan, &parts, response, admitted)
+            .await
     }
 
     fn request(

@@ -1,13 +1,14 @@
 //! The control plane's response on its way to the client.
 
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, LOCATION, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, WARNING,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName,
+    LOCATION, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WARNING,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use http_body_util::{BodyExt, Limited};
 
 use super::admission::Admitted;
+use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
 use super::{ControlPlane, Proxy, watch};
@@ -51,12 +52,12 @@ impl Proxy {
         control_plane: &ControlPlane,
         request: &ResourceRequest,
         plan: Plan,
-        is_head: bool,
+        asked: &request::Parts,
         response: Response<ResponseBody>,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
         let (parts, body) = response.into_parts();
-        let headers = headers(&parts.headers, &plan.scope);
+        let mut headers = headers(&parts.headers, &plan.scope);
         let bad = |why: String| Error::BadAnswer {
             control_plane: control_plane.name.clone(),
             why,
@@ -71,7 +72,7 @@ impl Proxy {
             status if status.is_redirection() || status.is_informational() => {
                 return Err(bad(format!("status {status}")));
             }
-            _ if is_head => ReplyBody::whole(bytes::Bytes::new()),
+            _ if asked.method == Method::HEAD => ReplyBody::whole(bytes::Bytes::new()),
             status if !status.is_success() => {
                 self.failure(control_plane, status, &headers, &plan.scope, body)
                     .await?
@@ -80,7 +81,23 @@ impl Proxy {
                 let kind = headers.get(CONTENT_TYPE).cloned();
                 return Err(bad(format!("content type {kind:?} instead of JSON")));
             }
-            _ => self.success(request, plan, body, admitted),
+            _ => {
+                let is_watch = request.verb == Verb::Watch;
+                let mapped = self.success(request, plan, body, admitted);
+                if is_watch || !compress::is_accepted(&asked.headers) {
+                    mapped
+                } else {
+                    let encoded = compress::compress(mapped).await;
+                    match encoded.map_err(|broken| bad(broken.to_string()))? {
+                        Encoded::Identity(body) => body,
+                        Encoded::Gzip(body) => {
+                            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+                            body
+                        }
+                    }
+                }
+            }
         };
         let mut answer = Response::new(reply);
         *answer.status_mut() = parts.status;

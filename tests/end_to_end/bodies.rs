@@ -148,3 +148,39 @@ async fn a_failures_message_is_in_local_terms_and_bounded() {
     );
     assert!(body.to_string().len() < 1000);
 }
+
+/// As kube-apiserver has it: above 128 KiB, for who asks, and the same once it is unpacked.
+#[tokio::test]
+async fn large_lists_are_compressed_for_who_asks() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let get = async |path: &str, encoding: &str| {
+        let request = Request::get(path).header("accept-encoding", encoding);
+        let response = client.send(request.body(Full::default()).unwrap()).await;
+        let encoding = response.headers().get("content-encoding").cloned();
+        let vary = response.headers().get("vary").cloned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (encoding, vary, body)
+    };
+    let (encoding, _, _) = get(CLAIMS, "gzip").await;
+    assert_eq!(encoding, None, "a small list");
+
+    for at in 0..10 {
+        let mut claim: Value = serde_json::from_str(&claim(&format!("c{at}"))).unwrap();
+        let note = format!("{at}").repeat(20_000);
+        claim["metadata"]["annotations"] = serde_json::json!({ "note": note });
+        let (status, _) = client.write("POST", CLAIMS, JSON, &claim.to_string()).await;
+        assert_eq!(status, 201);
+    }
+    let (encoding, vary, packed) = get(CLAIMS, "br, gzip").await;
+    assert_eq!(encoding.unwrap(), "gzip");
+    assert_eq!(vary.unwrap(), "Accept-Encoding");
+    let (encoding, _, plain) = get(CLAIMS, "identity").await;
+    assert_eq!(encoding, None);
+    assert!(packed.len() * 10 < plain.len(), "{}", packed.len());
+    let mut unpacked = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(&*packed);
+    std::io::Read::read_to_end(&mut decoder, &mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+    assert!(!String::from_utf8_lossy(&unpacked).contains("app-ns"));
+}

@@ -1,0 +1,126 @@
+//! gzip towards the client, as kube-apiserver has it: at the fastest level, above 128 KiB, never a
+//! watch (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`).
+//!
+//! Up to that size a body is held, since its headers say how it comes; beyond it streams.
+
+use std::io::Write;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+
+use crate::body::{Broken, ReplyBody};
+use crate::rewrite::Output;
+
+/// Bytes beyond which a body is compressed.
+const THRESHOLD_BYTES: usize = 128 << 10;
+
+/// Compressed bytes that leave together.
+const FRAME_BYTES: usize = 16 << 10;
+
+/// Whether the client takes gzip; weights count as little as for kube-apiserver.
+pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT_ENCODING);
+    accepted
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|token| token.trim() == "gzip"))
+}
+
+/// A body, and how it comes.
+pub(super) enum Encoded {
+    Gzip(ReplyBody),
+    Identity(ReplyBody),
+}
+
+/// Compresses a body that is large.
+///
+/// # Errors
+/// The body broke off before anything of it was sent.
+pub(super) async fn compress(mut body: ReplyBody) -> Result<Encoded, Broken> {
+    let mut held = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            held.put(data);
+        }
+        if held.len() > THRESHOLD_BYTES {
+            let gzip = Gzip {
+                waits: Some(held.freeze().into()),
+                body,
+                encoder: Some(GzEncoder::new(
+                    BytesMut::new().writer(),
+                    Compression::fast(),
+                )),
+            };
+            return Ok(Encoded::Gzip(ReplyBody::streamed(gzip)));
+        }
+    }
+    Ok(Encoded::Identity(ReplyBody::whole(held.freeze())))
+}
+
+struct Gzip {
+    /// What was read and not compressed yet.
+    waits: Option<Output>,
+    body: ReplyBody,
+    /// Gone once the body has ended.
+    encoder: Option<GzEncoder<bytes::buf::Writer<BytesMut>>>,
+}
+
+impl Gzip {
+    /// Takes a piece in; compressed bytes once there are enough.
+    fn write(&mut self, mut piece: Output) -> std::io::Result<Option<Bytes>> {
+        let Some(encoder) = &mut self.encoder else {
+            return Ok(None);
+        };
+        while piece.has_remaining() {
+            let chunk = piece.chunk();
+            encoder.write_all(chunk)?;
+            let length = chunk.len();
+            piece.advance(length);
+        }
+        let compressed = encoder.get_mut().get_mut();
+        Ok((compressed.len() >= FRAME_BYTES).then(|| compressed.split().freeze()))
+    }
+
+    /// What is left at the body's end.
+    fn finish(&mut self) -> std::io::Result<Option<Bytes>> {
+        let rest = self.encoder.take().map(GzEncoder::finish).transpose()?;
+        Ok(rest.map(|rest| rest.into_inner().freeze()))
+    }
+}
+
+impl Body for Gzip {
+    type Data = Output;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
+        let this = self.get_mut();
+        loop {
+            let piece = match this.waits.take() {
+                Some(piece) => Some(piece),
+                None if this.encoder.is_none() => return Poll::Ready(None),
+                None => match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                    Some(Ok(frame)) => Some(frame.into_data().unwrap_or_default()),
+                    Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                    None => None,
+                },
+            };
+            let compressed = match piece {
+                Some(piece) => this.write(piece),
+                None => this.finish(),
+            };
+            let compressed = compressed.map_err(|error| Broken(error.to_string()))?;
+            if let Some(bytes) = compressed {
+                return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
+            }
+        }
+    }
+}
