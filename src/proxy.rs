@@ -8,6 +8,8 @@
 pub mod admission;
 mod answer;
 mod media;
+#[cfg(feature = "pass-through")]
+mod pass_through;
 mod plan;
 mod request_body;
 mod response_body;
