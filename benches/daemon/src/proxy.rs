@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
@@ -108,21 +108,21 @@ impl Proxy {
 
     async fn wait(&mut self, bed: &Bed) -> Result<(), Error> {
         let tls = bed.identities.client()?;
-        let answers = async {
-            loop {
-                if let Ok(mut client) = Client::connect(self.address, tls.clone()).await
-                    && client.get(CLAIM).await.is_ok()
-                {
-                    return;
-                }
-                tokio::time::sleep(READY_POLL).await;
+        let until = Instant::now() + READY_MAX;
+        loop {
+            let answer = async {
+                let mut client = Client::connect(self.address, tls.clone()).await?;
+                client.get(CLAIM).await
+            };
+            match answer.await {
+                Ok(_) => return Ok(()),
+                Err(why) if Instant::now() > until => return Err(why),
+                Err(_) => {}
             }
-        };
-        tokio::select! {
-            ended = self.child.wait() => Err(format!("it ended: {}", ended?).into()),
-            waited = tokio::time::timeout(READY_MAX, answers) => {
-                waited.map_err(|_| "it does not answer".into())
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("it ended: {status}").into());
             }
+            tokio::time::sleep(READY_POLL).await;
         }
     }
 
@@ -156,7 +156,7 @@ log: {{level: error}}
 }
 
 /// Windows and buffers are Envoy's own; what is raised are its bounds for requests (circuit
-/// breakers) and what it ends by time. Upstream it keeps to kube-apiserver's 100 streams by itself.
+/// breakers), what it ends by time, and the version of TLS upstream, to what the daemon speaks. Upstream it keeps to kube-apiserver's 100 streams by itself.
 fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
     format!(
         r#"static_resources:
@@ -209,6 +209,7 @@ fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
         "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
         sni: {NAME}
         common_tls_context:
+          tls_params: {{tls_maximum_protocol_version: TLSv1_3}}
           alpn_protocols: [h2]
           validation_context: {{trusted_ca: {{filename: {CA}}}}}
 "#,
