@@ -34,7 +34,7 @@ pub const CLAIM: &str =
 pub const REMOTE: &str = "app-ns-1";
 
 /// kube-apiserver's (apiserver pkg/server/secure_serving.go).
-const STREAMS_MAX: u32 = 100;
+pub const STREAMS_MAX: u32 = 100;
 
 /// Bytes that wait in a stream's send buffer.
 const SEND_BUFFER_BYTES_MAX: usize = 4 << 20;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use crate::backend::{CLAIM, REMOTE};
+use crate::backend::{CLAIM, REMOTE, STREAMS_MAX};
 use crate::client::Client;
 use crate::identities::{CA, CERTIFICATE, FRONT_PROXY_CA, KEY, NAME, TOKEN};
 use crate::{Bed, Error};
@@ -156,7 +156,8 @@ log: {{level: error}}
 }
 
 /// Windows and buffers are Envoy's own; what is raised are its bounds for requests (circuit
-/// breakers), what it ends by time, and the version of TLS upstream, to what the daemon speaks. Upstream it keeps to kube-apiserver's 100 streams by itself.
+/// breakers), what it ends by time, and the version of TLS upstream, to what the daemon speaks. kube-apiserver's
+/// bound for streams has to be told, since streams go out before its settings have come.
 fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
     format!(
         r#"static_resources:
@@ -202,7 +203,7 @@ fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
+        explicit_http_config: {{http2_protocol_options: {{max_concurrent_streams: {STREAMS_MAX}}}}}
     transport_socket:
       name: tls
       typed_config:
