@@ -132,6 +132,7 @@ impl Proxy {
             upstream,
             rewriter,
             metrics: self.metrics.clone(),
+            out: Output::default(),
             ended: false,
             _admitted: admitted,
         })
