@@ -13,9 +13,9 @@ use crate::rewrite::{Output, Rewriter};
 use crate::translate::response::ResponseHandler;
 use crate::upstream::ResponseBody;
 
-/// Bytes of a frame towards the client: with its header one TLS record, and no more. What was put
-/// together of many pieces is copied into one, since h2 writes 16 of them at a time and each write
-/// is a record and a call of the kernel.
+/// Bytes of a frame towards the client: with its header of 9 bytes one TLS record. Pieces are copied
+/// into one, since h2 writes at most 16 of them at a time, and every write is a record and a call of
+/// the kernel.
 const FRAME_BYTES_MAX: usize = (16 << 10) - 9;
 
 pub(super) struct Rewritten {
