@@ -1,7 +1,7 @@
 //! A response body that is mapped as it streams.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Buf;
 use http_body::{Body, Frame};
@@ -46,8 +46,14 @@ impl Body for Rewritten {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
         let this = self.get_mut();
-        while this.out.is_empty() && !this.ended {
-            let fed = match ready!(Pin::new(&mut this.upstream).poll_frame(context)) {
+        // As much as has come already: a control plane that streams its lists sends small frames.
+        while this.out.len() < FRAME_BYTES_MAX && !this.ended {
+            let frame = match Pin::new(&mut this.upstream).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending if this.out.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            };
+            let fed = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.rewriter.feed(data, &mut this.out),
                     Err(_trailers) => Ok(()),
