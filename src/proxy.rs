@@ -9,6 +9,8 @@ pub mod admission;
 mod answer;
 mod compress;
 mod media;
+#[cfg(feature = "pass-through")]
+mod pass_through;
 mod plan;
 mod request_body;
 mod response_body;
@@ -64,6 +66,7 @@ pub struct Proxy {
     request_rules: RequestRules,
     response_rules: ResponseRules,
     limits: Limits,
+    watches: Arc<watch::Settings>,
     metrics: Metrics,
     /// Watches end at their next event boundary once this is cancelled.
     draining: CancellationToken,
@@ -79,6 +82,12 @@ impl Proxy {
         Ok(Self {
             request_rules: RequestRules::compile()?,
             response_rules: ResponseRules::compile()?,
+            watches: Arc::new(watch::Settings {
+                buffer_bytes_max: limits.watch_buffer_bytes_max,
+                stall_max: limits.watch_stall_max,
+                draining: draining.clone(),
+                metrics: metrics.clone(),
+            }),
             limits,
             metrics,
             draining,

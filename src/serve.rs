@@ -82,10 +82,12 @@ pub async fn connection(
     };
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, peer) = (Arc::clone(&router), Arc::clone(&peer));
-        async move {
+        // Boxed: a stream's task lives as long as the response's body, a watch's for an hour, and
+        // would keep room for all that was needed to come to it.
+        Box::pin(async move {
             let response: Response<ReplyBody> = router.handle(&peer, request).await;
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let io = TokioIo::new(stream);
     let served = if is_http2 {

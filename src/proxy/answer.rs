@@ -1,5 +1,7 @@
 //! The control plane's response on its way to the client.
 
+use std::sync::Arc;
+
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName,
     LOCATION, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WARNING,
@@ -112,6 +114,11 @@ impl Proxy {
         upstream: ResponseBody,
         admitted: Admitted,
     ) -> ReplyBody {
+        #[cfg(feature = "pass-through")]
+        if super::pass_through::is_wanted() {
+            let metrics = self.metrics.clone();
+            return super::pass_through::body(upstream, metrics, admitted);
+        }
         let shape = match request.verb {
             Verb::Watch => Shape::Watch,
             Verb::List | Verb::DeleteCollection => Shape::List,
@@ -135,18 +142,14 @@ impl Proxy {
         let handler = ResponseHandler::new(plan.scope, shape);
         let rewriter = Rewriter::new(rules, framing, limits, handler);
         if shape == Shape::Watch {
-            let settings = watch::Settings {
-                buffer_bytes_max: self.limits.watch_buffer_bytes_max,
-                stall_max: self.limits.watch_stall_max,
-                draining: self.draining.clone(),
-                metrics: self.metrics.clone(),
-            };
+            let settings = Arc::clone(&self.watches);
             return ReplyBody::streamed(watch::relay(upstream, rewriter, settings, admitted));
         }
         ReplyBody::streamed(Rewritten {
             upstream,
             rewriter,
             metrics: self.metrics.clone(),
+            out: Output::default(),
             ended: false,
             _admitted: admitted,
         })

@@ -1,8 +1,9 @@
 //! A response body that is mapped as it streams.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
+use bytes::Buf;
 use http_body::{Body, Frame};
 
 use super::admission::Admitted;
@@ -12,10 +13,17 @@ use crate::rewrite::{Output, Rewriter};
 use crate::translate::response::ResponseHandler;
 use crate::upstream::ResponseBody;
 
+/// Bytes of a frame towards the client: with its header of 9 bytes one TLS record. Pieces are copied
+/// into one, since h2 writes at most 16 of them at a time, and every write is a record and a call of
+/// the kernel.
+const FRAME_BYTES_MAX: usize = (16 << 10) - 9;
+
 pub(super) struct Rewritten {
     pub(super) upstream: ResponseBody,
     pub(super) rewriter: Rewriter<ResponseHandler>,
     pub(super) metrics: Metrics,
+    /// What was mapped and has not left yet.
+    pub(super) out: Output,
     pub(super) ended: bool,
     /// Counts the request as in flight until the body is gone.
     pub(super) _admitted: Admitted,
@@ -24,6 +32,7 @@ pub(super) struct Rewritten {
 impl Rewritten {
     fn broken(&mut self, why: &dyn std::fmt::Display) -> Broken {
         self.ended = true;
+        self.out = Output::default();
         Broken(why.to_string())
     }
 }
@@ -37,11 +46,16 @@ impl Body for Rewritten {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
         let this = self.get_mut();
-        let mut out = Output::default();
-        while out.is_empty() && !this.ended {
-            let fed = match ready!(Pin::new(&mut this.upstream).poll_frame(context)) {
+        // As much as has come already: a control plane that streams its lists sends small frames.
+        while this.out.len() < FRAME_BYTES_MAX && !this.ended {
+            let frame = match Pin::new(&mut this.upstream).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending if this.out.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            };
+            let fed = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => this.rewriter.feed(data, &mut out),
+                    Ok(data) => this.rewriter.feed(data, &mut this.out),
                     Err(_trailers) => Ok(()),
                 },
                 Some(Err(error)) => {
@@ -50,7 +64,9 @@ impl Body for Rewritten {
                 }
                 None => {
                     this.ended = true;
-                    this.rewriter.finish(&mut out)
+                    let finished = this.rewriter.finish(&mut this.out);
+                    this.metrics.replacements(this.rewriter.replacements());
+                    finished
                 }
             };
             if let Err(error) = fed {
@@ -59,17 +75,15 @@ impl Body for Rewritten {
                 return Poll::Ready(Some(Err(this.broken(&error))));
             }
         }
-        if this.ended {
-            this.metrics.replacements(this.rewriter.replacements());
-        }
-        let frame = (!out.is_empty()).then(|| {
-            this.metrics.sent(out.len());
-            Ok(Frame::data(out))
+        let length = this.out.len().min(FRAME_BYTES_MAX);
+        let frame = (length > 0).then(|| {
+            this.metrics.sent(length);
+            Ok(Frame::data(this.out.copy_to_bytes(length).into()))
         });
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.ended && self.out.is_empty()
     }
 }

@@ -5,24 +5,27 @@
 //! (h2's `too_many_data_frames`). While the buffer is full the stream rests; only a client that takes
 //! nothing at all for `watchStallMax` is cut off.
 
-use std::pin::Pin;
+mod buffer;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use self::buffer::Buffer;
 use super::admission::Admitted;
 use crate::body::Broken;
 use crate::metrics::Metrics;
 use crate::rewrite::{Output, Rewriter};
 use crate::translate::response::ResponseHandler;
-use crate::upstream::ResponseBody;
+use crate::upstream::{BodyError, ResponseBody};
 
+/// What all watches share.
 pub(super) struct Settings {
     pub(super) buffer_bytes_max: usize,
     pub(super) stall_max: Duration,
@@ -30,58 +33,36 @@ pub(super) struct Settings {
     pub(super) metrics: Metrics,
 }
 
-/// What reader and writer of the buffer share.
-struct Buffer {
-    /// A permit for each byte that still fits.
-    room: Semaphore,
-    /// Bytes that the client's side took, ever.
-    taken: AtomicU64,
-}
-
 /// The end of the buffer from which the client is served.
-pub(super) struct Relayed {
-    pieces: mpsc::UnboundedReceiver<Result<(Output, u32), Broken>>,
-    buffer: Arc<Buffer>,
-}
+pub(super) struct Relayed(Arc<Buffer>);
 
 /// The end that is filled.
 struct Relay {
     upstream: ResponseBody,
     rewriter: Rewriter<ResponseHandler>,
-    pieces: mpsc::UnboundedSender<Result<(Output, u32), Broken>>,
     buffer: Arc<Buffer>,
-    settings: Settings,
+    settings: Arc<Settings>,
+    _admitted: Admitted,
 }
 
 /// Starts to relay; ends when either side does.
 pub(super) fn relay(
     upstream: ResponseBody,
     rewriter: Rewriter<ResponseHandler>,
-    settings: Settings,
+    settings: Arc<Settings>,
     admitted: Admitted,
 ) -> Relayed {
-    // The channel needs no bound of its own: what goes in has taken its room before.
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let room = Semaphore::new(settings.buffer_bytes_max);
-    let buffer = Arc::new(Buffer {
-        room,
-        taken: AtomicU64::new(0),
-    });
-    let relay = Relay {
+    let buffer = Arc::new(Buffer::new(settings.buffer_bytes_max));
+    let mut relay = Relay {
         upstream,
         rewriter,
-        pieces: sender,
         buffer: Arc::clone(&buffer),
         settings,
+        _admitted: admitted,
     };
-    tokio::spawn(async move {
-        relay.run().await;
-        drop(admitted);
-    });
-    Relayed {
-        pieces: receiver,
-        buffer,
-    }
+    // Run by reference: a future keeps room for what moves into it twice.
+    tokio::spawn(async move { relay.run().await });
+    Relayed(buffer)
 }
 
 /// How a relay goes on.
@@ -91,45 +72,51 @@ enum Step {
 }
 
 impl Relay {
-    async fn run(mut self) {
-        let closed = self.pieces.clone();
-        tokio::select! {
-            () = closed.closed() => {}
-            result = self.drain() => {
-                if let Err(broken) = result {
-                    tracing::warn!(error = %broken, "a watch is broken off");
-                    // The receiver may be gone, and then nobody needs to know.
-                    let _ = self.pieces.send(Err(broken));
-                }
-            }
+    async fn run(&mut self) {
+        let result = self.drain().await;
+        if let Err(broken) = &result {
+            tracing::warn!(error = %broken, "a watch is broken off");
         }
-        self.settings
-            .metrics
-            .replacements(self.rewriter.replacements());
+        self.buffer.end(result);
+        let replacements = self.rewriter.replacements();
+        self.settings.metrics.replacements(replacements);
     }
 
     async fn drain(&mut self) -> Result<(), Broken> {
         let draining = self.settings.draining.clone();
+        let mut drains = pin!(draining.cancelled());
         loop {
-            let drains = draining.is_cancelled();
-            if drains && self.rewriter.at_boundary() {
+            let is_draining = draining.is_cancelled();
+            if is_draining && self.rewriter.at_boundary() {
                 return Ok(());
             }
-            let frame = tokio::select! {
-                biased;
-                () = draining.cancelled(), if !drains => continue,
-                frame = self.upstream.frame() => frame,
+            let next = poll_fn(|context| {
+                let is_told = !is_draining && drains.as_mut().poll(context).is_ready();
+                if is_told || self.buffer.poll_abandoned(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                Pin::new(&mut self.upstream).poll_frame(context).map(Some)
+            });
+            let Some(frame) = next.await else {
+                if self.buffer.is_abandoned() {
+                    return Ok(());
+                }
+                continue;
             };
-            if matches!(self.take(frame).await?, Step::End) {
+            let (out, step) = self.take(frame)?;
+            if !out.is_empty() {
+                self.push(out).await?;
+            }
+            if matches!(step, Step::End) {
                 return Ok(());
             }
         }
     }
 
-    async fn take(
+    fn take(
         &mut self,
-        frame: Option<Result<Frame<bytes::Bytes>, crate::upstream::BodyError>>,
-    ) -> Result<Step, Broken> {
+        frame: Option<Result<Frame<Bytes>, BodyError>>,
+    ) -> Result<(Output, Step), Broken> {
         let mut out = Output::default();
         let fed = match frame {
             Some(Ok(frame)) => match frame.into_data() {
@@ -149,47 +136,44 @@ impl Relay {
         for (event, count) in self.rewriter.handler_mut().take_passed_on() {
             self.settings.metrics.watch_events(event, count);
         }
-        if !out.is_empty() {
-            self.push(out).await?;
-        }
-        Ok(step)
+        Ok((out, step))
     }
 
     async fn push(&self, out: Output) -> Result<(), Broken> {
-        // A piece larger than the whole buffer fits when the buffer is empty.
-        let most = self.settings.buffer_bytes_max.min(out.len());
-        let bytes = u32::try_from(most).unwrap_or(u32::MAX);
-        if let Ok(room) = self.buffer.room.try_acquire_many(bytes) {
-            room.forget();
-        } else {
+        if !self.buffer.has_room(out.len()) {
             self.settings.metrics.watch_buffer_full();
-            self.wait_for_room(bytes).await?;
+            // Boxed, for it is rare, and its timer would be a good part of an idle watch's memory.
+            Box::pin(self.wait_for_room(out.len())).await?;
         }
         self.settings.metrics.sent(out.len());
-        // An error means that the client is gone, which `run` notices.
-        let _ = self.pieces.send(Ok((out, bytes)));
+        self.buffer.push(out);
         Ok(())
     }
 
-    async fn wait_for_room(&self, bytes: u32) -> Result<(), Broken> {
-        let acquire = self.buffer.room.acquire_many(bytes);
-        tokio::pin!(acquire);
+    async fn wait_for_room(&self, bytes: usize) -> Result<(), Broken> {
         loop {
-            let before = self.buffer.taken.load(Ordering::Relaxed);
-            match tokio::time::timeout(self.settings.stall_max, &mut acquire).await {
-                Ok(Ok(room)) => {
-                    room.forget();
-                    return Ok(());
-                }
-                Ok(Err(_closed)) => return Err(Broken("the watch's buffer is closed".into())),
-                Err(_) if self.buffer.taken.load(Ordering::Relaxed) != before => {}
-                Err(_) => {
-                    return Err(Broken(
-                        "the client took nothing for limits.watchStallMax".into(),
-                    ));
-                }
+            let before = self.buffer.taken();
+            let room = poll_fn(|context| self.buffer.poll_room(bytes, context));
+            if tokio::time::timeout(self.settings.stall_max, room)
+                .await
+                .is_ok()
+            {
+                return Ok(());
+            }
+            if self.buffer.taken() == before {
+                return Err(Broken(
+                    "the client took nothing for limits.watchStallMax".into(),
+                ));
             }
         }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // The first word counts; this one is for a task that did not come to its end.
+        self.buffer
+            .end(Err(Broken("the watch was given up".into())));
     }
 }
 
@@ -198,20 +182,16 @@ impl Body for Relayed {
     type Error = Broken;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
-        let Some(piece) = ready!(self.pieces.poll_recv(context)) else {
-            return Poll::Ready(None);
-        };
-        Poll::Ready(Some(piece.map(|(out, bytes)| {
-            self.buffer
-                .taken
-                .fetch_add(u64::from(bytes), Ordering::Relaxed);
-            self.buffer
-                .room
-                .add_permits(usize::try_from(bytes).unwrap_or(usize::MAX));
-            Frame::data(out)
-        })))
+        let piece = ready!(self.0.poll_take(context));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }

@@ -1,0 +1,206 @@
+//! The control plane behind the proxies: discovery, a LIST, a GET and watches, out of memory.
+//!
+//! It allows the streams of kube-apiserver and otherwise is as fast as can be, so that what is
+//! measured is the proxy.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use claimgate_benches::Claims;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Error;
+use crate::identities::Identities;
+
+/// What clients of the daemon ask for; the control plane answers the same in any namespace.
+pub const CLAIMS: &str = "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
+pub const CLAIM: &str =
+    "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/cluster-00000";
+
+/// The namespace that the control plane has them in.
+pub const REMOTE: &str = "app-ns-1";
+
+/// kube-apiserver's (apiserver pkg/server/secure_serving.go).
+pub const STREAMS_MAX: u32 = 100;
+
+/// Bytes that wait in a stream's send buffer.
+const SEND_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+const DISCOVERY: &str = concat!(
+    r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},"items":[{"#,
+    r#""metadata":{"name":"k8s.starter.org"},"versions":[{"version":"v1alpha1","freshness":"Current","#,
+    r#""resources":[{"resource":"kubernetesclusters","responseKind":{"group":"k8s.starter.org","#,
+    r#""version":"v1alpha1","kind":"KubernetesCluster"},"scope":"Namespaced","#,
+    r#""singularResource":"kubernetescluster","categories":["claim"],"#,
+    r#""verbs":["get","list","watch"]}]}]}]}"#
+);
+const DISCOVERY_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const OPENAPI_V2: &str = r#"{"swagger":"2.0","info":{},"paths":{},"definitions":{}}"#;
+const OPENAPI_V3: &str = r#"{"paths":{}}"#;
+const JSON: &str = "application/json";
+
+/// A running control plane.
+pub struct Backend {
+    pub address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    list: Bytes,
+    claim: Bytes,
+    frame_bytes: usize,
+    watches: Mutex<Vec<Events>>,
+}
+
+/// Where the events of one watch go; it is closed when its client has gone.
+pub type Events = mpsc::UnboundedSender<Bytes>;
+
+impl Backend {
+    /// Listens on a free port and serves until this process ends. `frame_bytes` of a LIST are sent in
+    /// one frame, or as many as the proxy takes.
+    pub async fn start(identities: &Identities, frame_bytes: Option<usize>) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            list: Claims::default().list().into(),
+            claim: claim().into(),
+            frame_bytes: frame_bytes.unwrap_or(usize::MAX),
+            watches: Mutex::default(),
+        });
+        let acceptor = TlsAcceptor::from(identities.server()?);
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(connection(stream, acceptor.clone(), Arc::clone(&shared)));
+            }
+        });
+        Ok(Self { address, state })
+    }
+
+    /// The watches that are open, in the order in which they came.
+    pub fn watches(&self) -> Vec<Events> {
+        let mut watches = self.state.watches();
+        watches.retain(|events| !events.is_closed());
+        watches.clone()
+    }
+}
+
+/// One claim as kube-apiserver answers a GET.
+pub fn claim() -> Vec<u8> {
+    let one = Claims {
+        count: 1,
+        ..Claims::default()
+    };
+    let event = one.events();
+    let (head, tail) = (br#"{"type":"MODIFIED","object":"#.len(), "}\n".len());
+    event[head..event.len() - tail].to_vec()
+}
+
+impl State {
+    fn watches(&self) -> std::sync::MutexGuard<'_, Vec<Events>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Answer> {
+        let whole = |text: &'static str| Answer::Whole(text.into());
+        let is_watch = request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("watch="));
+        let path = request.uri().path();
+        let (kind, body) = match path {
+            "/apis" => (DISCOVERY_TYPE, whole(DISCOVERY)),
+            "/openapi/v2" => (JSON, whole(OPENAPI_V2)),
+            "/openapi/v3" => (JSON, whole(OPENAPI_V3)),
+            "/readyz" => ("text/plain", whole("ok")),
+            _ if path.ends_with("/kubernetesclusters") && is_watch => (JSON, self.watch()),
+            _ if path.ends_with("/kubernetesclusters") => (JSON, self.list()),
+            _ if path.contains("/kubernetesclusters/") => (JSON, Answer::Whole(self.claim.clone())),
+            _ => {
+                let mut response = Response::new(whole(""));
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                return response;
+            }
+        };
+        let mut response = Response::new(body);
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+        response
+    }
+
+    fn list(&self) -> Answer {
+        Answer::Pieces(self.list.clone(), self.frame_bytes)
+    }
+
+    fn watch(&self) -> Answer {
+        let (events, receiver) = mpsc::unbounded_channel();
+        self.watches().push(events);
+        Answer::Watch(receiver)
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    state: Arc<State>,
+) -> Result<(), Error> {
+    stream.set_nodelay(true)?;
+    let tls = acceptor.accept(stream).await?;
+    let service = service_fn(|request| {
+        let answer = state.answer(&request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(tls), service)
+        .await?;
+    Ok(())
+}
+
+/// A response's body.
+enum Answer {
+    Whole(Bytes),
+    /// So many bytes a frame.
+    Pieces(Bytes, usize),
+    Watch(mpsc::UnboundedReceiver<Bytes>),
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = match self.get_mut() {
+            Self::Whole(left) => Some(std::mem::take(left)),
+            Self::Pieces(left, most) => Some(left.split_to(left.len().min(*most))),
+            Self::Watch(events) => std::task::ready!(events.poll_recv(context)),
+        };
+        let data = data.filter(|data| !data.is_empty());
+        Poll::Ready(data.map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(left) | Self::Pieces(left, _) => left.is_empty(),
+            Self::Watch(_) => false,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Clients as kube-apiserver's aggregator is one: Go's flow-control windows, the front proxy's
+//! certificate, the user in headers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::Error;
+use crate::identities::NAME;
+
+/// Go's (`net/http/internal/http2`, transportDefaultStreamFlow and transportDefaultConnFlow).
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
+
+/// One HTTP/2 connection; clones share it.
+#[derive(Clone)]
+pub struct Client(SendRequest<Empty<Bytes>>);
+
+impl Client {
+    pub async fn connect(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let tls = TlsConnector::from(tls)
+            .connect(NAME.try_into()?, stream)
+            .await?;
+        let (sender, driver) = Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .handshake(TokioIo::new(tls))
+            .await?;
+        // It ends with the last sender, and what it fails with its requests fail with too.
+        tokio::spawn(driver);
+        Ok(Self(sender))
+    }
+
+    /// The answer's headers and its body to come.
+    pub async fn get(&mut self, path: &str) -> Result<Response<Incoming>, Error> {
+        let request = Request::get(format!("https://{NAME}{path}"))
+            .header("accept", "application/json")
+            .header("user-agent", "claimgate-daemon-bench")
+            .header("x-remote-user", "developer")
+            .header("x-remote-group", "system:authenticated")
+            .body(Empty::new())?;
+        self.0.ready().await?;
+        let response = self.0.send_request(request).await?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            status => Err(format!("{path} answered {status}").into()),
+        }
+    }
+}

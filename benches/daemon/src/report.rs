@@ -1,0 +1,90 @@
+//! Tables, as they stand in the README.
+
+use std::fmt::Write;
+
+use crate::list_and_get::Run;
+use crate::proxy::Kind;
+use crate::watches;
+
+/// Runs of one round, in the order of [`Kind::ALL`].
+type Round = Vec<Run>;
+
+/// The median, and the least and the greatest beside it.
+struct Spread {
+    least: f64,
+    median: f64,
+    greatest: f64,
+}
+
+fn spread(values: impl Iterator<Item = f64>) -> Spread {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    Spread {
+        least: values[0],
+        median: values[values.len() / 2],
+        greatest: values[values.len() - 1],
+    }
+}
+
+/// Figures of all rounds, and the rewriting daemon's beside the others' of the same round.
+pub fn requests(rounds: &[Round]) -> String {
+    let mut text = format!(
+        "Medians of {} rounds (least to greatest):\n\n\
+         | | LIST, CPU s/GB | rewriting / it | GET, CPU µs | rewriting / it | peak, MiB |\n\
+         |---|---|---|---|---|---|\n",
+        rounds.len()
+    );
+    for (at, kind) in Kind::ALL.into_iter().enumerate() {
+        let figure = |of: fn(&Run) -> f64| spread(rounds.iter().map(|round| of(&round[at])));
+        let ratio =
+            |of: fn(&Run) -> f64| spread(rounds.iter().map(|round| of(&round[0]) / of(&round[at])));
+        let list = |run: &Run| run.list_cpu_per_gb;
+        let get = |run: &Run| run.get_cpu_us;
+        let (peak, gets) = (figure(|run| run.peak_mib), figure(get));
+        let lists = figure(list);
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "| {kind} | {:.2} ({:.2}–{:.2}) | {} | {:.1} ({:.1}–{:.1}) | {} | {:.0} |",
+            lists.median,
+            lists.least,
+            lists.greatest,
+            ratios(at, ratio(list)),
+            gets.median,
+            gets.least,
+            gets.greatest,
+            ratios(at, ratio(get)),
+            peak.median,
+        );
+    }
+    text
+}
+
+fn ratios(at: usize, of: Spread) -> String {
+    match at {
+        0 => String::new(),
+        _ => format!("{:.2} ({:.2}–{:.2})", of.median, of.least, of.greatest),
+    }
+}
+
+pub fn watches(runs: &[(Kind, watches::Run)]) -> String {
+    let mut text = String::from(
+        "| | KiB a watch, idle | after events | opened in, s | its CPU, s | event p50, ms | p99, ms | CPU µs an event |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for (kind, run) in runs {
+        let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        let _ = writeln!(
+            text,
+            "| {kind} | {:.1} | {:.1} | {:.1} | {:.2} | {:.1} | {:.1} | {:.0} |",
+            run.idle_kib,
+            run.after_events_kib,
+            run.open.as_secs_f64(),
+            run.open_cpu.as_secs_f64(),
+            ms(run.latency_p50),
+            ms(run.latency_p99),
+            run.events_cpu.as_secs_f64() * 1e6 / run.events as f64,
+        );
+    }
+    text
+}
