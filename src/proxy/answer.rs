@@ -149,7 +149,7 @@ impl Proxy {
             upstream,
             rewriter,
             metrics: self.metrics.clone(),
-            out: Output::default(),
+            out: Output::contiguous(),
             ended: false,
             _admitted: admitted,
         })

@@ -9,13 +9,26 @@ pub const COPY_BELOW_BYTES: usize = 256;
 
 /// A queue of what leaves the rewriter. As a [`Buf`] it is all of it in one, so that it can be written
 /// at once: longer pieces of the input as slices of the chunks that they came in, and between them
-/// what was put in or was too short for that.
-#[derive(Debug, Default)]
+/// what was put in or was too short for that; or all of it copied, see [`Output::contiguous`].
+#[derive(Debug)]
 pub struct Output {
     pieces: VecDeque<Piece>,
     /// The bytes of the copied pieces, one behind the other.
     copied: BytesMut,
     length: usize,
+    /// Shorter pieces are copied.
+    copy_below_bytes: usize,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            copied: BytesMut::new(),
+            length: 0,
+            copy_below_bytes: COPY_BELOW_BYTES,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -27,6 +40,15 @@ enum Piece {
 }
 
 impl Output {
+    /// One that copies everything, so that any number of bytes can be taken as one: for who sends
+    /// records of a certain size and would have to put pieces together for them.
+    pub fn contiguous() -> Self {
+        Self {
+            copy_below_bytes: usize::MAX,
+            ..Self::default()
+        }
+    }
+
     /// Bytes in all pieces.
     pub fn len(&self) -> usize {
         self.length
@@ -38,7 +60,7 @@ impl Output {
 
     /// Appends bytes, by themselves or, if they are few, as a copy.
     pub fn push(&mut self, bytes: Bytes) {
-        if bytes.len() < COPY_BELOW_BYTES {
+        if bytes.len() < self.copy_below_bytes {
             self.copy(&bytes);
         } else {
             self.length += bytes.len();
@@ -92,13 +114,21 @@ impl Buf for Output {
         count
     }
 
-    /// Copies nothing of a piece that shares memory with its chunk.
+    /// Copies nothing that lies in one piece.
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
         match self.pieces.front_mut() {
             Some(Piece::Shared(bytes)) if bytes.len() >= length => {
                 let part = bytes.slice(..length);
                 self.advance(length);
                 part
+            }
+            Some(Piece::Copied(copied)) if *copied >= length => {
+                *copied -= length;
+                if *copied == 0 {
+                    self.pieces.pop_front();
+                }
+                self.length -= length;
+                self.copied.split_to(length).freeze()
             }
             _ => {
                 let mut copy = BytesMut::with_capacity(length);
@@ -167,6 +197,21 @@ mod tests {
         assert_eq!(output.copy_to_bytes(3), Bytes::from_static(b"xyz"));
         assert!(output.is_empty() && output.chunk().is_empty());
         output.copy(b"again");
+        assert_eq!(output.chunk(), b"again");
+    }
+
+    #[test]
+    fn a_contiguous_one_gives_any_part_in_one() {
+        let mut output = Output::contiguous();
+        output.push(Bytes::from(vec![b'x'; 3000]));
+        output.copy(b"yz");
+        output.push(Bytes::from_static(b"end"));
+        assert_eq!(output.chunk().len(), 3005);
+        assert_eq!(output.copy_to_bytes(2999).len(), 2999);
+        assert_eq!(output.copy_to_bytes(3), Bytes::from_static(b"xyz"));
+        assert_eq!(output.copy_to_bytes(3), Bytes::from_static(b"end"));
+        assert!(output.is_empty());
+        output.push(Bytes::from_static(b"again"));
         assert_eq!(output.chunk(), b"again");
     }
 }
