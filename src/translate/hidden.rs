@@ -84,6 +84,11 @@ fn text(raw: &[u8]) -> &str {
     std::str::from_utf8(raw).unwrap_or_default()
 }
 
+/// Whether JSON can have one of these strings in it; most has none, and need not be parsed.
+fn may_name(json: &str, names: [&str; 2]) -> bool {
+    json.contains('\\') || names.iter().any(|name| json.contains(name))
+}
+
 /// Whether a list is missing, to all intents.
 pub(super) fn is_nothing(raw: &[u8]) -> bool {
     let list = serde_json::from_slice::<Option<Vec<IgnoredAny>>>(raw);
@@ -106,7 +111,7 @@ impl Hidden {
                 self.content.owner_references = RawValue::from_string(text(raw).to_owned()).ok();
                 Verdict::Remove
             }
-            Place::Finalizers => {
+            Place::Finalizers if may_name(text(raw), FINALIZERS) => {
                 let Ok(all) = serde_json::from_slice::<Vec<String>>(raw) else {
                     return Verdict::Keep;
                 };
