@@ -29,7 +29,7 @@ pub const OWNER_REFERENCES: &str = "owner references to objects of this cluster 
 const UNREADABLE: &str =
     "the annotation claimgate.dev/hidden is not as claimgate wrote it; leave it as it was read";
 
-/// Where in an object the rules of [`seen`] point; a tag is the first one's plus this.
+/// Where in an object [`rules`] point; a tag is the first one plus this.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
     OwnerReferences,
