@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::rewrite::{Addition, RulesBuilder, Tag, Verdict};
 
-/// The annotation; its value is [`Content`] as JSON.
+/// The annotation; its value is an object of what is hidden, as JSON in a string.
 pub const ANNOTATION: &str = "claimgate.dev/hidden";
 
 /// Finalizers by which a garbage collector knows what is left to do
