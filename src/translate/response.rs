@@ -1,5 +1,9 @@
 //! Bodies on their way to the client.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
 use crate::rewrite::{Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
 
 use super::token::{self, Next};
@@ -14,6 +18,8 @@ const KIND: Tag = 5;
 const EVENT_TYPE: Tag = 6;
 const MESSAGE: Tag = 7;
 const DETAILS_NAME: Tag = 8;
+/// The object of a row, of which the client wants none.
+const ROW_OBJECT: Tag = 9;
 
 const OUTSIDE: &str = "the control plane sent an object of a namespace that is not mapped";
 const TOKEN: &str = "the control plane sent a continue token of an unknown form";
@@ -59,15 +65,16 @@ impl ResponseRules {
                 )
         };
         let table = |rules: RulesBuilder, path: &str| {
-            let rules = rules.string(&format!("{path}.kind"), KIND);
             object(rules, &format!("{path}.rows[*].object"), ROW_NAMESPACE)
         };
         let list = |rules: RulesBuilder| {
-            table(object(rules, "$.items[*]", NAMESPACE), "$")
+            object(rules, "$.items[*]", NAMESPACE)
+                .string("$.kind", KIND)
                 .string("$.metadata.continue", CONTINUE)
         };
         let watch = |rules: RulesBuilder| {
-            table(object(rules, "$.object", NAMESPACE), "$.object")
+            object(rules, "$.object", NAMESPACE)
+                .string("$.object.kind", KIND)
                 .string("$.type", EVENT_TYPE)
                 .string("$.object.message", MESSAGE)
                 .string("$.object.metadata.continue", CONTINUE)
@@ -82,15 +89,19 @@ impl ResponseRules {
         };
         let mapped_watch = || watch(Rules::builder().item("$", "$", 0));
         Ok(Self {
-            object: table(object(Rules::builder(), "$", NAMESPACE), "$").build()?,
-            list: list(Rules::builder()).build()?,
-            mapped_list: mapped_list("$.rows[*].object.metadata").build()?,
-            watch: watch(Rules::builder()).build()?,
-            mapped_watch: mapped_watch().build()?,
-            bare_list: mapped_list("$.rows[*].object")
-                .remove("$.rows[*].object")
+            object: table(object(Rules::builder(), "$", NAMESPACE), "$")
+                .string("$.kind", KIND)
                 .build()?,
-            bare_watch: mapped_watch().remove("$.object.rows[*].object").build()?,
+            list: table(list(Rules::builder()), "$").build()?,
+            mapped_list: table(mapped_list("$.rows[*].object.metadata"), "$").build()?,
+            watch: table(watch(Rules::builder()), "$.object").build()?,
+            mapped_watch: table(mapped_watch(), "$.object").build()?,
+            bare_list: mapped_list("$.rows[*]")
+                .value("$.rows[*].object", ROW_OBJECT)
+                .build()?,
+            bare_watch: mapped_watch()
+                .value("$.object.rows[*].object", ROW_OBJECT)
+                .build()?,
             status: Rules::builder()
                 .item("$", "$", 0)
                 .string("$.message", MESSAGE)
@@ -172,6 +183,28 @@ pub struct ResponseHandler {
     /// Events that were passed on since they were last asked for, by type.
     passed_on: [u64; EventType::ALL.len()],
     item: Item,
+}
+
+/// What a row's object is judged by.
+#[derive(Deserialize)]
+struct RowObject {
+    metadata: RowMetadata,
+}
+
+#[derive(Deserialize)]
+struct RowMetadata {
+    /// Empty in a bookmark.
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+impl RowMetadata {
+    fn ends_initial_events(&self) -> bool {
+        let annotation = self.annotations.get("k8s.io/initial-events-end");
+        annotation.is_some_and(|value| value == "true")
+    }
 }
 
 /// What is known of the list item, row or event in hand.
@@ -292,6 +325,19 @@ impl Handler for ResponseHandler {
             }
             _ => Verdict::Keep,
         }
+    }
+
+    /// The object by which a row is judged gives way to the null of a row without one. The bookmark
+    /// that ends the initial events keeps its own, whose annotation says so
+    /// (`apiserver/pkg/endpoints/handlers/response.go`, asTable).
+    fn value(&mut self, _tag: Tag, raw: &[u8]) -> Verdict<'_> {
+        if let Ok(RowObject { metadata }) = serde_json::from_slice(raw) {
+            if self.event == Some(EventType::Bookmark) && metadata.ends_initial_events() {
+                return Verdict::Keep;
+            }
+            self.namespace(metadata.namespace.as_bytes());
+        }
+        Verdict::Replace("null".into())
     }
 
     fn open(&mut self, _item: Tag) {
