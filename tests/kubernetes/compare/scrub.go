@@ -11,20 +11,23 @@ import (
 
 const scrubbed = "*"
 
+var uid = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+
 // In text, which is messages, YAML and what kubectl prints, values are known by their form.
 var inText = []struct {
 	form *regexp.Regexp
 	with string
 }{
-	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "UID"},
+	{uid, "UID"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
-	{regexp.MustCompile(`(?i)(resource ?version\\*"?: ?\\*"?)[1-9]\d*`), "${1}*"},
+	{regexp.MustCompile(`(?i)(resource ?version\\*"?: *\\*"?)[1-9]\d*`), "${1}*"},
 	// "too old resource version: 1 (345)", "Too large resource version: 9, current: 345".
-	{regexp.MustCompile(`(version: \S+ \()\d+\)`), "${1}*)"},
+	{regexp.MustCompile(`((?:version: \S+|in record) \()\d+\)`), "${1}*)"},
 	{regexp.MustCompile(`(, current: )\d+`), "${1}*"},
 	{regexp.MustCompile(`\b(generated-)[a-z0-9]{5}\b`), "${1}*"},
 	// Columns and descriptions with an age, and kubectl's timings.
-	{regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b( +\n)?`), "AGE"},
+	{regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b`), "AGE"},
+	{regexp.MustCompile(`\bAGE +`), "AGE "},
 	{regexp.MustCompile(`localhost:\d+`), "SERVER"},
 	// kubectl's own time, before what it logs.
 	{regexp.MustCompile(`(?m)^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "$1 "},
@@ -109,7 +112,7 @@ func (s *scanner) members(path []string, end byte) error {
 		name := "[]"
 		if end == '}' {
 			raw, err := s.string()
-			s.out.WriteString(raw)
+			s.out.WriteString(uid.ReplaceAllString(raw, "UID"))
 			if err != nil || json.Unmarshal([]byte(raw), &name) != nil {
 				return errMalformed
 			}
