@@ -14,6 +14,8 @@ pub fn to_remote(selector: &str, to_remote: impl Fn(&str) -> Option<String>) -> 
         };
         match to_remote(value) {
             Some(remote) => terms.push(format!("{FIELD}{operator}{remote}")),
+            // An escape is of what no namespace's name holds, or of nothing, which is refused there.
+            None if value.contains('\\') => terms.push(term.to_owned()),
             None if operator == "!=" => {}
             None => terms.push(format!("{FIELD}{operator}")),
         }
@@ -85,6 +87,10 @@ mod tests {
                 r"a=x\,metadata.namespace=default",
             ),
             ("metadata.namespace!=app-ns-9,a=1", "a=1"),
+            (
+                r"metadata.namespace=\default",
+                r"metadata.namespace=\default",
+            ),
             ("metadata.namespaces=default", "metadata.namespaces=default"),
         ] {
             assert_eq!(map(local), remote, "{local}");
