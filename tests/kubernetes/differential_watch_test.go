@@ -22,6 +22,11 @@ func changes() []step {
 	}
 }
 
+// bookmark waits for one.
+func bookmark(path string, headers ...string) step {
+	return step{method: "GET", path: path + bookmarked, headers: headers, lines: 1, unsure: true}
+}
+
 func watching(path string, lines int, during []step, headers ...string) step {
 	return step{method: "GET", path: path, headers: headers, lines: lines, during: during}
 }
@@ -45,7 +50,7 @@ func watchOperations() []operation {
 		all = append(all,
 			single("watch "+form.name, list, watching(watchOwn+fromOwn+form.query, 3, changes(), form.accept)),
 			single("watch list "+form.name, created(), watching(watchOwn+initial+form.query, 2, nil, form.accept)),
-			single("watch to a bookmark "+form.name, created().keeping(ownVersion), watching(watchOwn+fromOwn+bookmarked+form.query, 1, nil, form.accept)),
+			single("watch to a bookmark "+form.name, created().keeping(ownVersion), bookmark(watchOwn+fromOwn+form.query, form.accept)),
 		)
 	}
 	all = append(all, watchesEverywhere()...)
@@ -70,8 +75,8 @@ func watchesEverywhere() []operation {
 		)
 	}
 	return append(all,
-		single("watch to a bookmark everywhere", seen, watching(everywhereMy+fromOwn+bookmarked, 1, nil)),
-		single("watch to a bookmark everywhere by namespace", seen, watching(everywhereBy+fromOwn+bookmarked, 1, nil)),
+		single("watch to a bookmark everywhere", seen, bookmark(everywhereMy+fromOwn)),
+		single("watch to a bookmark everywhere by namespace", seen, bookmark(everywhereBy+fromOwn)),
 		single("watch everywhere from version 1", get(everywhereMy+"&resourceVersion=1"+short)))
 }
 

@@ -14,7 +14,7 @@ func then() step { return get(own) }
 
 func writeOperations() []operation {
 	var all []operation
-	for _, more := range [][]operation{creates(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
+	for _, more := range [][]operation{large(), creates(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
 		all = append(all, more...)
 	}
 	return all
@@ -67,6 +67,32 @@ func creates() []operation {
 			query("create with duplicate fields, "+validation, "?fieldValidation="+validation, twice))
 	}
 	return all
+}
+
+// large are objects and answers beyond what is usually held in memory.
+func large() []operation {
+	notes := func(bytes int) string { return object("", `,"notes":"`+strings.Repeat("n", bytes)+`"`) }
+	long := strings.Replace(object(applied, ""), `\"spec\":{`, `\"spec\":{\"notes\":\"`+strings.Repeat("n", 150<<10)+`\",`, 1)
+	return []operation{
+		single("large object", post(resourcePath, notes(1<<20)), get(own), get(own, acceptTable)),
+		single("large object by watch", watching(watchOwn, 1, []step{post(resourcePath, notes(1<<20))})),
+		single("object too large for etcd", post(resourcePath, notes(2<<20)), get(own)),
+		single("large last applied", post(resourcePath, long), get(own), get(own, acceptTable), patch(mergePatch, own, `{"spec":{"nodeCount":5}}`)),
+		single("large last applied by JSON patch", created(), patch(jsonPatch, own, `[{"op":"add","path":"/metadata/annotations","value":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"namespace\":\"{ns}\"},\"x\":\"`+strings.Repeat("x", 100<<10)+`\"}"}}]`), then()),
+		single("large object that is refused", post(resourcePath, strings.Replace(notes(100<<10), `"nodeCount":3`, `"nodeCount":"three"`, 1))),
+		single("large object without a kind", post(resourcePath, strings.Replace(notes(100<<10), `"kind":"KubernetesCluster",`, "", 1))),
+		single("large object refused strictly", post(resourcePath, notes(100<<10)), patch(mergePatch, own+"?fieldValidation=Strict", `{"spec":{"nodeCoun":5}}`)),
+		single("small object refused strictly", created(), patch(mergePatch, own+"?fieldValidation=Strict", `{"spec":{"nodeCoun":5}}`)),
+		single("many annotations", post(resourcePath, object(`,"annotations":{"a":"`+strings.Repeat("a", 300<<10)+`"}`, ""))),
+		single("many warnings", post(resourcePath, object("", `,"a1":1,"a2":1,"a3":1,"{ns}":1,"a\"b":1,"\u00e4":1,"`+strings.Repeat("w", 300)+`":1`))),
+		single("merge patch of the last applied", created(), patch(mergePatch, own, object(applied, "")), patch(mergePatch, own, `{"metadata":{"annotations":null}}`), then()),
+		single("JSON patch of the last applied", post(resourcePath, object(applied, "")),
+			patch(jsonPatch, own, `[{"op":"test","path":"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration","value":"{\"apiVersion\":\"k8s.starter.org/v1alpha1\",\"metadata\":{\"namespace\":\"{ns}\",\"name\":\"{name}\"},\"spec\":{\"template\":{\"metadata\":{\"namespace\":\"{ns}\"}}}}\n"}]`),
+			patch(jsonPatch, own, `[{"op":"replace","path":"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration","value":"{\"metadata\":{\"namespace\":\"{ns}\"}}"}]`), then()),
+		single("last applied that is no JSON", post(resourcePath, object(`,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"namespace\":\"{ns}\""}`, "")), then()),
+		single("last applied of another namespace", post(resourcePath, object(`,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"namespace\":\"nowhere\"}}"}`, "")), then()),
+		single("last applied with escapes", post(resourcePath, object(`,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"\u007b\"metadata\":{\"n\\u0061mespace\" : \"{ns}\",\"x\":\"\\\\\/\"}}"}`, "")), then()),
+	}
 }
 
 func updates() []operation {

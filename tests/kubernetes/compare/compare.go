@@ -68,9 +68,12 @@ func Command(stdout, stderr string, code int, names Names) string {
 	return names.replace(text)
 }
 
+// BrokenOff is in the observation of an answer that ended too early.
+const BrokenOff = "broken off"
+
 // Failure is the observation of a call that had no answer.
 func Failure(err error) string {
-	kind := "broken off"
+	kind := BrokenOff
 	if strings.Contains(err.Error(), "deadline exceeded") {
 		kind = "no end"
 	}
