@@ -126,7 +126,9 @@ func kubectlManifests() []operation {
 func kubectlChanges() []operation {
 	return []operation{
 		on("patch by file", manifest, `patch -f - --type=merge -p {"spec":{"region":"us"}}`),
-		on("label by file", manifest, "label -f - a=b", "annotate -f - a=b --overwrite"),
+		// One manager each: managedFields of one second are in the order of names, others of time.
+		on("label by file", manifest, "label -f - a=b"),
+		on("annotate by file", manifest, "annotate -f - a=b --overwrite"),
 		on("patch dry", "", `patch kc {name} -n {ns} --type=merge --dry-run=server -o yaml -p {"spec":{"region":"us"}}`),
 		on("replace scale", `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"{name}","namespace":"{ns}"},"spec":{"replicas":2}}`, "replace --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}/scale -f -"),
 		on("delete raw", "", "delete --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}"),

@@ -14,7 +14,7 @@ func then() step { return get(own) }
 
 func writeOperations() []operation {
 	var all []operation
-	for _, more := range [][]operation{large(), creates(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
+	for _, more := range [][]operation{large(), parameters(), creates(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
 		all = append(all, more...)
 	}
 	return all
@@ -47,7 +47,8 @@ func creates() []operation {
 		query("create with duplicate fields", "", twice),
 		query("create with finalizers and owners of none", "", object(`,"ownerReferences":[]`, "")),
 		single("create with an owner", created().keeping("uid=metadata.uid"),
-			post(resourcePath, strings.ReplaceAll(object(`,"ownerReferences":[{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","name":"create-owner","uid":"{uid}"}]`, ""), `"name":"{name}"`, `"name":"{name}-2"`)), get(own+"-2")),
+			post(resourcePath, strings.NewReplacer(`"name":"{name}"`, `"name":"{name}-2"`, "OWNER", "{name}").Replace(
+				object(`,"ownerReferences":[{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","name":"OWNER","uid":"{uid}"}]`, ""))), get(own+"-2")),
 		single("create as Table", post(resourcePath, object("", ""), acceptTable)),
 		single("create as metadata", post(resourcePath, object("", ""), acceptPart)),
 		single("create and want YAML", post(resourcePath, object("", ""), acceptYAML)),
@@ -67,6 +68,52 @@ func creates() []operation {
 			query("create with duplicate fields, "+validation, "?fieldValidation="+validation, twice))
 	}
 	return all
+}
+
+// parameters are queries and headers of writes.
+func parameters() []operation {
+	var all []operation
+	for _, query := range []string{
+		"dryRun=All&dryRun=All", "dryRun=", "dryRun=all", "fieldManager=" + strings.Repeat("m", 129), "fieldManager=", "fieldValidation=strict",
+		"fieldValidation=", "pretty=", "pretty=0", "unknown=%00", "force=true", "resourceVersion=5", "timeout=5s", "timeout=-1s", "limit=x",
+	} {
+		all = append(all, single("create with "+query, post(resourcePath+"?"+query, object("", "")), then()))
+	}
+	for _, query := range []string{
+		"gracePeriodSeconds=-1", "gracePeriodSeconds=x", "propagationPolicy=", "propagationPolicy=sideways",
+		"dryRun=Some", "ignoreStoreReadErrorWithClusterBreakingPotential=true", "uid=5", "timeout=long",
+	} {
+		all = append(all, single("delete with "+query, created(), remove(own+"?"+query, ""), then()))
+	}
+	// The garbage collector ends these, at its own time.
+	for _, query := range []string{"orphanDependents=true", "orphanDependents=perhaps", "propagationPolicy=Orphan", "propagationPolicy=Foreground"} {
+		all = append(all, single("delete with "+query, created(), remove(own+"?"+query, "")))
+	}
+	for _, query := range []string{"limit=1", "resourceVersion=1", "resourceVersionMatch=Exact", "continue=abc", "watch=true&timeoutSeconds=1", "gracePeriodSeconds=x"} {
+		all = append(all, single("delete a collection with "+query, created(), remove(oneOfThem+"&"+query, ""), then()))
+	}
+	// DeleteOptions, empty, as clients of built-in types write them (apimachinery, runtime.Unknown).
+	options := "k8s\x00\x0a\x13\x0a\x02v1\x12\x0dDeleteOptions\x12\x00\x1a\x00\x22\x00"
+	typed := func(name, kind, body string) operation {
+		return single(name, created(), step{method: "DELETE", path: own, body: body, headers: []string{"Content-Type: " + kind}}, then())
+	}
+	return append(all,
+		typed("delete with options in protobuf", "application/vnd.kubernetes.protobuf", options),
+		typed("delete with broken protobuf", "application/vnd.kubernetes.protobuf", options[:9]),
+		typed("delete with options in CBOR", "application/cbor", "\xd9\xd9\xf7\xa0"),
+		typed("delete with options of no type", "", "{}"),
+		single("create with a condition", post(resourcePath, object("", ""), "If-Match: x", "If-None-Match: *"), then()),
+		single("create when continued", post(resourcePath, object("", ""), "Expect: 100-continue")),
+		single("get a range", created(), get(own, "Range: bytes=0-9")),
+		single("get by two Accepts", created(), get(own, "Accept: text/html", acceptTable)),
+		single("get by Accept in another order", created(), get(own, "Accept: application/json;g=meta.k8s.io;v=v1;as=Table")),
+		single("get Table of no version", created(), get(own, "Accept: application/json;as=Table;g=meta.k8s.io")),
+		single("get Table of no group", created(), get(own, "Accept: application/json;as=Table;v=v1")),
+		single("get Table or JSON of unknown versions", created(), get(own, "Accept: application/json;as=Table;v=v9;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io")),
+		single("get for another origin", created(), get(own, "Origin: https://example.org")),
+		single("create by HTTP/1.1", step{method: "POST", path: resourcePath, body: object("", ""), headers: []string{jsonBody}, http1: true}, then()),
+		single("body that is too long by HTTP/1.1", step{method: "POST", path: resourcePath, body: object("", `,"notes":"`+strings.Repeat("n", 3<<20)+`"`), headers: []string{jsonBody}, http1: true}),
+	)
 }
 
 // large are objects and answers beyond what is usually held in memory.
