@@ -1,6 +1,6 @@
 //! What can go wrong with a request, whose fault it is, and what the client is told.
 //!
-//! One type holds the facts, [`Error::status`] alone turns them into a Kubernetes Status
+//! One type holds the facts, [`Error::response`] alone turns them into an answer
 //! (`apimachinery/pkg/api/errors/errors.go` has the reasons and codes). Messages are in local names
 //! and say what to do; none holds a credential or a remote name.
 
@@ -25,7 +25,8 @@ pub enum Fault {
 pub enum Error {
     #[error("{0}")]
     BadRequest(String),
-    #[error("the request body is larger than {max} bytes (limits.bodyMax); send a smaller object")]
+    /// In the words of kube-apiserver, whose bound is the same unless limits.bodyMax says otherwise.
+    #[error("Request entity too large: limit is {max}")]
     BodyTooLarge { max: usize },
     #[error("the request has more than {max} header fields; send fewer")]
     HeadersTooLarge { max: usize },
@@ -41,6 +42,9 @@ pub enum Error {
     ForeignContinueToken,
     #[error("{method} is not a method of this API")]
     MethodNotAllowed { method: String },
+    /// A method that is no verb, on objects (`NewMethodNotSupported`).
+    #[error(" is not supported on resources of kind \"{resource}.{group}\"")]
+    VerbNotSupported { resource: String, group: String },
     #[error(
         "namespace {namespace:?} is not mapped to the control plane {control_plane:?}; add it to \
          controlPlanes.{control_plane}.mapping.namespaces in claimgate's configuration"
@@ -72,7 +76,8 @@ pub enum Error {
     Impersonation,
     #[error("metadata.ownerReferences: Forbidden: {OWNER_REFERENCES}")]
     OwnerReferences,
-    #[error("the server could not find the requested resource")]
+    /// Nothing is served there, which Go's multiplexer says as text (`net/http`, `NotFound`).
+    #[error("404 page not found")]
     PathNotFound,
     #[error("{group:?} is read only here (apis.readOnly in claimgate's configuration)")]
     ReadOnly { group: String },
@@ -139,9 +144,9 @@ impl Error {
             Self::Internal(_) | Self::BadAnswer { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
             }
-            Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => {
-                (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")
-            }
+            Self::MethodNotAllowed { .. }
+            | Self::ReadOnly { .. }
+            | Self::VerbNotSupported { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Self::Impersonation | Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
                 (StatusCode::FORBIDDEN, "Forbidden")
             }
@@ -170,6 +175,25 @@ impl Error {
     /// pass before anybody sees the message.
     fn retry_after_s(&self) -> Option<u32> {
         matches!(self, Self::TooMany { .. } | Self::Draining).then_some(RETRY_AFTER_S)
+    }
+
+    /// What the client is answered with: a Status, but for paths at which nothing is served.
+    pub fn response(&self) -> Response<Bytes> {
+        if !matches!(self, Self::PathNotFound) {
+            return self.status().response();
+        }
+        let mut response = Response::new(Bytes::from(format!("{self}\n")));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        response
     }
 
     /// The Status that Kubernetes' clients expect.
@@ -204,6 +228,11 @@ impl Error {
                     message: format!("Forbidden: {OWNER_REFERENCES}"),
                     field: "metadata.ownerReferences",
                 }],
+                ..Details::default()
+            },
+            Self::VerbNotSupported { resource, group } => Details {
+                group: group.clone(),
+                kind: resource.clone(),
                 ..Details::default()
             },
             _ => Details {
@@ -338,6 +367,39 @@ mod tests {
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
                 r#""message":"control plane \"platform\" does not answer: connection refused","#,
                 r#""reason":"ServiceUnavailable","code":503}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_served_the_answer_is_text_as_from_kube_apiserver() {
+        let response = Error::PathNotFound.response();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "text/plain; charset=utf-8"
+        );
+        assert_eq!(
+            response.headers()[header::X_CONTENT_TYPE_OPTIONS],
+            "nosniff"
+        );
+        assert_eq!(response.body(), "404 page not found\n");
+    }
+
+    #[test]
+    fn a_method_without_a_verb_is_refused_in_kube_apiservers_words() {
+        let error = Error::VerbNotSupported {
+            resource: "kubernetesclusters".into(),
+            group: "k8s.starter.org".into(),
+        };
+        assert_eq!(
+            std::str::from_utf8(error.response().body()).unwrap(),
+            concat!(
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+                r#""message":" is not supported on resources of kind \"kubernetesclusters.k8s.starter.org\"","#,
+                r#""reason":"MethodNotAllowed","details":{"group":"k8s.starter.org","kind":"kubernetesclusters"},"#,
+                r#""code":405}"#,
                 "\n"
             )
         );

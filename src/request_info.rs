@@ -51,6 +51,8 @@ pub enum Verb {
     Patch,
     Update,
     Watch,
+    /// A method that Kubernetes has no verb for.
+    Unknown,
 }
 
 impl Verb {
@@ -65,6 +67,7 @@ impl Verb {
             Self::Patch => "patch",
             Self::Update => "update",
             Self::Watch => "watch",
+            Self::Unknown => "",
         }
     }
 
@@ -80,32 +83,25 @@ impl fmt::Display for Verb {
     }
 }
 
-/// Why a request has no target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unparsable {
-    /// A method that no API request has.
-    Method,
-}
-
 impl Target {
     /// Parses a request's method, path (still percent-encoded) and query.
-    pub fn parse(method: &Method, path: &str, query: &Query) -> Result<Self, Unparsable> {
+    pub fn parse(method: &Method, path: &str, query: &Query) -> Self {
         match path {
-            "/livez" | "/readyz" | "/healthz" => return Ok(Self::Health),
-            "/version" | "/version/" => return Ok(Self::Version),
+            "/livez" | "/readyz" | "/healthz" => return Self::Health,
+            "/version" | "/version/" => return Self::Version,
             _ => {}
         }
         let Some(segments) = segments(path) else {
-            return Ok(Self::Unknown);
+            return Self::Unknown;
         };
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["openapi", "v2"] | ["openapi", "v3", ..] => Ok(Self::OpenApi),
-            ["apis"] | ["apis", _] | ["apis", _, _] => Ok(Self::Discovery),
+            ["openapi", "v2"] | ["openapi", "v3", ..] => Self::OpenApi,
+            ["apis"] | ["apis", _] | ["apis", _, _] => Self::Discovery,
             ["apis", group, version, rest @ ..] => {
                 resource_request(method, group, version, rest, query)
             }
-            _ => Ok(Self::Unknown),
+            _ => Self::Unknown,
         }
     }
 }
@@ -116,7 +112,7 @@ fn resource_request(
     version: &str,
     rest: &[&str],
     query: &Query,
-) -> Result<Target, Unparsable> {
+) -> Target {
     let (watch_path, rest) = match rest {
         ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
         rest => (false, rest),
@@ -130,11 +126,13 @@ fn resource_request(
     let (resource, name, subresource) = match rest {
         [resource] => (resource, None, None),
         [resource, name] => (resource, Some(*name), None),
-        [resource, name, subresource] => (resource, Some(*name), Some(*subresource)),
-        _ => return Ok(Target::Unknown),
+        // What follows a subresource is read past, as by Kubernetes' resolver.
+        [resource, name, subresource, ..] => (resource, Some(*name), Some(*subresource)),
+        _ => return Target::Unknown,
     };
     let verb = match *method {
-        Method::GET | Method::HEAD if watch_path => Verb::Watch,
+        // Whatever the method: the path alone says so.
+        _ if watch_path => Verb::Watch,
         Method::GET | Method::HEAD if name.is_some() => Verb::Get,
         Method::GET | Method::HEAD if query.is_watch() => Verb::Watch,
         Method::GET | Method::HEAD => Verb::List,
@@ -143,9 +141,9 @@ fn resource_request(
         Method::PATCH => Verb::Patch,
         Method::DELETE if name.is_some() => Verb::Delete,
         Method::DELETE => Verb::DeleteCollection,
-        _ => return Err(Unparsable::Method),
+        _ => Verb::Unknown,
     };
-    Ok(Target::Resource(ResourceRequest {
+    Target::Resource(ResourceRequest {
         verb,
         group: group.to_owned(),
         version: version.to_owned(),
@@ -154,7 +152,7 @@ fn resource_request(
         name: name.map(str::to_owned),
         subresource: subresource.map(str::to_owned),
         watch_path,
-    }))
+    })
 }
 
 /// The decoded segments of a path, or `None` where a segment could mean another path to the next
@@ -252,7 +250,7 @@ mod tests {
     use super::*;
 
     fn parse(method: Method, path: &str, query: &str) -> Target {
-        Target::parse(&method, path, &Query::parse(query)).unwrap()
+        Target::parse(&method, path, &Query::parse(query))
     }
 
     fn resource(method: Method, path: &str, query: &str) -> ResourceRequest {
@@ -291,6 +289,8 @@ mod tests {
         assert!(request.watch_path);
         assert_eq!(request.namespace.as_deref(), Some("ns"));
         assert_eq!(request.name.as_deref(), Some("a"));
+        let request = resource(Method::DELETE, "/apis/g/v1/watch/namespaces/ns/things", "");
+        assert_eq!(request.verb, Verb::Watch);
     }
 
     #[test]
@@ -305,7 +305,6 @@ mod tests {
             "/api",
             "/",
             "/metrics",
-            "/apis/g/v1/namespaces/a/things/b/status/more",
         ] {
             assert_eq!(parse(Method::GET, path, ""), Target::Unknown, "{path}");
         }
@@ -328,11 +327,15 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_subresource_means_nothing() {
+        let path = "/apis/g/v1/namespaces/a/things/b/status/more";
+        let request = resource(Method::GET, path, "");
+        assert_eq!(request.subresource.as_deref(), Some("status"));
+    }
+
+    #[test]
     fn unknown_methods_have_no_verb() {
-        let query = Query::default();
-        assert_eq!(
-            Target::parse(&Method::TRACE, "/apis/g/v1/things", &query),
-            Err(Unparsable::Method)
-        );
+        let request = resource(Method::TRACE, "/apis/g/v1/things", "");
+        assert_eq!(request.verb, Verb::Unknown);
     }
 }

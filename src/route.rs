@@ -116,17 +116,13 @@ impl Router {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let labels = Labels::default();
         match Target::parse(&parts.method, parts.uri.path(), &query) {
-            Err(_) => {
-                let method = parts.method.to_string();
-                (labels, Err(Error::MethodNotAllowed { method }))
-            }
-            Ok(Target::Health) => (labels, Ok(self.health(parts.uri.path()))),
-            Ok(Target::Version) if matches!(known, Known::User(Identity::Direct(_))) => {
+            Target::Health => (labels, Ok(self.health(parts.uri.path()))),
+            Target::Version if matches!(known, Known::User(Identity::Direct(_))) => {
                 (labels, Ok(json(version())))
             }
-            Ok(Target::Version | Target::Unknown) => (labels, Err(Error::PathNotFound)),
-            Ok(Target::Discovery | Target::OpenApi) => (labels, self.memory(&parts)),
-            Ok(Target::Resource(request)) => self.resource(request, parts, body).await,
+            Target::Version | Target::Unknown => (labels, Err(Error::PathNotFound)),
+            Target::Discovery | Target::OpenApi => (labels, self.memory(&parts)),
+            Target::Resource(request) => self.resource(request, parts, body).await,
         }
     }
 
@@ -190,7 +186,7 @@ impl Router {
         body: Incoming,
     ) -> (Labels, Result<Response<ReplyBody>, Error>) {
         let mut labels = Labels::default();
-        let resource = match self.lookup(&request, &parts.method) {
+        let resource = match self.lookup(&request) {
             Ok(resource) => resource,
             Err(error) => return (labels, Err(error)),
         };
@@ -207,7 +203,7 @@ impl Router {
     }
 
     /// The exposed resource that a request names, if it has the verb.
-    fn lookup(&self, request: &ResourceRequest, method: &Method) -> Result<Resource, Error> {
+    fn lookup(&self, request: &ResourceRequest) -> Result<Resource, Error> {
         let resource =
             match self
                 .catalog
@@ -222,24 +218,25 @@ impl Router {
                 group: request.group.clone(),
             });
         }
+        // A verb that makes no sense for the path, as PUT without a name, is the control plane's to
+        // refuse. The rest is as its handler of custom resources has it
+        // (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
         if let Some(subresource) = &request.subresource
             && !resource.subresources.contains(subresource)
         {
-            return Err(Error::PathNotFound);
+            return Err(Error::NotFound {
+                resource: request.resource.clone(),
+                group: request.group.clone(),
+                name: request.name.clone().unwrap_or_default(),
+            });
         }
-        // A verb that makes no sense for the path: POST on a name, PUT without one.
-        let fits = match request.verb {
-            Verb::Create => request.name.is_none(),
-            Verb::Update | Verb::Patch => request.name.is_some(),
-            _ => true,
-        };
-        if fits {
-            Ok(resource)
-        } else {
-            Err(Error::MethodNotAllowed {
-                method: method.to_string(),
-            })
+        if request.verb == Verb::Unknown {
+            return Err(Error::VerbNotSupported {
+                resource: request.resource.clone(),
+                group: request.group.clone(),
+            });
         }
+        Ok(resource)
     }
 
     async fn proxied(
@@ -288,7 +285,7 @@ pub struct Labels {
 }
 
 fn reply(error: &Error) -> Response<ReplyBody> {
-    error.status().response().map(ReplyBody::whole)
+    error.response().map(ReplyBody::whole)
 }
 
 fn json(body: Bytes) -> Response<ReplyBody> {

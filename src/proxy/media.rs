@@ -30,21 +30,15 @@ pub(super) enum Form {
 }
 
 impl Accept {
-    /// The JSON clauses of the Accept headers, in their order; wildcards become JSON.
+    /// The JSON clauses of the Accept header, in their order; wildcards become JSON. Of several
+    /// headers the first counts, as in kube-apiserver
+    /// (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
-        let values: Vec<&str> = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        if values.iter().all(|value| value.trim().is_empty()) {
+        let value = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+        let Some(value) = value.filter(|value| !value.trim().is_empty()) else {
             return Ok(Self(vec![ACCEPTABLE.to_owned()]));
-        }
-        let clauses: Vec<String> = values
-            .iter()
-            .flat_map(|value| value.split(','))
-            .filter_map(json_clause)
-            .collect();
+        };
+        let clauses: Vec<String> = value.split(',').filter_map(json_clause).collect();
         if clauses.is_empty() {
             Err(Error::NotAcceptable(ACCEPTABLE))
         } else {
@@ -181,6 +175,15 @@ mod tests {
             accept("application/vnd.kubernetes.protobuf"),
             Err(Error::NotAcceptable(_))
         ));
+    }
+
+    #[test]
+    fn of_two_accept_headers_the_first_counts() {
+        let mut headers = HeaderMap::new();
+        headers.append(ACCEPT, HeaderValue::from_static("text/html"));
+        headers.append(ACCEPT, HeaderValue::from_static("application/json"));
+        let parsed = Accept::parse(&headers);
+        assert!(matches!(parsed, Err(Error::NotAcceptable(_))));
     }
 
     #[test]

@@ -6,8 +6,7 @@ use super::ControlPlane;
 use super::media::Form;
 use crate::error::Error;
 use crate::request_info::{Query, ResourceRequest, Verb};
-use crate::translate::selector::{self, Mapped};
-use crate::translate::{Scope, token};
+use crate::translate::{Scope, selector, token};
 
 /// A request in remote terms.
 pub(super) struct Plan {
@@ -26,16 +25,14 @@ impl Plan {
         mut query: Query,
         form: Form,
     ) -> Result<Option<Self>, Error> {
-        let Some(scope) = scope(control_plane, request)? else {
+        let fields = query.get("fieldSelector").map(str::to_owned);
+        let Some(scope) = scope(control_plane, request, fields.as_deref())? else {
             return Ok(None);
         };
-        if let Some(fields) = query.get("fieldSelector") {
+        if let Some(fields) = fields {
             let namespaces = &control_plane.namespaces;
             let to_remote = |local: &str| namespaces.to_remote(local).map(str::to_owned);
-            match selector::to_remote(fields, to_remote) {
-                Mapped::Selector(fields) => query.set("fieldSelector", &fields),
-                Mapped::Nothing => return Ok(None),
-            }
+            query.set("fieldSelector", &selector::to_remote(&fields, to_remote));
         }
         if scope.is_all()
             && let Some(token) = query.get("continue").filter(|token| !token.is_empty())
@@ -69,8 +66,16 @@ impl Plan {
     }
 }
 
-fn scope(control_plane: &ControlPlane, request: &ResourceRequest) -> Result<Option<Scope>, Error> {
+fn scope(
+    control_plane: &ControlPlane,
+    request: &ResourceRequest,
+    fields: Option<&str>,
+) -> Result<Option<Scope>, Error> {
     let namespaces = &control_plane.namespaces;
+    // A selector of one namespace makes kube-apiserver read that one alone, and then a continue
+    // token names none (`apiserver/pkg/registry/generic/registry/store.go`, ListPredicate).
+    let selected = fields.and_then(selector::only_namespace);
+    let selected = selected.and_then(|local| Some((local, namespaces.to_remote(local)?)));
     match (&request.namespace, request.verb) {
         (Some(local), _) => Ok(namespaces.to_remote(local).map(|remote| Scope::One {
             local: local.clone(),
@@ -78,7 +83,7 @@ fn scope(control_plane: &ControlPlane, request: &ResourceRequest) -> Result<Opti
         })),
         // As kube-apiserver has it: across namespaces there is reading alone.
         (None, Verb::List | Verb::Watch) if request.name.is_none() => {
-            Ok(Some(match namespaces.single() {
+            Ok(Some(match selected.or_else(|| namespaces.single()) {
                 Some((local, remote)) => Scope::Only {
                     local: local.to_owned(),
                     remote: remote.to_owned(),

@@ -1,5 +1,9 @@
 //! Bodies on their way to the client.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
 
 use super::hidden::{self, Hidden, Place};
@@ -15,6 +19,8 @@ const KIND: Tag = 5;
 const EVENT_TYPE: Tag = 6;
 const MESSAGE: Tag = 7;
 const DETAILS_NAME: Tag = 8;
+/// The object of a row, of which the client wants none.
+const ROW_OBJECT: Tag = 9;
 /// The first of the tags for what is hidden of an object, and of one in a Table's row.
 const HIDDEN: Tag = 10;
 const ROW_HIDDEN: Tag = 20;
@@ -75,15 +81,16 @@ impl ResponseRules {
             paths.into_iter().fold(Rules::builder(), hold)
         };
         let table = |rules: RulesBuilder, path: &str| {
-            let rules = rules.string(&format!("{path}.kind"), KIND);
             object(rules, &format!("{path}.rows[*].object"), ROW_NAMESPACE)
         };
         let list = |rules: RulesBuilder| {
-            table(object(rules, "$.items[*]", NAMESPACE), "$")
+            object(rules, "$.items[*]", NAMESPACE)
+                .string("$.kind", KIND)
                 .string("$.metadata.continue", CONTINUE)
         };
         let watch = |rules: RulesBuilder| {
-            table(object(rules, "$.object", NAMESPACE), "$.object")
+            object(rules, "$.object", NAMESPACE)
+                .string("$.object.kind", KIND)
                 .string("$.type", EVENT_TYPE)
                 .string("$.object.message", MESSAGE)
                 .string("$.object.metadata.continue", CONTINUE)
@@ -98,15 +105,23 @@ impl ResponseRules {
         };
         let mapped_watch = || watch(Rules::builder().item("$", "$", JUDGED));
         Ok(Self {
-            object: table(object(held(["$", "$.rows[*].object"]), "$", NAMESPACE), "$").build()?,
-            list: list(held(["$.items[*]", "$.rows[*].object"])).build()?,
-            mapped_list: mapped_list("$.rows[*].object.metadata").build()?,
-            watch: watch(held(["$.object", "$.object.rows[*].object"])).build()?,
-            mapped_watch: mapped_watch().build()?,
-            bare_list: mapped_list("$.rows[*].object")
-                .remove("$.rows[*].object")
+            object: table(object(held(["$", "$.rows[*].object"]), "$", NAMESPACE), "$")
+                .string("$.kind", KIND)
                 .build()?,
-            bare_watch: mapped_watch().remove("$.object.rows[*].object").build()?,
+            list: table(list(held(["$.items[*]", "$.rows[*].object"])), "$").build()?,
+            mapped_list: table(mapped_list("$.rows[*].object.metadata"), "$").build()?,
+            watch: table(
+                watch(held(["$.object", "$.object.rows[*].object"])),
+                "$.object",
+            )
+            .build()?,
+            mapped_watch: table(mapped_watch(), "$.object").build()?,
+            bare_list: mapped_list("$.rows[*]")
+                .value("$.rows[*].object", ROW_OBJECT)
+                .build()?,
+            bare_watch: mapped_watch()
+                .value("$.object.rows[*].object", ROW_OBJECT)
+                .build()?,
             status: Rules::builder()
                 .item("$", "$", JUDGED)
                 .string("$.message", MESSAGE)
@@ -191,6 +206,28 @@ pub struct ResponseHandler {
     hidden: Hidden,
 }
 
+/// What a row's object is judged by.
+#[derive(Deserialize)]
+struct RowObject {
+    metadata: RowMetadata,
+}
+
+#[derive(Deserialize)]
+struct RowMetadata {
+    /// Empty in a bookmark.
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+impl RowMetadata {
+    fn ends_initial_events(&self) -> bool {
+        let annotation = self.annotations.get("k8s.io/initial-events-end");
+        annotation.is_some_and(|value| value == "true")
+    }
+}
+
 /// What is known of the list item, row or event in hand.
 #[derive(Default)]
 struct Item {
@@ -265,6 +302,19 @@ impl ResponseHandler {
         })
     }
 
+    /// The object by which a row is judged gives way to the null of a row without one. The bookmark
+    /// that ends the initial events keeps its own, whose annotation says so
+    /// (`apiserver/pkg/endpoints/handlers/response.go`, asTable).
+    fn row_object(&mut self, raw: &[u8]) -> Verdict<'static> {
+        if let Ok(RowObject { metadata }) = serde_json::from_slice(raw) {
+            if self.event == Some(EventType::Bookmark) && metadata.ends_initial_events() {
+                return Verdict::Keep;
+            }
+            self.namespace(metadata.namespace.as_bytes());
+        }
+        Verdict::Replace("null".into())
+    }
+
     fn message(&self, value: &[u8]) -> Verdict<'_> {
         let Ok(message) = std::str::from_utf8(value) else {
             return Verdict::Keep;
@@ -324,6 +374,9 @@ impl Handler for ResponseHandler {
     }
 
     fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
+        if tag == ROW_OBJECT {
+            return self.row_object(raw);
+        }
         let place = self.place(tag);
         place.map_or(Verdict::Keep, |place| self.hidden.value(place, raw))
     }

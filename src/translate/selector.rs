@@ -1,20 +1,11 @@
 //! `metadata.namespace` in field selectors (`apimachinery/pkg/fields/selector.go`).
 
-use super::Scope;
-
-/// A field selector in remote terms.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Mapped {
-    Selector(String),
-    /// It asks for a namespace that is not mapped: nothing matches.
-    Nothing,
-}
-
 const FIELD: &str = "metadata.namespace";
 
 /// Maps the namespace in every term on `metadata.namespace`. A term that excludes a namespace which
-/// is not mapped excludes nothing that could be seen, and goes.
-pub fn to_remote(selector: &str, to_remote: impl Fn(&str) -> Option<String>) -> Mapped {
+/// is not mapped excludes nothing that could be seen, and goes; one that asks for it asks for the
+/// namespace of no name, in which nothing is, so that the empty answer is the control plane's own.
+pub fn to_remote(selector: &str, to_remote: impl Fn(&str) -> Option<String>) -> String {
     let mut terms = Vec::new();
     for term in split(selector) {
         let Some((operator, value)) = namespace_term(term) else {
@@ -23,16 +14,22 @@ pub fn to_remote(selector: &str, to_remote: impl Fn(&str) -> Option<String>) -> 
         };
         match to_remote(value) {
             Some(remote) => terms.push(format!("{FIELD}{operator}{remote}")),
+            // An escape is of what no namespace's name holds, or of nothing, which is refused there.
+            None if value.contains('\\') => terms.push(term.to_owned()),
             None if operator == "!=" => {}
-            None => return Mapped::Nothing,
+            None => terms.push(format!("{FIELD}{operator}")),
         }
     }
-    Mapped::Selector(terms.join(","))
+    terms.join(",")
 }
 
-/// As [`to_remote`], within a scope.
-pub fn in_scope(selector: &str, scope: &Scope) -> Mapped {
-    to_remote(selector, |local| scope.to_remote(local).map(str::to_owned))
+/// The one namespace that a selector asks for, if it does.
+pub fn only_namespace(selector: &str) -> Option<&str> {
+    let named = |term| namespace_term(term).filter(|(operator, _)| *operator != "!=");
+    split(selector)
+        .into_iter()
+        .find_map(named)
+        .map(|(_, value)| value)
 }
 
 /// Splits at commas that no backslash precedes.
@@ -66,7 +63,7 @@ fn namespace_term(term: &str) -> Option<(&'static str, &str)> {
 mod tests {
     use super::*;
 
-    fn map(selector: &str) -> Mapped {
+    fn map(selector: &str) -> String {
         to_remote(selector, |local| {
             (local == "default").then(|| "app-ns-1".to_owned())
         })
@@ -90,15 +87,35 @@ mod tests {
                 r"a=x\,metadata.namespace=default",
             ),
             ("metadata.namespace!=app-ns-9,a=1", "a=1"),
+            (
+                r"metadata.namespace=\default",
+                r"metadata.namespace=\default",
+            ),
             ("metadata.namespaces=default", "metadata.namespaces=default"),
         ] {
-            assert_eq!(map(local), Mapped::Selector(remote.into()), "{local}");
+            assert_eq!(map(local), remote, "{local}");
         }
     }
 
     #[test]
     fn an_unmapped_namespace_matches_nothing() {
-        assert_eq!(map("metadata.namespace=app-ns-1"), Mapped::Nothing);
-        assert_eq!(map("metadata.name=x,metadata.namespace="), Mapped::Nothing);
+        assert_eq!(map("metadata.namespace=app-ns-1"), "metadata.namespace=");
+        assert_eq!(
+            map("metadata.name=x,metadata.namespace==no"),
+            "metadata.name=x,metadata.namespace=="
+        );
+    }
+
+    #[test]
+    fn the_namespace_asked_for_is_found() {
+        for (selector, namespace) in [
+            ("metadata.namespace=a", Some("a")),
+            ("metadata.name=x,metadata.namespace==a", Some("a")),
+            ("metadata.namespace!=a", None),
+            ("metadata.namespaces=a", None),
+            ("", None),
+        ] {
+            assert_eq!(only_namespace(selector), namespace, "{selector}");
+        }
     }
 }

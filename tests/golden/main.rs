@@ -76,12 +76,22 @@ fn rewritten<H: Handler>(
 
 fn response(shape: Shape, scope: fn() -> Scope, input: &[u8]) -> Result<Vec<u8>, String> {
     let rules = ResponseRules::compile().unwrap().rules(shape, &scope());
+    by(&rules, shape, scope, input)
+}
+
+/// Tables whose rows are judged by objects that the client does not want.
+fn bare(shape: Shape, input: &[u8]) -> Result<Vec<u8>, String> {
+    let rules = ResponseRules::compile().unwrap().without_row_objects(shape);
+    by(&rules, shape, mapped, input)
+}
+
+fn by(rules: &Rules, shape: Shape, scope: fn() -> Scope, input: &[u8]) -> Result<Vec<u8>, String> {
     let framing = match shape {
         Shape::Watch | Shape::Status => Framing::Many,
         Shape::Object | Shape::List => Framing::One,
     };
     let handler = || ResponseHandler::new(scope(), shape);
-    rewritten(&rules, framing, handler, input)
+    rewritten(rules, framing, handler, input)
 }
 
 fn request(
@@ -132,6 +142,16 @@ fn lists() {
 #[test]
 fn watches() {
     check("watch", |input| response(Shape::Watch, mapped, input));
+}
+
+#[test]
+fn lists_without_objects() {
+    check("bare-list", |input| bare(Shape::List, input));
+}
+
+#[test]
+fn watches_without_objects() {
+    check("bare-watch", |input| bare(Shape::Watch, input));
 }
 
 #[test]

@@ -15,9 +15,12 @@ import (
 	"time"
 )
 
-// Remote namespaces: two that are mapped, and strangers around them in the order of etcd's keys.
+// Remote namespaces: some that are mapped, and strangers around them in the order of etcd's keys.
 var (
-	mapping  = map[string]string{"default": "app-ns-1", "team-a": "app-ns-2", "doomed": "app-ns-3"}
+	mapping = map[string]string{
+		"default": "app-ns-1", "team-a": "app-ns-2", "doomed": "app-ns-3",
+		reading.local: reading.remote, writing.local: writing.remote,
+	}
 	foreign  = []string{"aaa-other", "app-ns-1-other", "app-ns-9-other", "zzz-other"}
 	pings    = 2 * time.Second
 	pongs    = 1 * time.Second

@@ -3,8 +3,10 @@ package kubernetes
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +54,37 @@ spec:
 ---
 `
 
+// networkCRD is a second claim, which has what the first one has not: a column that prints the
+// namespace, a selectable field, a default and a rule.
+const networkCRD = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: networks.k8s.starter.org}
+spec:
+  group: k8s.starter.org
+  scope: Namespaced
+  names: {plural: networks, singular: network, kind: Network, listKind: NetworkList, shortNames: [nw], categories: [claim]}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    selectableFields: [{jsonPath: .spec.region}]
+    additionalPrinterColumns:
+    - {name: HOME, type: string, jsonPath: .metadata.namespace}
+    - {name: REGION, type: string, jsonPath: .spec.region}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            x-kubernetes-validations: [{rule: "self.region != 'moon'", message: there is no network on the moon}]
+            properties:
+              region: {type: string, default: eu, maxLength: 10}
+              size: {type: integer, minimum: 1}
+---
+`
+
 const connectorRole = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -79,12 +112,12 @@ func (b *bed) seedControlPlane() error {
 	for _, ns := range foreign {
 		fmt.Fprintf(&text, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
 	}
-	for _, ns := range mapping {
+	for _, ns := range append(slices.Collect(maps.Values(mapping)), reading.direct, writing.direct) {
 		fmt.Fprintf(&text, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
 	}
 	fmt.Fprintf(&text, crd, "kubernetesclusters", "kubernetescluster", "KubernetesCluster", "kc", "claim")
 	fmt.Fprintf(&text, crd, "composites", "composite", "Composite", "xc", "composite")
-	text.WriteString(connectorRole)
+	text.WriteString(networkCRD + connectorRole)
 	if out, err := b.try(b.cp.kubeconfig, text.String(), "apply", "-f", "-"); err != nil {
 		return fmt.Errorf("%s %w", out, err)
 	}
@@ -189,7 +222,10 @@ var availableAfter time.Duration
 
 // register puts claimgate into the app cluster and waits until it is used.
 func (b *bed) register() error {
-	text := "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-a}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: unmapped}\n---\n"
+	text := ""
+	for _, ns := range []string{"team-a", "unmapped", reading.local, writing.local} {
+		text += fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
+	}
 	text += fmt.Sprintf(registration, b.port, base64.StdEncoding.EncodeToString(b.pki.read("server-ca.crt")))
 	if err := eventually(deadline, b.ready); err != nil {
 		return err

@@ -1,0 +1,127 @@
+// Package compare tells whether two servers answered alike.
+//
+// An observation is text: a status line, a line for each header, and the body byte for byte, in which
+// only what differs from call to call (scrub.go) and the names of the sides were replaced. Nothing is
+// decoded and encoded again, so the order of keys, the form of numbers and escapes are compared too.
+package compare
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Names are what stands for the same on both sides, by what it is called here.
+type Names map[string]string
+
+// Headers of which nothing follows for a client: lengths, times, and what kube-apiserver's own
+// tracing and priority levels add. Cache-Control is compared: clients and caches act on it.
+var ignored = []string{
+	"Audit-Id", "Content-Length", "Date", "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid",
+}
+
+// Reply is the observation of one response.
+func Reply(response *http.Response, body []byte, names Names) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "HTTP %d\n", response.StatusCode)
+	var lines []string
+	for name, values := range response.Header {
+		if slices.Contains(ignored, name) {
+			continue
+		}
+		for _, value := range values {
+			lines = append(lines, name+": "+names.replace(scrubText(value)))
+		}
+	}
+	// Fields of one name keep their order.
+	slices.SortStableFunc(lines, func(a, b string) int {
+		return strings.Compare(a[:strings.Index(a, ":")], b[:strings.Index(b, ":")])
+	})
+	text.WriteString(strings.Join(lines, "\n") + "\n\n")
+	text.WriteString(names.replace(scrubBody(decoded(response, body))))
+	return text.String()
+}
+
+// decoded undoes gzip, in as many members as there are.
+func decoded(response *http.Response, body []byte) []byte {
+	if response.Header.Get("Content-Encoding") != "gzip" {
+		return body
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return append([]byte("not gzip: "+err.Error()+"\n"), body...)
+	}
+	plain, err := io.ReadAll(reader)
+	if err != nil {
+		plain = append(plain, "\nbroken gzip: "+err.Error()...)
+	}
+	return plain
+}
+
+// Command is the observation of a program that ended.
+func Command(stdout, stderr string, code int, names Names) string {
+	text := fmt.Sprintf("exit code %d\n--- stdout\n%s\n--- stderr\n%s", code, scrubBody([]byte(stdout)), scrubText(stderr))
+	return names.replace(text)
+}
+
+// BrokenOff is in the observation of an answer that ended too early.
+const BrokenOff = "broken off"
+
+// Failure is the observation of a call that had no answer.
+func Failure(err error) string {
+	kind := BrokenOff
+	if strings.Contains(err.Error(), "deadline exceeded") {
+		kind = "no end"
+	}
+	return "no answer: " + kind + "\n"
+}
+
+func (names Names) replace(text string) string {
+	for here, everywhere := range names {
+		text = strings.ReplaceAll(text, here, everywhere)
+	}
+	return text
+}
+
+// Difference is the first line that two observations do not share.
+type Difference struct{ Direct, Through string }
+
+// First finds the first difference.
+func First(direct, through string) (Difference, bool) {
+	if direct == through {
+		return Difference{}, false
+	}
+	a, b := strings.Split(direct, "\n"), strings.Split(through, "\n")
+	for i := 0; ; i++ {
+		left, right := line(a, i), line(b, i)
+		if left != right {
+			left, right = around(left, right)
+			return Difference{left, right}, true
+		}
+	}
+}
+
+func line(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "(the end)"
+}
+
+// around cuts long lines to what surrounds their first difference.
+func around(a, b string) (string, string) {
+	const before, after = 50, 110
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	cut := func(text string) string {
+		from, to := max(0, same-before), min(len(text), same+after)
+		return text[from:max(from, to)]
+	}
+	return cut(a), cut(b)
+}

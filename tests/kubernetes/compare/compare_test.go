@@ -1,0 +1,118 @@
+package compare
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const (
+	object = `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"a","namespace":"remote-1","resourceVersion":"17","uid":"0c5e4d0b-53b5-4c1f-a5b9-5a6c2f0f2f11"},"spec":{"big":12345678901234567890,"float":1.0,"notes":"\u003ca\u003e","region":"eu"}}`
+	list   = `{"apiVersion":"k8s.starter.org/v1alpha1","items":[` + object + `],"kind":"KubernetesClusterList","metadata":{"continue":"","resourceVersion":"20"}}` + "\n"
+	table  = `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"20"},"columnDefinitions":[],"rows":[{"cells":["a","5s"],"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","namespace":"remote-1"}}}]}` + "\n"
+	watch  = `{"type":"ADDED","object":` + object + `}` + "\n" +
+		`{"type":"BOOKMARK","object":{"kind":"KubernetesCluster","apiVersion":"k8s.starter.org/v1alpha1","metadata":{"resourceVersion":"21"}}}` + "\n" +
+		`{"type":"DELETED","object":` + object + `}` + "\n"
+)
+
+func observe(body, namespace string, header http.Header) string {
+	if header == nil {
+		header = http.Header{"Content-Type": {"application/json"}}
+	}
+	return Reply(&http.Response{StatusCode: 200, Header: header}, []byte(body), Names{namespace: "NAMESPACE"})
+}
+
+// faithful is a proxy without faults: it maps names, and is called at another time.
+func faithful(body string) string {
+	return strings.NewReplacer(`"namespace":"remote-1"`, `"namespace":"local"`, `"resourceVersion":"2`, `"resourceVersion":"33`, "0c5e4d0b", "11111111", `"5s"`, `"2m3s"`).Replace(body)
+}
+
+func TestAFaithfulProxyIsNoDifference(t *testing.T) {
+	for name, body := range map[string]string{"object": object, "list": list, "table": table, "watch": watch} {
+		if difference, differs := First(observe(body, "remote-1", nil), observe(faithful(body), "local", nil)); differs {
+			t.Errorf("%s: %+v", name, difference)
+		}
+	}
+}
+
+// Each of these proxies is faithful but for one fault.
+func TestFaultsOfAProxyAreSeen(t *testing.T) {
+	replace := func(old, new string) func(string) string {
+		return func(body string) string { return strings.Replace(body, old, new, 1) }
+	}
+	for name, c := range map[string]struct {
+		body  string
+		fault func(string) string
+	}{
+		"sorts keys by decoding and encoding": {object, func(body string) string {
+			var value any
+			must(json.Unmarshal([]byte(strings.Replace(body, `"float":1.0,`, "", 1)), &value))
+			text, err := json.Marshal(value)
+			must(err)
+			return strings.Replace(string(text), `"spec":{`, `"spec":{"float":1.0,`, 1)
+		}},
+		"changes the order of keys":       {object, replace(`"float":1.0,"notes":"\u003ca\u003e"`, `"notes":"\u003ca\u003e","float":1.0`)},
+		"changes the form of a number":    {object, replace(`1.0`, `1`)},
+		"rounds a large integer":          {object, replace(`12345678901234567890`, `12345678901234567000`)},
+		"writes an escape another way":    {object, replace(`\u003ca\u003e`, `<a>`)},
+		"puts white space in":             {object, replace(`,"kind"`, `, "kind"`)},
+		"drops the newline at the end":    {list, func(body string) string { return strings.TrimSuffix(body, "\n") }},
+		"drops a bookmark":                {watch, func(body string) string { return strings.Replace(body, strings.Split(body, "\n")[1]+"\n", "", 1) }},
+		"drops the last event":            {watch, func(body string) string { return body[:strings.LastIndex(strings.TrimSpace(body), "\n")+1] }},
+		"forgets the rows of a Table":     {table, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
+		"forgets the items of a list":     {list, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
+		"forgets the objects of a watch":  {watch, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
+		"adds a member":                   {object, replace(`"region":"eu"`, `"region":"eu","x":null`)},
+		"loses the list's version":        {list, replace(`"resourceVersion":"330"`, `"resourceVersion":"0"`)},
+		"loses the end of a continuation": {list, replace(`"continue":""`, `"continue":"abc"`)},
+	} {
+		through := c.fault(faithful(c.body))
+		if through == faithful(c.body) {
+			t.Errorf("%s: no fault was made", name)
+		}
+		if _, differs := First(observe(c.body, "remote-1", nil), observe(through, "local", nil)); !differs {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
+func TestHeadersAndStatusAreCompared(t *testing.T) {
+	kind := "application/json"
+	direct := observe(object, "remote-1", http.Header{"Content-Type": {kind}, "Date": {"now"}, "Warning": {`299 - "b"`, `299 - "a"`}})
+	for name, header := range map[string]http.Header{
+		"a lost warning":          {"Content-Type": {kind}, "Warning": {`299 - "b"`}},
+		"warnings in other order": {"Content-Type": {kind}, "Warning": {`299 - "a"`, `299 - "b"`}},
+		"another content type":    {"Content-Type": {"text/plain"}, "Warning": {`299 - "b"`, `299 - "a"`}},
+		"a header too many":       {"Content-Type": {kind}, "Warning": {`299 - "b"`, `299 - "a"`}, "Via": {"x"}},
+	} {
+		if _, differs := First(direct, observe(object, "remote-1", header)); !differs {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+	same := http.Header{"Content-Type": {kind}, "Date": {"later"}, "Warning": {`299 - "b"`, `299 - "a"`}}
+	if difference, differs := First(direct, observe(object, "remote-1", same)); differs {
+		t.Errorf("%+v", difference)
+	}
+}
+
+func TestGzipIsDecodedInAllItsMembers(t *testing.T) {
+	var packed bytes.Buffer
+	for _, part := range []string{object[:20], object[20:]} {
+		writer := gzip.NewWriter(&packed)
+		writer.Write([]byte(part))
+		writer.Close()
+	}
+	header := http.Header{"Content-Encoding": {"gzip"}}
+	if text := observe(packed.String(), "remote-1", header); !strings.HasSuffix(text, `"region":"eu"}}`) {
+		t.Error(text)
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

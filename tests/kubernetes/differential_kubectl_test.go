@@ -1,0 +1,159 @@
+package kubernetes
+
+import "strings"
+
+// kubectlCommands are what people look with.
+var kubectlCommands = []string{
+	"get kc -n {ns} -o wide",
+	"get kc -n {ns} -o yaml",
+	"get kc -n {ns} -o json",
+	"get kc -n {ns} -o name",
+	"get kc -n {ns} -o jsonpath={.items[*].metadata.namespace}",
+	"get kc -n {ns} -o jsonpath={.items[*].metadata.labels}",
+	"get kc -n {ns} -o custom-columns=NAME:.metadata.name,NS:.metadata.namespace",
+	"get kc -n {ns} -o go-template={{range_.items}}{{.metadata.namespace}}/{{.metadata.name}}_{{end}}",
+	"get kc -n {ns}",
+	"get kc -n {ns} alpha",
+	"get kc -n {ns} alpha -o yaml",
+	"get kc -n {ns} alpha -o json --show-managed-fields",
+	"get kc -n {ns} alpha missing beta",
+	"get kc,nw -n {ns}",
+	"get claim -n {ns}",
+	"get kc/alpha nw/north -n {ns} -o name",
+	"get kc -n {ns} --show-labels --sort-by=.metadata.name",
+	"get kc -n {ns} -l tier=a -L tier",
+	"get kc -n {ns} --field-selector=metadata.name=beta",
+	"get kc -n {ns} --chunk-size=2",
+	"get kc -n {ns} --no-headers --server-print=false",
+	"get kc -n {ns} --output-watch-events -w --request-timeout=1s",
+	"get kc -n {ns} alpha --subresource=status",
+	"get kc -n {ns} alpha --subresource=scale -o yaml",
+	"get kc -A -l side={ns}",
+	"get kc -A -l side={ns} -o yaml",
+	"get kc -A --field-selector=metadata.namespace={ns} --chunk-size=2",
+	"get kc missing -n {ns}",
+	"get kc -n {ns} -l a_b",
+	"get nw -n {ns} -o wide",
+	"get nothings -n {ns}",
+	"get --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/alpha",
+	"get --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/nothings",
+	"get kc -n {ns} -l tier=a -o jsonpath-as-json={.items[*].metadata}",
+	"get kc alpha -n {ns} -o jsonpath={.metadata.annotations.note}",
+	"get kc -n {ns} -o kyaml",
+	"get kc -n {ns} alpha --ignore-not-found --show-kind",
+	"get kc missing -n {ns} --ignore-not-found",
+	"describe nw -n {ns}",
+	"describe kc alpha -n {ns}",
+	"describe kc -n {ns} -l tier=b",
+	"wait kc/alpha -n {ns} --for=condition=Ready --timeout=5s",
+	"wait kc/alpha -n {ns} --for=jsonpath={.spec.nodeCount}=3 --timeout=5s",
+	"wait kc/alpha -n {ns} --for=condition=Broken --timeout=1s",
+	"explain kc",
+	"explain kc.spec --recursive",
+	"explain kc.spec.nodeCount",
+	"explain nw --output=plaintext-openapiv2",
+	"api-resources --api-group=k8s.starter.org --no-headers --namespaced=false",
+	"rollout status kc/alpha -n {ns}",
+	"logs kc/alpha -n {ns}",
+}
+
+func kubectlReads() []operation {
+	changed := strings.NewReplacer("{name}", "alpha", "eu", "us").Replace(yamlClaim)
+	all := []operation{{name: "kubectl diff", commands: []command{{args: "diff -f -", stdin: changed}}}}
+	for _, args := range kubectlCommands {
+		all = append(all, operation{name: "kubectl " + args, commands: []command{{args: args}}})
+	}
+	return all
+}
+
+func kubectlWrites() []operation { return append(kubectlManifests(), kubectlChanges()...) }
+
+// fresh is about an object that is not there yet, and looks at what came of it.
+func fresh(name string, commands ...command) operation {
+	commands = append(commands, command{args: "get kc {name} -n {ns} -o json --ignore-not-found"})
+	return operation{name: "kubectl " + name, commands: commands}
+}
+
+// on is about an object that is there.
+func on(name, stdin string, args ...string) operation {
+	o := operation{name: "kubectl " + name, steps: []step{created()}}
+	for _, args := range args {
+		o.commands = append(o.commands, command{args: args, stdin: stdin})
+	}
+	o.commands = append(o.commands, command{args: "get kc {name} -n {ns} -o yaml --ignore-not-found --show-managed-fields"})
+	return o
+}
+
+var manifest, changed = yamlClaim, strings.Replace(yamlClaim, "nodeCount: 3", "nodeCount: 5", 1)
+
+// edits is kubectl edit with sed as the editor.
+func edits(name, args, script string) operation {
+	o := on(name, "", args)
+	o.commands[0].edit = script
+	return o
+}
+
+func kubectlManifests() []operation {
+	return []operation{
+		fresh("create", command{args: "create -f -", stdin: manifest}, command{args: "create -f -", stdin: manifest}),
+		fresh("create in another namespace", command{args: "create -n nowhere -f -", stdin: manifest}),
+		fresh("create dry", command{args: "create --dry-run=server -o yaml -f -", stdin: manifest}),
+		fresh("create with an unknown field", command{args: "create -f -", stdin: manifest + "  nodeCoun: 4\n"}),
+		fresh("create with an unknown field and a warning", command{args: "create --validate=warn -f -", stdin: manifest + "  nodeCoun: 4\n"}),
+		fresh("create with a duplicate field", command{args: "create --validate=ignore -f -", stdin: manifest + "  region: us\n"}),
+		fresh("create and save the configuration", command{args: "create --save-config -f -", stdin: manifest}),
+		fresh("apply", command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: changed},
+			command{args: "apply view-last-applied kc/{name} -n {ns}"}),
+		fresh("apply dry", command{args: "apply --dry-run=server -f -", stdin: manifest}, command{args: "apply --dry-run=client -o yaml -f -", stdin: manifest}),
+		fresh("apply on the server", command{args: "apply --server-side -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changed}),
+		fresh("apply on the server after the client", command{args: "apply -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changed},
+			command{args: "apply -f -", stdin: manifest}),
+		fresh("apply on the server into a conflict", command{args: "apply --server-side -f -", stdin: manifest},
+			command{args: "apply --server-side --field-manager=other -f -", stdin: changed},
+			command{args: "apply --server-side --field-manager=other --force-conflicts -f -", stdin: changed}),
+		fresh("apply an unknown field on the server", command{args: "apply --server-side -f -", stdin: manifest + "  nodeCoun: 4\n"}),
+		fresh("apply and prune", command{args: "apply -f -", stdin: manifest}, command{args: "apply set-last-applied -f -", stdin: changed}),
+		fresh("create a list", command{args: "create -f -", stdin: "kind: List\napiVersion: v1\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(strings.SplitN(manifest, "\n", 2)[1]), "\n", "\n  ") + "\n"}),
+		fresh("create in JSON", command{args: "create -o json -f -", stdin: object(`,"labels":{"a":"b"}`, "")}),
+		fresh("create without a namespace", command{args: "create -n {ns} -f -", stdin: strings.Replace(manifest, "  namespace: \"{ns}\"\n", "", 1)}),
+		fresh("apply without a namespace", command{args: "apply -n {ns} -f -", stdin: strings.Replace(manifest, "  namespace: \"{ns}\"\n", "", 1)}),
+		fresh("diff of what is new", command{args: "diff -f -", stdin: manifest}),
+		fresh("diff of a change", command{args: "apply -f -", stdin: manifest}, command{args: "diff -f -", stdin: changed}, command{args: "diff --server-side -f -", stdin: changed}),
+		fresh("delete by file", command{args: "create -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}),
+	}
+}
+
+func kubectlChanges() []operation {
+	return []operation{
+		on("patch by file", manifest, `patch -f - --type=merge -p {"spec":{"region":"us"}}`),
+		// One manager each: managedFields of one second are in the order of names, others of time.
+		on("label by file", manifest, "label -f - a=b"),
+		on("annotate by file", manifest, "annotate -f - a=b --overwrite"),
+		on("patch dry", "", `patch kc {name} -n {ns} --type=merge --dry-run=server -o yaml -p {"spec":{"region":"us"}}`),
+		on("replace scale", `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"{name}","namespace":"{ns}"},"spec":{"replicas":2}}`, "replace --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}/scale -f -"),
+		on("delete raw", "", "delete --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}"),
+		on("edit status", "", "edit kc {name} -n {ns} --subresource=status"),
+		on("autoscale", "", "expose kc {name} -n {ns}"),
+		on("wait for a creation", "", "wait kc/{name} -n {ns} --for=create --timeout=5s"),
+		on("replace", changed, "replace -f -"),
+		on("replace by force", changed, "replace --force -f -"),
+		on("patch", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":6}}`),
+		on("patch in JSON", "", `patch kc {name} -n {ns} --type=json -p [{"op":"test","path":"/metadata/namespace","value":"{ns}"},{"op":"add","path":"/spec/region","value":"us"}]`),
+		on("patch strategically", "", `patch kc {name} -n {ns} -p {"spec":{"nodeCount":6}}`),
+		on("patch status", "", `patch kc {name} -n {ns} --subresource=status --type=merge -p {"status":{"nodeCount":6}}`),
+		on("patch badly", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":"six"}}`),
+		on("label", "", "label kc {name} -n {ns} colour=blue", "label kc {name} -n {ns} colour=red", "label kc {name} -n {ns} --overwrite colour=red", "label kc {name} -n {ns} colour-"),
+		on("annotate", "", `annotate kc {name} -n {ns} note={"namespace":"{ns}"}`),
+		on("scale", "", "scale kc {name} -n {ns} --replicas=5", "scale kc {name} -n {ns} --current-replicas=9 --replicas=6"),
+		on("delete", "", "delete kc {name} -n {ns}", "delete kc {name} -n {ns}"),
+		on("delete in the foreground", "", "delete kc {name} -n {ns} --cascade=foreground"),
+		on("delete and leave orphans", "", "delete kc {name} -n {ns} --cascade=orphan"),
+		on("delete now", "", "delete kc {name} -n {ns} --now"),
+		on("delete dry", "", "delete kc {name} -n {ns} --dry-run=server"),
+		on("delete by label", "", "delete kc -n {ns} -l op={name}"),
+		on("wait for a deletion", "", "delete kc {name} -n {ns} --wait=false", "wait kc/{name} -n {ns} --for=delete --timeout=5s"),
+		edits("edit", "edit kc {name} -n {ns}", "s/nodeCount: 3/nodeCount: 4/"),
+		edits("edit without a change", "edit kc {name} -n {ns}", "s/no such line/-/"),
+		edits("edit the namespace", "edit kc {name} -n {ns} -o json", `s/"namespace":.*/"namespace": "nowhere",/`),
+	}
+}

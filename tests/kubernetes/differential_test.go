@@ -1,0 +1,339 @@
+package kubernetes
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"claimgate.dev/tests/kubernetes/compare"
+)
+
+// pair is a local namespace with its remote one, and a namespace of the control plane that stands
+// for the same where it is asked directly. Local and direct names are of one length, so that kubectl
+// makes columns of one width; the remote one is longer, so that bytes move when names are mapped.
+type pair struct{ local, remote, direct string }
+
+var (
+	// Only read from, after it was seeded.
+	reading = pair{"harbour", "app-ns-4", "app-ns5"}
+	writing = pair{"estuary", "app-ns-6", "app-ns7"}
+)
+
+// step is one request. In path and body {ns} is the namespace, {name} the operation's own object,
+// and {x} what an earlier step kept as x.
+type step struct {
+	method, path, body string
+	// As "Name: value".
+	headers []string
+	// Kept for later steps, as "x=path.in.the.answer".
+	keep string
+	// Of a watch: hang up after so many lines; what is done once its headers came.
+	lines  int
+	during []step
+	// Ask again if a watch ends before its lines came: kube-apiserver gives no guarantee on bookmarks
+	// (apiserver/pkg/storage/cacher, dispatchEvents), and now and then leaves one out.
+	unsure bool
+	// By HTTP/1.1.
+	http1 bool
+}
+
+// command is a call of kubectl.
+type command struct {
+	args, stdin string
+	// A script for sed, as KUBE_EDITOR.
+	edit string
+}
+
+// operation is what is done both ways. The answers of all steps and commands are compared.
+type operation struct {
+	name     string
+	steps    []step
+	commands []command
+}
+
+// side is one of the two ways to the control plane.
+type side struct {
+	cluster         *cluster
+	client, client1 *http.Client
+	kubeconfig      string
+	namespace       string
+}
+
+// sides are the direct way, with the connector's own identity, and the way through the app cluster.
+func sides(t *testing.T, namespaces pair) (direct, through side) {
+	t.Helper()
+	connector := theBed.path("direct.kubeconfig")
+	writeFile(connector, theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", theBed.cp.port), "connector"))
+	direct = side{theBed.cp, client("connector"), http1("connector"), connector, namespaces.direct}
+	through = side{theBed.app, client("admin"), http1("admin"), theBed.app.kubeconfig, namespaces.local}
+	return direct, through
+}
+
+func http1(user string) *http.Client {
+	transport := client(user).Transport.(*http.Transport)
+	transport.ForceAttemptHTTP2 = false
+	return &http.Client{Transport: transport}
+}
+
+// stepTime is what one step may take at most, on a machine that is busy.
+const stepTime = 60 * time.Second
+
+func (s side) names() compare.Names { return compare.Names{s.namespace: "NAMESPACE"} }
+
+// observe carries an operation out.
+func (s side) observe(o operation) string {
+	known := map[string]string{"{ns}": s.namespace, "{name}": slug(o.name)}
+	var text strings.Builder
+	for _, step := range o.steps {
+		text.WriteString(s.request(step, known) + "\n")
+	}
+	for _, command := range o.commands {
+		text.WriteString(s.kubectl(command, known) + "\n")
+	}
+	return text.String()
+}
+
+func (s side) request(step step, known map[string]string) string {
+	if step.unsure {
+		step.unsure = false
+		for range 3 {
+			if text := s.request(step, known); !strings.Contains(text, compare.BrokenOff) {
+				return text
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
+	defer cancel()
+	url := fmt.Sprintf("https://localhost:%d%s", s.cluster.port, fill(step.path, known))
+	r, err := http.NewRequestWithContext(ctx, step.method, url, strings.NewReader(fill(step.body, known)))
+	must(err)
+	for _, header := range step.headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Add(name, value)
+	}
+	client := s.client
+	if step.http1 {
+		client = s.client1
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return compare.Failure(err)
+	}
+	defer response.Body.Close()
+	var during strings.Builder
+	for _, step := range step.during {
+		during.WriteString(s.request(step, known) + "\n")
+	}
+	body, err := read(response.Body, step.lines)
+	text := compare.Reply(response, body, s.names())
+	if err != nil {
+		text += "\n" + compare.Failure(err)
+	}
+	if step.keep != "" {
+		name, path, _ := strings.Cut(step.keep, "=")
+		known["{"+name+"}"] = find(body, path)
+	}
+	return text + "\n" + during.String()
+}
+
+// read takes so many lines, or all.
+func read(body io.Reader, lines int) ([]byte, error) {
+	if lines == 0 {
+		return io.ReadAll(body)
+	}
+	var all []byte
+	for reader := bufio.NewReader(body); lines > 0; lines-- {
+		line, err := reader.ReadBytes('\n')
+		all = append(all, line...)
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+// find looks up what a later step needs; it is no part of the comparison.
+func find(body []byte, path string) string {
+	var value any
+	json.Unmarshal(body, &value)
+	for _, name := range strings.Split(path, ".") {
+		members, _ := value.(map[string]any)
+		value = members[name]
+	}
+	return fmt.Sprint(value)
+}
+
+func (s side) kubectl(c command, known map[string]string) string {
+	args := []string{"--kubeconfig", s.kubeconfig}
+	for _, arg := range strings.Split(c.args, " ") {
+		// A space within an argument is written as an underscore.
+		args = append(args, strings.ReplaceAll(fill(arg, known), "_", " "))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary("kubectl"), args...)
+	cmd.Env = append(cmd.Environ(), "HOME="+theBed.dir, "KUBE_EDITOR=sed -i '"+c.edit+"'")
+	cmd.Stdin = strings.NewReader(fill(c.stdin, known))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		return compare.Failure(err)
+	}
+	return compare.Command(stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), s.names())
+}
+
+func fill(template string, known map[string]string) string {
+	for name, value := range known {
+		template = strings.ReplaceAll(template, name, value)
+	}
+	return template
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// slug is a name for an operation's own object.
+func slug(name string) string {
+	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	return "o-" + strings.Trim(slug[:min(len(slug), 50)], "-")
+}
+
+// result is a row of the table at the end.
+type result struct {
+	operation, verdict string
+	compare.Difference
+	why   string
+	fails bool
+}
+
+// concurrently is the number of operations at once.
+const concurrently = 6
+
+// runBothWays carries operations out on both sides and compares what is seen.
+func runBothWays(t *testing.T, namespaces pair, operations []operation) []result {
+	t.Helper()
+	direct, through := sides(t, namespaces)
+	results := make([]result, len(operations))
+	places := make(chan struct{}, concurrently)
+	var all sync.WaitGroup
+	for i, o := range operations {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			var left, right string
+			var both sync.WaitGroup
+			both.Go(func() { left = direct.observe(o) })
+			both.Go(func() { right = through.observe(o) })
+			both.Wait()
+			difference, differs := compare.First(left, right)
+			results[i] = judge(o.name, difference, differs)
+			keepObservations(o.name, left, right)
+		})
+	}
+	all.Wait()
+	return results
+}
+
+// tolerated is a difference that does not fail the test: as long as the first line that differs
+// holds the text on claimgate's side.
+type tolerated struct{ operation, through, why string }
+
+func judge(name string, difference compare.Difference, differs bool) result {
+	r := result{operation: name, verdict: "same", Difference: difference}
+	if differs {
+		r.verdict, r.fails = "DIFFERENT", true
+	}
+	for verdict, list := range map[string][]tolerated{"accepted": acceptedDifferences, "known": knownDifferences} {
+		for _, known := range list {
+			switch {
+			case known.operation != name:
+			case !differs:
+				r.verdict, r.fails, r.why = "NO LONGER DIFFERENT", true, "strike it from the list of "+verdict+" differences"
+			case strings.Contains(difference.Through, known.through):
+				r.verdict, r.fails, r.why = verdict, false, known.why
+			}
+		}
+	}
+	return r
+}
+
+// report prints the table, and fails on what is not tolerated.
+func report(t *testing.T, results []result) {
+	t.Helper()
+	var text strings.Builder
+	count, seen := map[string]int{}, map[string]bool{}
+	for _, r := range results {
+		count[r.verdict]++
+		if seen[r.operation] {
+			t.Errorf("two operations are called %q", r.operation)
+		}
+		seen[r.operation] = true
+		row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
+		if r.verdict != "same" {
+			row += fmt.Sprintf(": %s\n           direct   %s\n           through  %s", r.why, r.Direct, r.Through)
+		}
+		fmt.Fprintln(&text, row)
+		if r.fails {
+			t.Error(row)
+		}
+	}
+	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences} {
+		for _, known := range list {
+			if !seen[known.operation] {
+				t.Errorf("no operation is called %q", known.operation)
+			}
+		}
+	}
+	fmt.Printf("%s%d operations: %v\n", text.String(), len(results), count)
+}
+
+// TestBothWaysAreTheSame is the differential suite.
+func TestBothWaysAreTheSame(t *testing.T) {
+	t.Cleanup(func() { emptyBothWays(t) })
+	seed(t)
+	must(eventually(90*time.Second, func() error {
+		// The aggregator looks for OpenAPI once a minute.
+		_, err := theBed.try(theBed.app.kubeconfig, "", "explain", "kc.spec")
+		return err
+	}))
+	var results []result
+	for _, theme := range []struct {
+		namespaces pair
+		operations []operation
+	}{
+		{reading, readOperations()},
+		{writing, watchOperations()},
+		{writing, writeOperations()},
+		{writing, errorOperations()},
+		{reading, kubectlReads()},
+		{writing, kubectlWrites()},
+	} {
+		begin := time.Now()
+		results = append(results, runBothWays(t, theme.namespaces, theme.operations)...)
+		t.Logf("%d operations after %s", len(results), time.Since(begin))
+	}
+	report(t, results)
+}
+
+// emptyBothWays leaves no claims to tests that count them.
+func emptyBothWays(t *testing.T) {
+	t.Helper()
+	for _, namespaces := range []pair{reading, writing} {
+		for _, namespace := range []string{namespaces.remote, namespaces.direct} {
+			for _, resource := range []string{"kubernetesclusters", "networks"} {
+				path := "/apis/" + groupVersion + "/namespaces/" + namespace + "/" + resource
+				request(t, theBed.cp, "DELETE", path, "", nil)
+			}
+		}
+	}
+}
