@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::body::{Broken, ReplyBody};
@@ -60,7 +60,37 @@ pub(super) async fn compress(mut body: ReplyBody) -> Result<Encoded, Broken> {
             return Ok(Encoded::Gzip(ReplyBody::streamed(gzip)));
         }
     }
-    Ok(Encoded::Identity(ReplyBody::whole(held.freeze())))
+    let bytes = Some(held.freeze()).filter(|bytes| !bytes.is_empty());
+    Ok(Encoded::Identity(ReplyBody::streamed(Whole {
+        bytes,
+        _body: body,
+    })))
+}
+
+/// A body that has been read, and what it held on to while it was not sent.
+struct Whole {
+    bytes: Option<Bytes>,
+    _body: ReplyBody,
+}
+
+impl Body for Whole {
+    type Data = Output;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes.into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
 }
 
 struct Gzip {
@@ -109,7 +139,11 @@ impl Body for Gzip {
                 None if this.encoder.is_none() => return Poll::Ready(None),
                 None => match ready!(Pin::new(&mut this.body).poll_frame(context)) {
                     Some(Ok(frame)) => Some(frame.into_data().unwrap_or_default()),
-                    Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                    Some(Err(broken)) => {
+                        // Never may a body that broke off get the end of one that is whole.
+                        this.encoder = None;
+                        return Poll::Ready(Some(Err(broken)));
+                    }
                     None => None,
                 },
             };

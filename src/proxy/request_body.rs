@@ -14,6 +14,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::de::IgnoredAny;
 
 use super::Proxy;
 use super::media::RequestMedia;
@@ -68,7 +69,8 @@ impl Proxy {
         }
         let mut mapping = self.mapping(media, plan, headers, verb);
         let mut out = Output::default();
-        while out.len() <= HELD_BYTES_MAX {
+        // What has to be looked at whole before any of it may leave is bounded by `max` alone.
+        while out.len() <= HELD_BYTES_MAX || mapping.json.is_some() {
             match incoming.frame().await {
                 Some(frame) => mapping.feed(frame, &mut out)?,
                 None => {
@@ -113,14 +115,14 @@ impl Proxy {
                 .handler(plan.scope.clone(), verb == Verb::Update);
             Rewriter::new(rules.clone(), Framing::One, limits, handler)
         });
-        let apply = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|v| v.as_bytes().ends_with(b"+yaml"));
+        let media_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let media_type = media_type.and_then(|v| v.split(';').next());
+        let is_yaml = media_type.is_some_and(|v| v.trim().ends_with("+yaml"));
         Mapping {
             rewriter,
             taken: 0,
             max,
-            must_be_json: apply,
+            json: is_yaml.then(Vec::new),
             metrics: self.metrics.clone(),
         }
     }
@@ -131,8 +133,9 @@ struct Mapping {
     rewriter: Option<Rewriter<RequestHandler>>,
     taken: usize,
     max: usize,
-    /// The media type allows YAML, and nothing but white space has come yet.
-    must_be_json: bool,
+    /// All of a body that the control plane reads as YAML. It has to be JSON to the letter: in what the
+    /// rewriter skips, YAML has other strings than JSON, and so could hide anything from it.
+    json: Option<Vec<u8>>,
     metrics: Metrics,
 }
 
@@ -152,15 +155,12 @@ impl Mapping {
         if self.taken > self.max {
             return Err(Error::BodyTooLarge { max: self.max });
         }
-        if self.must_be_json
-            && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
-        {
-            if *first != b'{' {
-                return Err(Error::UnsupportedMediaType(
-                    "application/apply-patch+yaml in JSON",
-                ));
+        if let Some(json) = &mut self.json {
+            json.extend_from_slice(&data);
+            let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
+            if first.is_some_and(|first| *first != b'{') {
+                return Err(NOT_JSON);
             }
-            self.must_be_json = false;
         }
         match &mut self.rewriter {
             Some(rewriter) => rewriter.feed(data, out).map_err(bad_body),
@@ -174,6 +174,11 @@ impl Mapping {
     fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
         match &mut self.rewriter {
             Some(rewriter) if self.taken > 0 => {
+                if let Some(json) = &self.json
+                    && serde_json::from_slice::<IgnoredAny>(json).is_err()
+                {
+                    return Err(NOT_JSON);
+                }
                 self.metrics.replacements(rewriter.replacements());
                 rewriter.finish(out).map_err(bad_body)
             }
@@ -181,6 +186,8 @@ impl Mapping {
         }
     }
 }
+
+const NOT_JSON: Error = Error::UnsupportedMediaType("application/apply-patch+yaml in JSON");
 
 fn bad_body(error: rewrite::Error) -> Error {
     match error {

@@ -47,7 +47,10 @@ impl<H: Handler> Rewriter<H> {
 
     /// A value that is wanted as a whole stands there.
     fn value_ended(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
-        self.check_length(from, to)?;
+        let max = self.limits.held_bytes_max;
+        if to - from > max as u64 {
+            return Err(Error::HeldTooLarge { offset: to, max });
+        }
         self.raw.clear();
         self.window.gather(from, to, &mut self.raw);
         match self.handler.value(tag, &self.raw) {

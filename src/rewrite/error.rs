@@ -14,7 +14,7 @@ pub enum Error {
     Refused(&'static str),
     #[error("a second value at byte {offset}, where one was expected")]
     SecondValue { offset: u64 },
-    #[error("a value that has to be looked at is longer than {max} bytes at byte {offset}")]
+    #[error("a string that has to be looked at is longer than {max} bytes at byte {offset}")]
     ValueTooLong { offset: u64, max: usize },
     #[error("{what} at byte {offset}")]
     Syntax { offset: u64, what: &'static str },

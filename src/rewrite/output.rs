@@ -70,6 +70,9 @@ impl Output {
 
     /// Appends a copy.
     pub(super) fn copy(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.length += bytes.len();
         self.copied.extend_from_slice(bytes);
         match self.pieces.back_mut() {

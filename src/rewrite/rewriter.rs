@@ -212,12 +212,12 @@ impl<H: Handler> Rewriter<H> {
             .find_map(|frame| frame.member)
             .map(|member| member.at);
         let shown = match self.state {
-            State::Tagged { from, .. } => Some(from),
+            State::Tagged { from, .. } => {
+                self.check_length(from, end)?;
+                Some(from)
+            }
             _ => self.value_from,
         };
-        if let Some(from) = shown {
-            self.check_length(from, end)?;
-        }
         let inner = match self.state {
             State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
             _ => None,

@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// The rules for an object at `path`.
+/// The rules for an object at `path`; they take the annotation out on both ways.
 pub(super) fn rules(rules: RulesBuilder, path: &str, first: Tag) -> RulesBuilder {
     let metadata = format!("{path}.metadata");
     let tag = |place: Place| place.tag(first);
@@ -66,6 +66,8 @@ pub(super) fn rules(rules: RulesBuilder, path: &str, first: Tag) -> RulesBuilder
             tag(Place::OwnerReferences),
         )
         .value(&format!("{metadata}.finalizers"), tag(Place::Finalizers))
+        // One that somebody stored would be taken for ours.
+        .remove(&format!("{metadata}.annotations[{ANNOTATION:?}]"))
         .end(&format!("{metadata}.annotations"), tag(Place::Annotations))
         .end(&metadata, tag(Place::Metadata))
 }
@@ -211,10 +213,21 @@ impl Restored {
         let mut members = Vec::new();
         let mut lists = std::mem::take(&mut self.finalizers);
         if !hidden.is_empty() {
-            let shown = lists.pop().map(|list| list.get().to_owned());
-            let shown = shown.and_then(|shown| serde_json::from_str::<Vec<String>>(&shown).ok());
-            let all = [hidden, shown.unwrap_or_default()].concat();
-            lists.extend(RawValue::from_string(json(&all)));
+            let shown = lists.pop();
+            let names = shown.as_ref().map_or("null", |list| list.get());
+            match serde_json::from_str::<Option<Vec<String>>>(names) {
+                Ok(names) => {
+                    let mut all = hidden;
+                    for name in names.unwrap_or_default() {
+                        if !all.contains(&name) {
+                            all.push(name);
+                        }
+                    }
+                    lists.extend(RawValue::from_string(json(&all)));
+                }
+                // The control plane will refuse it.
+                Err(_) => lists.extend(shown),
+            }
         }
         let lists = lists
             .iter()

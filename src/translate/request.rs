@@ -1,5 +1,7 @@
 //! Bodies on their way to the control plane.
 
+use std::borrow::Cow;
+
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, Tag, Verdict};
 
 use super::hidden::{self, ANNOTATION, OWNER_REFERENCES, Place, Restored};
@@ -22,6 +24,10 @@ const HIDDEN_ANNOTATION: Tag = 12;
 /// Owner references in an operation's value.
 const VALUE_OWNERS: Tag = 13;
 const VALUE_METADATA_OWNERS: Tag = 14;
+/// The annotation of what is hidden, in an operation's value.
+const VALUE_HIDDEN: Tag = 15;
+const VALUE_ANNOTATIONS_HIDDEN: Tag = 16;
+const VALUE_METADATA_HIDDEN: Tag = 17;
 /// The first of the tags for what is hidden of an object.
 const HIDDEN: Tag = 20;
 
@@ -29,6 +35,7 @@ const HIDDEN: Tag = 20;
 const POINTER_ROOT: &str = "";
 const POINTER_METADATA: &str = "/metadata";
 const POINTER_NAMESPACE: &str = "/metadata/namespace";
+const POINTER_HIDDEN: &str = "/metadata/annotations/claimgate.dev~1hidden";
 const POINTER_OWNERS: &str = "/metadata/ownerReferences";
 const POINTER_ANNOTATIONS: &str = "/metadata/annotations";
 const POINTER_ANNOTATION: &str =
@@ -50,6 +57,12 @@ const HOLD_NAMESPACE: [&str; 5] = [
 const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's namespace, its \
      last-applied annotation, its metadata or the whole object: the copy would hold the control \
      plane's name of the namespace; use add with a value";
+
+const COPIES_METADATA: &str = "a JSON patch may not copy or move anything to the object's metadata, its annotations \
+     or the whole object: claimgate maps names there as they come; use add with a value";
+
+const SETS_HIDDEN: &str =
+    "the annotation claimgate.dev/hidden is claimgate's own and cannot be set";
 
 /// The rules for request bodies, compiled once.
 pub struct RequestRules {
@@ -83,6 +96,15 @@ impl RequestRules {
             .string("$[*].from", FROM)
             .value("$[*].value.ownerReferences", VALUE_OWNERS)
             .value("$[*].value.metadata.ownerReferences", VALUE_METADATA_OWNERS)
+            .string(&format!("$[*].value[{ANNOTATION:?}]"), VALUE_HIDDEN)
+            .string(
+                &format!("$[*].value.annotations[{ANNOTATION:?}]"),
+                VALUE_ANNOTATIONS_HIDDEN,
+            )
+            .string(
+                &format!("$[*].value.metadata.annotations[{ANNOTATION:?}]"),
+                VALUE_METADATA_HIDDEN,
+            )
             .string("$[*].value", VALUE)
             .string("$[*].value.namespace", VALUE_NAMESPACE)
             .string("$[*].value.metadata.namespace", VALUE_METADATA_NAMESPACE)
@@ -125,11 +147,10 @@ pub struct RequestHandler {
 
 /// A pointer as kube-apiserver's patch library reads it, which does not look at what stands before
 /// the first slash (`gopkg.in/evanphx/json-patch.v4`, `findObject`).
-fn pointer(text: &[u8]) -> &str {
-    let text = std::str::from_utf8(text).unwrap_or("?");
-    text.find('/')
-        .and_then(|slash| text.get(slash..))
-        .unwrap_or(POINTER_ROOT)
+fn pointer(text: &[u8]) -> Cow<'_, str> {
+    let slash = text.iter().position(|byte| *byte == b'/');
+    let path = slash.and_then(|slash| text.get(slash..));
+    path.map_or_else(|| POINTER_ROOT.into(), String::from_utf8_lossy)
 }
 
 /// One operation of a JSON patch, as far as it was read.
@@ -143,6 +164,16 @@ struct Operation {
 }
 
 impl Operation {
+    /// Takes the member in hand out of the value, if that is put there or nobody knows yet where.
+    fn without_if_at(&self, at: &str) -> Verdict<'static> {
+        let elsewhere = self.path.as_deref().is_some_and(|path| pointer(path) != at);
+        if elsewhere {
+            Verdict::Keep
+        } else {
+            Verdict::Remove
+        }
+    }
+
     fn verdict(&self) -> Verdict<'static> {
         self.refused().map_or(Verdict::Keep, Verdict::Fail)
     }
@@ -153,8 +184,26 @@ impl Operation {
         let from = self.from.as_deref().map(pointer);
         let path = self.path.as_deref().map(pointer);
         let copies = matches!(op, b"copy" | b"move");
-        if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
+        if copies
+            && from
+                .as_deref()
+                .is_some_and(|from| HOLD_NAMESPACE.contains(&from))
+        {
             return Some(COPIES_NAMESPACE);
+        }
+        let path = path.as_deref();
+        // What is copied was not seen as metadata when it came.
+        if copies
+            && matches!(
+                path,
+                Some(POINTER_ROOT | POINTER_METADATA | POINTER_ANNOTATIONS)
+            )
+        {
+            return Some(COPIES_METADATA);
+        }
+        let is_value = matches!(op, b"add" | b"replace") || copies;
+        if is_value && path == Some(POINTER_HIDDEN) {
+            return Some(SETS_HIDDEN);
         }
         let is_owner = |pointer: &str| {
             let below = pointer.strip_prefix(POINTER_OWNERS);
@@ -162,7 +211,7 @@ impl Operation {
         };
         let changes = !op.is_empty() && op != b"test";
         let owners = path.is_some_and(|path| is_owner(path) || self.owners_at.contains(&path));
-        let moves = copies && from.is_some_and(is_owner);
+        let moves = copies && from.as_deref().is_some_and(is_owner);
         (changes && owners || moves).then_some(OWNER_REFERENCES)
     }
 }
@@ -195,6 +244,9 @@ impl Handler for RequestHandler {
             NAMESPACE => return self.namespace(value),
             APPLIED_NAMESPACE => return self.applied_namespace(value),
             HIDDEN_ANNOTATION => return self.restored.annotation(value),
+            VALUE_HIDDEN => return self.operation.without_if_at(POINTER_ANNOTATIONS),
+            VALUE_ANNOTATIONS_HIDDEN => return self.operation.without_if_at(POINTER_METADATA),
+            VALUE_METADATA_HIDDEN => return self.operation.without_if_at(POINTER_ROOT),
             OPERATION => value.clone_into(&mut self.operation.op),
             PATH => self.operation.path = Some(value.to_owned()),
             FROM => self.operation.from = Some(value.to_owned()),
@@ -233,7 +285,7 @@ impl Handler for RequestHandler {
 
     fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         let path = self.operation.path.as_deref().unwrap_or_default();
-        match (tag, pointer(path)) {
+        match (tag, &*pointer(path)) {
             (VALUE, POINTER_NAMESPACE)
             | (VALUE_NAMESPACE, POINTER_METADATA)
             | (VALUE_METADATA_NAMESPACE, POINTER_ROOT) => self.namespace(value),

@@ -123,7 +123,16 @@ func TestOwnersInTheAppClusterAreRefused(t *testing.T) {
 		}
 		contains(t, err.Error(), "metadata.ownerReferences", "control plane")
 	}
-	status, body := request(t, theBed.app, "POST", "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters",
+	// YAML in which quotes are not what they are in JSON, so that the metadata looks like a string.
+	status, body := request(t, theBed.app, "PATCH",
+		"/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/leashed?fieldManager=test",
+		`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","spec":{"region": '"'},"metadata":{"name":"leashed",`+
+			`"ownerReferences":[`+reference+`],"annotations":{"k":"{","z": '"'}}}`,
+		map[string]string{"Content-Type": "application/apply-patch+yaml; charset=utf-8"})
+	if status != 415 {
+		t.Fatalf("%d %s", status, body)
+	}
+	status, body = request(t, theBed.app, "POST", "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters",
 		`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"leashed","ownerReferences":[`+reference+`]}}`,
 		map[string]string{"Content-Type": "application/json"})
 	if status != 422 || !strings.Contains(body, `"field":"metadata.ownerReferences"`) {
