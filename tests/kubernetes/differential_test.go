@@ -230,18 +230,32 @@ func runBothWays(t *testing.T, namespaces pair, operations []operation) []result
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			var left, right string
-			var both sync.WaitGroup
-			both.Go(func() { left = direct.observe(o) })
-			both.Go(func() { right = through.observe(o) })
-			both.Wait()
-			difference, differs := compare.First(left, right)
-			results[i] = judge(o.name, difference, differs)
-			keepObservations(o.name, left, right)
+			results[i] = runOneBothWays(direct, through, o, o.name)
+			if !results[i].fails {
+				return
+			}
+			// Now and then a busy control plane answers the same twice in two ways, from a cache that
+			// lags, say. What is claimgate's doing differs again, with objects of its own.
+			again := o
+			again.name = "again " + o.name
+			fmt.Printf("%s; it is done again\n", results[i].row())
+			results[i] = runOneBothWays(direct, through, again, o.name)
 		})
 	}
 	all.Wait()
 	return results
+}
+
+// runOneBothWays judges an operation by the name under which it is known.
+func runOneBothWays(direct, through side, o operation, known string) result {
+	var left, right string
+	var both sync.WaitGroup
+	both.Go(func() { left = direct.observe(o) })
+	both.Go(func() { right = through.observe(o) })
+	both.Wait()
+	keepObservations(o.name, left, right)
+	difference, differs := compare.First(left, right)
+	return judge(known, difference, differs)
 }
 
 // tolerated is a difference that does not fail the test: as long as the first line that differs
@@ -267,6 +281,14 @@ func judge(name string, difference compare.Difference, differs bool) result {
 	return r
 }
 
+func (r result) row() string {
+	row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
+	if r.verdict != "same" {
+		row += fmt.Sprintf(": %s\n           direct   %s\n           through  %s", r.why, r.Direct, r.Through)
+	}
+	return row
+}
+
 // report prints the table, and fails on what is not tolerated.
 func report(t *testing.T, results []result) {
 	t.Helper()
@@ -278,13 +300,9 @@ func report(t *testing.T, results []result) {
 			t.Errorf("two operations are called %q", r.operation)
 		}
 		seen[r.operation] = true
-		row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
-		if r.verdict != "same" {
-			row += fmt.Sprintf(": %s\n           direct   %s\n           through  %s", r.why, r.Direct, r.Through)
-		}
-		fmt.Fprintln(&text, row)
+		fmt.Fprintln(&text, r.row())
 		if r.fails {
-			t.Error(row)
+			t.Error(r.row())
 		}
 	}
 	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences} {
