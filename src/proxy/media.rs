@@ -107,8 +107,10 @@ fn form_of(clause: &str) -> Option<Form> {
 pub(super) enum RequestMedia {
     /// Nothing in it is mapped: DeleteOptions.
     Opaque,
-    /// An object, a merge patch or an apply patch.
+    /// An object or a merge patch.
     Object,
+    /// An apply patch, which the control plane reads as YAML.
+    Apply,
     JsonPatch,
 }
 
@@ -134,10 +136,8 @@ impl RequestMedia {
             (Verb::Create | Verb::Update, Some(_)) => {
                 Err(Error::UnsupportedMediaType(OBJECT_BODIES))
             }
-            (
-                Verb::Patch,
-                Some("application/merge-patch+json" | "application/apply-patch+yaml"),
-            ) => Ok(Self::Object),
+            (Verb::Patch, Some("application/merge-patch+json")) => Ok(Self::Object),
+            (Verb::Patch, Some("application/apply-patch+yaml")) => Ok(Self::Apply),
             (Verb::Patch, Some("application/json-patch+json")) => Ok(Self::JsonPatch),
             (Verb::Patch, _) => Err(Error::UnsupportedMediaType(PATCH_BODIES)),
             _ => Ok(Self::Opaque),
@@ -221,6 +221,10 @@ mod tests {
         assert_eq!(
             media(Verb::Patch, "application/json-patch+json").unwrap(),
             RequestMedia::JsonPatch
+        );
+        assert_eq!(
+            media(Verb::Patch, "Application/Apply-Patch+YAML; charset=utf-8").unwrap(),
+            RequestMedia::Apply
         );
         assert_eq!(
             media(Verb::Delete, "application/json").unwrap(),

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -67,7 +67,7 @@ impl Proxy {
         if verb.is_read() || incoming.is_end_stream() {
             return Ok((RequestBody::Empty, failure));
         }
-        let mut mapping = self.mapping(media, plan, headers, verb);
+        let mut mapping = self.mapping(media, plan, verb);
         let mut out = Output::default();
         // What has to be looked at whole before any of it may leave is bounded by `max` alone.
         while out.len() <= HELD_BYTES_MAX || mapping.json.is_some() {
@@ -90,17 +90,11 @@ impl Proxy {
         Ok((RequestBody::stream(streamed), failure))
     }
 
-    fn mapping(
-        &self,
-        media: RequestMedia,
-        plan: &Plan,
-        headers: &HeaderMap,
-        verb: Verb,
-    ) -> Mapping {
+    fn mapping(&self, media: RequestMedia, plan: &Plan, verb: Verb) -> Mapping {
         let max = self.limits.body_bytes_max;
         let rules = match media {
             RequestMedia::Opaque => None,
-            RequestMedia::Object => Some(&self.request_rules.object),
+            RequestMedia::Object | RequestMedia::Apply => Some(&self.request_rules.object),
             RequestMedia::JsonPatch => Some(&self.request_rules.json_patch),
         };
         // A JSON patch's operation is judged whole, and may be as long as the body.
@@ -115,14 +109,11 @@ impl Proxy {
                 .handler(plan.scope.clone(), verb == Verb::Update);
             Rewriter::new(rules.clone(), Framing::One, limits, handler)
         });
-        let media_type = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        let media_type = media_type.and_then(|v| v.split(';').next());
-        let is_yaml = media_type.is_some_and(|v| v.trim().ends_with("+yaml"));
         Mapping {
             rewriter,
             taken: 0,
             max,
-            json: is_yaml.then(Vec::new),
+            json: (media == RequestMedia::Apply).then(Vec::new),
             metrics: self.metrics.clone(),
         }
     }
@@ -133,7 +124,7 @@ struct Mapping {
     rewriter: Option<Rewriter<RequestHandler>>,
     taken: usize,
     max: usize,
-    /// All of a body that the control plane reads as YAML. It has to be JSON to the letter: in what the
+    /// All of a body that the control plane reads as YAML, less white space before it. It has to be JSON to the letter: in what the
     /// rewriter skips, YAML has other strings than JSON, and so could hide anything from it.
     json: Option<Vec<u8>>,
     metrics: Metrics,
@@ -156,11 +147,16 @@ impl Mapping {
             return Err(Error::BodyTooLarge { max: self.max });
         }
         if let Some(json) = &mut self.json {
-            json.extend_from_slice(&data);
-            let first = json.iter().find(|byte| !byte.is_ascii_whitespace());
-            if first.is_some_and(|first| *first != b'{') {
+            let begins = json.is_empty();
+            let part = if begins {
+                data.trim_ascii_start()
+            } else {
+                &data
+            };
+            if begins && part.first().is_some_and(|first| *first != b'{') {
                 return Err(NOT_JSON);
             }
+            json.extend_from_slice(part);
         }
         match &mut self.rewriter {
             Some(rewriter) => rewriter.feed(data, out).map_err(bad_body),

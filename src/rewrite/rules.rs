@@ -162,9 +162,8 @@ impl RulesBuilder {
         self
     }
 
-    /// The value at `path`, whatever its kind, is held, as an item is, and shown to the handler as it is
-    /// written.
-    /// No other rule may apply to it or to what lies within.
+    /// The value at `path`, whatever its kind, is held, as an item is, and shown to the handler as it
+    /// is written. No other rule may apply to it or to what lies within.
     #[must_use]
     pub fn value(mut self, path: &str, tag: Tag) -> Self {
         if let Some(rules) = self.at(path, true) {
