@@ -37,43 +37,45 @@ impl<H: Handler> Rewriter<H> {
         let (node, mut swallow_comma) = (frame.node, frame.swallow_comma);
         let (may_go, lengths) = self.rules.members(node);
         loop {
-            let Some((quote, is_plain)) = chunk.scan.string(at) else {
+            let Some(key) = chunk.scan.string(at) else {
                 return self.key_part(chunk, at).map(Next::State);
             };
-            let child = if is_plain && lengths.exclude(quote - at) {
+            let quote = key.end;
+            let child = if key.is_plain && lengths.exclude(quote - at) {
                 None
             } else {
-                self.child(node, chunk, at, quote, is_plain)?
+                self.child(node, chunk, at, quote, key.is_plain)?
             };
             let Some((begin, first)) = chunk.value_of_key(quote + 1) else {
                 self.found_key(child);
                 return Ok(Next::State(quote + 1));
             };
             let end = match first {
-                Some(b'"') if child.is_none() => self.passed_string(chunk, begin + 1),
+                Some(b'"') if child.is_none() => match key.next_end() {
+                    Some(end) => Some(end + 1),
+                    None => self.passed_string(chunk, begin + 1),
+                },
                 Some(bracket @ (b'{' | b'[')) if child.is_none() => {
                     self.passed_container(chunk, begin, bracket)?
                 }
                 Some(b'1'..=b'9') if child.is_none() => {
                     self.scalar_end(chunk, begin + 1, None, Scalar::Integer)?
                 }
-                first => {
-                    let at = self.found_member(chunk, child, begin, first)?;
-                    match self.state {
-                        State::Tagged { node, tag, from } => {
-                            let end = self.tagged_to(chunk, at, node, tag, from)?;
-                            swallow_comma = self.frames.last().is_some_and(|top| top.swallow_comma);
-                            if end.is_none() {
-                                return Ok(Next::State(chunk.bytes.len()));
-                            }
-                            end
-                        }
-                        State::Key { .. } if chunk.bytes.get(at) == Some(&b'"') => {
-                            return Ok(Next::Key(at + 1));
-                        }
-                        _ => return Ok(Next::State(at)),
+                first => match self.shown_string(chunk, child, begin, first)? {
+                    Some(end) => {
+                        swallow_comma = self.frames.last().is_some_and(|top| top.swallow_comma);
+                        Some(end)
                     }
-                }
+                    None => {
+                        let at = self.found_member(chunk, child, begin, first)?;
+                        return Ok(match self.state {
+                            State::Key { .. } if chunk.bytes.get(at) == Some(&b'"') => {
+                                Next::Key(at + 1)
+                            }
+                            _ => Next::State(at),
+                        });
+                    }
+                },
             };
             let Some(end) = end else {
                 self.member = None;
@@ -130,6 +132,41 @@ impl<H: Handler> Rewriter<H> {
         Ok(begin + 1)
     }
 
+    /// The position behind a string that the handler sees and that means no more; `None` if it is
+    /// none, or not all of it is in the chunk.
+    #[inline]
+    fn shown_string(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        child: Option<Node>,
+        begin: usize,
+        first: Option<u8>,
+    ) -> Result<Option<usize>, Error> {
+        let Some(node) = child.filter(|_| first == Some(b'"') && !self.item.is_dropped()) else {
+            return Ok(None);
+        };
+        let Some(tag) = self.rules.only_string(node) else {
+            return Ok(None);
+        };
+        let from = begin + 1;
+        let Some(string) = chunk.scan.string(from) else {
+            return Ok(None);
+        };
+        self.found_key(child);
+        let plain = chunk
+            .bytes
+            .get(from..string.end)
+            .filter(|_| string.is_plain);
+        self.tagged(
+            node,
+            tag,
+            chunk.offset(from)..chunk.offset(string.end),
+            plain,
+        )?;
+        self.member = None;
+        Ok(Some(string.end + 1))
+    }
+
     /// The position behind the string whose content begins there; if that is not in the chunk, it
     /// is what is being read.
     fn passed_string(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Option<usize> {
@@ -172,15 +209,15 @@ impl<H: Handler> Rewriter<H> {
 
     /// Goes on with a key that began in another chunk.
     pub(super) fn step_key(&mut self, chunk: &mut Chunk<'_>, at: usize) -> Result<usize, Error> {
-        let Some((quote, is_plain)) = chunk.scan.string(at) else {
+        let Some(string) = chunk.scan.string(at) else {
             return self.key_part(chunk, at);
         };
         let Some(node) = self.frames.last().map(|frame| frame.node) else {
             return Ok(at);
         };
-        let child = self.child(node, chunk, at, quote, is_plain)?;
+        let child = self.child(node, chunk, at, string.end, string.is_plain)?;
         self.found_key(child);
-        Ok(quote + 1)
+        Ok(string.end + 1)
     }
 
     /// The node that the key leads to whose last part stands there.

@@ -127,6 +127,12 @@ impl Rules {
         })
     }
 
+    /// The tag of a string for which there is no other rule.
+    pub(super) fn only_string(&self, node: Node) -> Option<Tag> {
+        let rules = self.0.get(node)?;
+        rules.string.filter(|_| !rules.is_more_than_a_value())
+    }
+
     pub(super) fn members_may_go(&self, node: Node) -> bool {
         self.members(node).0
     }

@@ -17,6 +17,28 @@ pub(super) struct Scan<'a> {
     seen: usize,
 }
 
+/// A string that has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    /// Its closing quote.
+    pub(super) end: usize,
+    /// It stands for itself, without backslashes and control characters.
+    pub(super) is_plain: bool,
+    seen_from: usize,
+    /// Quotes behind it that were seen with it.
+    later: u64,
+}
+
+impl Ended {
+    /// The quote that ends the next string, if it was seen too: then nothing has to wait for where
+    /// that string begins.
+    #[inline]
+    pub(super) fn next_end(self) -> Option<usize> {
+        let ends = self.later & self.later.wrapping_sub(1);
+        (ends != 0).then(|| self.seen_from + ends.trailing_zeros() as usize)
+    }
+}
+
 impl<'a> Scan<'a> {
     pub(super) fn new(bytes: &'a [u8], source: Source, carry: Carry) -> Self {
         Self {
@@ -70,19 +92,23 @@ impl<'a> Scan<'a> {
     /// The quote that ends the string which `at` lies in.
     #[inline]
     pub(super) fn string_end(&mut self, at: usize) -> Option<usize> {
-        self.string(at).map(|(end, _)| end)
+        self.string(at).map(|string| string.end)
     }
 
-    /// The same, and whether the string stands for itself from `at` on: without backslashes and
-    /// control characters.
+    /// The same, with what is known of the string from `at` on.
     #[inline]
-    pub(super) fn string(&mut self, mut at: usize) -> Option<(usize, bool)> {
+    pub(super) fn string(&mut self, mut at: usize) -> Option<Ended> {
         let mut special = 0;
         while let Some(batch) = self.batch(at) {
             let quotes = batch.quotes(at);
             special |= batch.special(at) & quotes.wrapping_sub(1) & !quotes;
             if quotes != 0 {
-                return Some((at + quotes.trailing_zeros() as usize, special == 0));
+                return Some(Ended {
+                    end: at + quotes.trailing_zeros() as usize,
+                    is_plain: special == 0,
+                    seen_from: at,
+                    later: quotes & (quotes - 1),
+                });
             }
             at = self.behind(at);
         }

@@ -104,10 +104,7 @@ impl<H: Handler> Rewriter<H> {
                 }
                 None => Ok(chunk.bytes.len()),
             },
-            State::Tagged { node, tag, from } => {
-                let end = self.tagged_to(chunk, at, node, tag, from)?;
-                Ok(end.unwrap_or(chunk.bytes.len()))
-            }
+            State::Tagged { node, tag, from } => self.step_tagged(chunk, at, node, tag, from),
             State::Inside { node } => self.step_inside(chunk, at, node),
             State::InKey => self.step_key(chunk, at),
             State::Scalar { node, scalar } => self.step_scalar(chunk, at, node, scalar),
@@ -115,23 +112,24 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    /// The position behind a string that the handler sees, which begins at `from`.
-    pub(super) fn tagged_to(
+    /// Goes on with a string that the handler sees, which begins at `from`.
+    fn step_tagged(
         &mut self,
         chunk: &mut Chunk<'_>,
         at: usize,
         node: Node,
         tag: Tag,
         from: u64,
-    ) -> Result<Option<usize>, Error> {
-        let Some((quote, is_plain)) = chunk.scan.string(at) else {
-            return Ok(None);
+    ) -> Result<usize, Error> {
+        let Some(string) = chunk.scan.string(at) else {
+            return Ok(chunk.bytes.len());
         };
-        let is_plain = is_plain && chunk.offset(at) == from;
+        let is_plain = string.is_plain && chunk.offset(at) == from;
+        let quote = string.end;
         let plain = chunk.bytes.get(at..quote).filter(|_| is_plain);
         self.tagged(node, tag, from..chunk.offset(quote), plain)?;
         self.ended(Some(node), chunk.offset(quote + 1))?;
-        Ok(Some(quote + 1))
+        Ok(quote + 1)
     }
 
     fn bad(&self, bad: Bad, offset: u64) -> Error {
