@@ -3,8 +3,8 @@
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
 //! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of an apply patch all, for
-//! it has to be seen to be JSON; of a response nothing but errors up to `answer::ERROR_BYTES_MAX`, and
-//! of what may leave as gzip the beginning.
+//! it has to be seen to be JSON; of a response nothing but failures up to `heldBytesMax`, and of
+//! what may leave as gzip the beginning.
 
 pub mod admission;
 mod answer;

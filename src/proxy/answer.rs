@@ -23,12 +23,8 @@ use crate::translate::response::{ResponseHandler, Shape};
 use crate::translate::text;
 use crate::upstream::ResponseBody;
 
-/// Bytes of a failure's body that are held to be mapped. A longer one is replaced by a short Status
-/// of the same code.
-pub(super) const ERROR_BYTES_MAX: usize = 64 << 10;
-
 /// Bytes of one string in a response that is compared or mapped.
-const STRING_BYTES_MAX: usize = ERROR_BYTES_MAX;
+const STRING_BYTES_MAX: usize = 64 << 10;
 
 /// Headers that belong to one hop, that the aggregator adds itself, or that the serving side sets.
 const DROPPED: [HeaderName; 14] = [
@@ -155,7 +151,9 @@ impl Proxy {
         })
     }
 
-    /// A failure's body, mapped: a Status, or text as kube-apiserver's filters write it.
+    /// A failure's body, mapped: a Status, or text as kube-apiserver's filters write it. It is held
+    /// whole, since a message may quote all of what it refuses; a longer one than `heldBytesMax` is
+    /// replaced by a short Status of the same code.
     async fn failure(
         &self,
         control_plane: &ControlPlane,
@@ -169,7 +167,8 @@ impl Proxy {
             code: status,
             why,
         };
-        let whole = match Limited::new(body, ERROR_BYTES_MAX).collect().await {
+        let max = self.limits.held_bytes_max;
+        let whole = match Limited::new(body, max).collect().await {
             Ok(whole) => whole.to_bytes(),
             Err(error) => return Err(bad(error.to_string())),
         };
@@ -181,8 +180,8 @@ impl Proxy {
             }));
         }
         let limits = rewrite::Limits {
-            held_bytes_max: ERROR_BYTES_MAX,
-            string_bytes_max: ERROR_BYTES_MAX,
+            held_bytes_max: max,
+            string_bytes_max: max,
             ..rewrite::Limits::default()
         };
         let rules = self.response_rules.rules(Shape::Status, scope);

@@ -15,6 +15,10 @@ use crate::rewrite::{
 /// a text made of beginnings from costing its length squared.
 const QUOTED_MAX: usize = 8;
 
+/// Bytes of a quoted object that are read at once; the piece in which it ends is read again, byte by
+/// byte.
+const PIECE_BYTES: usize = 4096;
+
 /// The text in local terms; `None` where nothing is to be changed.
 pub fn to_local(text: &str, scope: &Scope) -> Option<String> {
     let pairs: Vec<_> = scope.pairs();
@@ -53,14 +57,26 @@ fn quoted_start(text: &str, from: usize) -> Option<usize> {
 /// The object that a text begins with in local terms, and the bytes that it took.
 fn quoted(text: &str, scope: &Scope) -> Option<(String, usize)> {
     let rules = rules().ok()?;
-    let handler = Quoted(scope);
-    let mut rewriter = Rewriter::new(rules, Framing::Many, Limits::default(), handler);
-    let mut out = Output::default();
+    let rewriter = || {
+        let handler = Quoted(scope);
+        Rewriter::new(rules.clone(), Framing::Many, Limits::default(), handler)
+    };
     let text = Bytes::copy_from_slice(text.as_bytes());
-    // Byte by byte, since what follows the object is none.
-    for at in 0..text.len() {
-        rewriter.feed(text.slice(at..=at), &mut out).ok()?;
-        if rewriter.documents() > 0 {
+    let mut first = rewriter();
+    let pieces = (0..text.len()).step_by(PIECE_BYTES);
+    let inside = pieces.take_while(|at| {
+        let piece = text.slice(*at..text.len().min(at + PIECE_BYTES));
+        first.feed(piece, &mut Output::default()).is_ok() && first.documents() == 0
+    });
+    let inside = inside.count() * PIECE_BYTES;
+    let (mut second, mut out) = (rewriter(), Output::default());
+    second
+        .feed(text.slice(..inside.min(text.len())), &mut out)
+        .ok()?;
+    // What follows the object is none.
+    for at in inside..text.len() {
+        second.feed(text.slice(at..=at), &mut out).ok()?;
+        if second.documents() > 0 {
             let object = out.copy_to_bytes(out.remaining());
             return Some((String::from_utf8(object.into()).ok()?, at + 1));
         }
@@ -149,6 +165,17 @@ mod tests {
             remote: "app-ns-1".into(),
         };
         to_local(text, &scope).unwrap_or_else(|| text.to_owned())
+    }
+
+    #[test]
+    fn quoted_objects_may_be_of_any_length() {
+        for length in (0..3 * PIECE_BYTES).step_by(61).chain([1 << 20]) {
+            let filler = "x".repeat(length);
+            let quoted = |namespace: &str| {
+                format!(r#"in '{{"a":"{filler}","metadata":{{"namespace":"{namespace}"}}}}'}}"#)
+            };
+            assert_eq!(map(&quoted("app-ns-1")), quoted("default"), "{length}");
+        }
     }
 
     #[test]

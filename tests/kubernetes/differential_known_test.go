@@ -21,7 +21,6 @@ var acceptedDifferences = []tolerated{
 	{"pages everywhere by namespace", `"items":[{`, "kube-apiserver has an empty second page: its token is read against another key than it was written for; asked for the namespace itself it is right"},
 	{"kubectl get kc -A --field-selector=metadata.namespace={ns} --chunk-size=2", "NAME      SYNCED", "the same empty second page"},
 	{"object too large for etcd", "trying to send message larger than max", "the bytes that are counted hold the longer, remote name"},
-	{"large object without a kind", "with a message that cannot be passed on", "the message quotes the body, and failures are held up to 64 KiB"},
 	{"large object", "Vary: Accept-Encoding", decoded},
 	{"large object by watch", "Vary: Accept-Encoding", decoded},
 	{"large last applied", "Vary: Accept-Encoding", decoded},
@@ -33,7 +32,6 @@ var acceptedDifferences = []tolerated{
 	{"delete with propagationPolicy=Foreground", `"generation":2`, bookkeeping},
 	{"delete what is held in the foreground", `"finalizers":["k8s.starter.org/held"]`, bookkeeping},
 	{"delete what is held and leave orphans", `"finalizers":["k8s.starter.org/held"]`, bookkeeping},
-	{"large object refused strictly", "with a message that cannot be passed on", "the message quotes the object, as above"},
 }
 
 // knownDifferences are faults of claimgate that are known. The test prints them, and fails once one
