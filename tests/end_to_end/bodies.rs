@@ -103,7 +103,7 @@ async fn rows_without_objects_are_judged_all_the_same() {
 
 #[tokio::test]
 async fn a_failures_message_is_in_local_terms_and_bounded() {
-    let bed = Bed::start().await;
+    let bed = Bed::start_with("limits: {heldBytesMax: 200KiB}").await;
     let client = bed.developer().await;
     let answer = |message: &str| {
         let status = serde_json::json!({
@@ -132,10 +132,21 @@ async fn a_failures_message_is_in_local_terms_and_bounded() {
         (404, &"namespaces \"default\" not found".into())
     );
     assert_eq!(body["details"]["name"], "default");
+    let quoting = |namespace: &str| {
+        let notes = "long ".repeat(20_000);
+        let quoted = serde_json::json!({"metadata": {"namespace": namespace}, "notes": notes});
+        format!("no kind in '{quoted}'")
+    };
+    faults.add_times(1, |r| r.path.ends_with("/z"), answer(&quoting("app-ns-1")));
+    let (status, body) = client.json(&format!("{CLAIMS}/z")).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (404, &quoting("default").into())
+    );
     faults.add_times(
         1,
         |r| r.path.ends_with("/y"),
-        answer(&"long ".repeat(20_000)),
+        answer(&"long ".repeat(50_000)),
     );
     let (status, body) = client.json(&format!("{CLAIMS}/y")).await;
     assert_eq!(
