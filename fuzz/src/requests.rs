@@ -12,9 +12,9 @@ const REMOTE: &str = "app-ns-1";
 
 static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
 
-fn rewritten(rules: &Rules, text: &[u8]) -> Result<Bytes, Error> {
+fn rewritten(rules: &Rules, is_update: bool, text: &[u8]) -> Result<Bytes, Error> {
     let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
-    let handler = RULES.handler(Scope::One { local, remote }, false);
+    let handler = RULES.handler(Scope::One { local, remote }, is_update);
     let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler);
     let mut out = Output::default();
     rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
@@ -24,7 +24,7 @@ fn rewritten(rules: &Rules, text: &[u8]) -> Result<Bytes, Error> {
 
 /// An object, a merge patch or an apply patch.
 pub fn object(text: &[u8]) {
-    let output = rewritten(&RULES.object, text);
+    let output = rewritten(&RULES.object, false, text);
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
@@ -33,6 +33,17 @@ pub fn object(text: &[u8]) {
         map(&mut input, "/metadata", true);
         map(&mut output, "/metadata", false);
         assert_eq!(input, output);
+    }
+    update(text);
+}
+
+/// An update brings back what was hidden, and is JSON after it if it was before.
+fn update(text: &[u8]) {
+    let parsed = serde_json::from_slice::<Value>(text);
+    if let (Ok(_), Ok(output)) = (parsed, rewritten(&RULES.object, true, text)) {
+        let output = serde_json::from_slice::<Value>(&output).unwrap();
+        let hidden = output.pointer("/metadata/annotations/claimgate.dev~1hidden");
+        assert!(hidden.is_none(), "{output}");
     }
 }
 
@@ -52,7 +63,7 @@ fn leave_out_hidden(object: &mut Value, is_input: bool) {
 
 /// A list of operations.
 pub fn json_patch(text: &[u8]) {
-    let output = rewritten(&RULES.json_patch, text);
+    let output = rewritten(&RULES.json_patch, false, text);
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();

@@ -34,7 +34,7 @@ impl<H: Handler> Rewriter<H> {
         }
         self.member = None;
         if judges {
-            self.judge()?;
+            self.judge(end)?;
         }
         if item {
             self.item_ended(end)?;
@@ -47,10 +47,8 @@ impl<H: Handler> Rewriter<H> {
 
     /// A value that is wanted as a whole stands there.
     fn value_ended(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
-        let max = self.limits.held_bytes_max;
-        if to - from > max as u64 {
-            return Err(Error::HeldTooLarge { offset: to, max });
-        }
+        let held_from = self.member.map_or(from, |member| member.at);
+        self.check_held(to - held_from.min(from), to)?;
         self.raw.clear();
         self.window.gather(from, to, &mut self.raw);
         match self.handler.value(tag, &self.raw) {
@@ -108,10 +106,15 @@ impl<H: Handler> Rewriter<H> {
         self.item.tag = tag;
         self.item.start = start;
         self.item.later.clear();
+        self.item.cost_before = self.window.cost();
         self.handler.open(tag);
     }
 
-    fn judge(&mut self) -> Result<(), Error> {
+    /// The item has been read up to `end`, and how much that is does not depend on how it came.
+    fn judge(&mut self, end: u64) -> Result<(), Error> {
+        if self.item.is_held() {
+            self.check_held(end - self.item.start.at, end)?;
+        }
         match self.item.fated {
             Fated::Outside | Fated::Dropped => Ok(()),
             Fated::Held => match self.handler.judge(self.item.tag) {
@@ -143,7 +146,7 @@ impl<H: Handler> Rewriter<H> {
 
     fn item_ended(&mut self, end: u64) -> Result<(), Error> {
         if self.item.is_held() {
-            self.judge()?;
+            self.judge(end)?;
         }
         if self.item.is_dropped() {
             self.window.forget_edits(self.item.start.at);

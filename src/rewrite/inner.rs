@@ -1,7 +1,8 @@
 //! JSON inside of a string: walked on the unescaped text, byte by byte, with each byte's place in
 //! the stream at hand.
 //!
-//! People may write anything into a string, so what is not JSON ends the walk and is no error.
+//! People may write anything into a string, so what is seen not to be JSON ends the walk and is no
+//! error; nor is what is beyond the bounds below.
 
 use std::ops::Range;
 
@@ -72,8 +73,30 @@ enum Container {
 #[derive(Debug)]
 enum Escape {
     None,
-    Backslash { from: u64 },
-    Unicode { from: u64, digits: u8, point: u32 },
+    Backslash {
+        from: u64,
+    },
+    Unicode {
+        from: u64,
+        digits: u8,
+        point: u32,
+        high: Option<High>,
+    },
+    /// Behind the first half of a surrogate pair, perhaps.
+    High(High),
+    HighBackslash {
+        high: High,
+        from: u64,
+    },
+}
+
+/// The first half of a surrogate pair.
+#[derive(Clone, Copy, Debug)]
+struct High {
+    from: u64,
+    /// Behind it.
+    to: u64,
+    unit: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -263,24 +286,22 @@ impl Inner {
         match self.escape {
             Escape::None if byte == b'\\' => self.escape = Escape::Backslash { from: at },
             Escape::None => self.byte(byte, at, at + 1, found),
-            Escape::Backslash { from } if byte == b'u' => {
-                self.escape = Escape::Unicode {
-                    from,
-                    digits: 0,
-                    point: 0,
-                };
+            Escape::Backslash { from } => self.escaped_byte(byte, from, at, None, found),
+            Escape::High(high) if byte == b'\\' => {
+                self.escape = Escape::HighBackslash { high, from: at };
             }
-            Escape::Backslash { from } => {
-                self.escape = Escape::None;
-                match text::simple(byte) {
-                    Some(byte) => self.byte(byte, from, at + 1, found),
-                    None => self.state = State::Done,
-                }
+            Escape::High(high) => {
+                self.point(high.unit, high.from, high.to, found);
+                self.byte(byte, at, at + 1, found);
+            }
+            Escape::HighBackslash { high, from } => {
+                self.escaped_byte(byte, from, at, Some(high), found);
             }
             Escape::Unicode {
                 from,
                 digits,
                 point,
+                high,
             } => {
                 let Some(digit) = char::from(byte).to_digit(16) else {
                     self.state = State::Done;
@@ -291,16 +312,67 @@ impl Inner {
                     from,
                     digits: digits + 1,
                     point,
+                    high,
                 };
                 if digits == 3 {
-                    self.escape = Escape::None;
-                    let mut bytes = Vec::with_capacity(3);
-                    text::push(point, &mut bytes);
-                    for byte in bytes {
-                        self.byte(byte, from, at + 1, found);
-                    }
+                    self.unit(point, from, at + 1, high, found);
                 }
             }
+        }
+    }
+
+    /// What follows a backslash, which stands at `from`.
+    fn escaped_byte(
+        &mut self,
+        byte: u8,
+        from: u64,
+        at: u64,
+        high: Option<High>,
+        found: &mut Finds,
+    ) {
+        if byte == b'u' {
+            self.escape = Escape::Unicode {
+                from,
+                digits: 0,
+                point: 0,
+                high,
+            };
+            return;
+        }
+        if let Some(High { from, to, unit }) = high {
+            self.point(unit, from, to, found);
+        }
+        self.escape = Escape::None;
+        match text::simple(byte) {
+            Some(byte) => self.byte(byte, from, at + 1, found),
+            None => self.state = State::Done,
+        }
+    }
+
+    /// A unit of UTF-16, of which two may be one character.
+    fn unit(&mut self, unit: u32, from: u64, to: u64, high: Option<High>, found: &mut Finds) {
+        match high {
+            Some(high) if (0xdc00..0xe000).contains(&unit) => {
+                let point = 0x10000 + ((high.unit - 0xd800) << 10) + (unit - 0xdc00);
+                self.point(point, high.from, to, found);
+                return;
+            }
+            Some(High { from, to, unit }) => self.point(unit, from, to, found),
+            None => {}
+        }
+        if (0xd800..0xdc00).contains(&unit) {
+            self.escape = Escape::High(High { from, to, unit });
+        } else {
+            self.point(unit, from, to, found);
+        }
+    }
+
+    fn point(&mut self, point: u32, from: u64, to: u64, found: &mut Finds) {
+        self.escape = Escape::None;
+        let mut bytes = Vec::with_capacity(4);
+        text::push(point, &mut bytes);
+        for byte in bytes {
+            self.byte(byte, from, to, found);
         }
     }
 

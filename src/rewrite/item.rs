@@ -28,6 +28,8 @@ pub(super) struct Item {
     pub(super) start: Start,
     /// What waits for the judgement.
     pub(super) later: Vec<Later>,
+    /// What edits had cost when it began.
+    pub(super) cost_before: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,7 @@ impl Default for Item {
             tag: 0,
             start,
             later: Vec::new(),
+            cost_before: 0,
         }
     }
 }
@@ -91,6 +94,11 @@ impl Default for Item {
 impl Item {
     pub(super) fn is_held(&self) -> bool {
         matches!(self.fated, Fated::Held)
+    }
+
+    /// Bytes beside its own that it takes, of all that edits `cost` so far.
+    pub(super) fn cost(&self, cost: u64) -> u64 {
+        cost - self.cost_before + (self.later.len() * size_of::<Later>()) as u64
     }
 
     pub(super) fn is_dropped(&self) -> bool {

@@ -54,7 +54,7 @@ pub(super) struct Frame {
     pub(super) is_object: bool,
     /// What came first in it went, and the next comma has to follow.
     pub(super) swallow_comma: bool,
-    /// Where the member that it is the value of begins, if that may go.
+    /// Where the member that it is the value of begins, if that goes.
     pub(super) member: Option<Start>,
 }
 
@@ -154,6 +154,7 @@ impl<H: Handler> Rewriter<H> {
         if self.poisoned {
             return Err(Error::Poisoned);
         }
+        self.poisoned = true;
         // Only white space can end a number that is a whole document.
         if self.frames.is_empty()
             && let State::Scalar { node, scalar } = self.state
@@ -163,7 +164,6 @@ impl<H: Handler> Rewriter<H> {
         }
         let whole = matches!(self.state, State::Between)
             && (self.framing == Framing::Many || self.documents > 0);
-        self.poisoned = true;
         if !whole {
             return Err(Error::Truncated);
         }
@@ -197,42 +197,72 @@ impl<H: Handler> Rewriter<H> {
     /// Lets out what nothing holds any more.
     fn release(&mut self, out: &mut Output) -> Result<(), Error> {
         let end = self.window.end();
-        if self.item.is_dropped() {
-            self.window.forget_edits(self.item.start.at);
-            self.window.remove(self.item.start.at, end);
-            self.window.flush(end, out);
-            self.item.start.at = end;
-            return Ok(());
+        if let State::Tagged { from, .. } = self.state {
+            self.check_length(from, end)?;
         }
+        let limit = self.held_from().unwrap_or(end);
+        if let Some(start) = self.going()
+            && start.at < limit
+        {
+            let from = std::mem::replace(&mut start.at, limit);
+            self.window.forget_edits(from);
+            self.window.remove(from, limit);
+        }
+        self.window.flush(limit, out);
+        self.check_held(self.window.held(), end)
+    }
+
+    /// Where what may not leave yet begins.
+    fn held_from(&self) -> Option<u64> {
         let item = self.item.is_held().then_some(self.item.start.at);
-        let member = self.member.map(|member| member.at);
-        let frame = self
-            .frames
-            .iter()
-            .find_map(|frame| frame.member)
-            .map(|member| member.at);
+        let member = self.member.filter(|_| !self.removes_member());
+        let member = member.map(|member| member.at);
         let shown = match self.state {
-            State::Tagged { from, .. } => {
-                self.check_length(from, end)?;
-                Some(from)
-            }
+            State::Tagged { from, .. } => Some(from),
             _ => self.value_from,
         };
         let inner = match self.state {
             State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
             _ => None,
         };
-        let limit = [item, member, frame, shown, inner]
+        [item, member, shown, inner].into_iter().flatten().min()
+    }
+
+    /// Where the outermost of what goes whatever comes begins: an item that was dropped, or a member
+    /// or element that a rule removes.
+    fn going(&mut self) -> Option<&mut Start> {
+        let removed = self.removes_member();
+        let member = self.member.as_mut().filter(|_| removed);
+        let mut frames = self.frames.iter_mut();
+        let frame = frames.find_map(|frame| frame.member.as_mut());
+        let dropped = self.item.is_dropped();
+        let item = Some(&mut self.item.start).filter(|_| dropped);
+        [item, frame, member]
             .into_iter()
             .flatten()
-            .min()
-            .unwrap_or(end);
-        self.window.flush(limit, out);
-        if self.window.held() > self.limits.held_bytes_max as u64 {
-            return Err(Error::HeldTooLarge {
-                offset: end,
-                max: self.limits.held_bytes_max,
-            });
+            .min_by_key(|start| start.at)
+    }
+
+    /// Whether the value in hand goes with its member.
+    fn removes_member(&self) -> bool {
+        let node = match self.state {
+            State::Skip { node } | State::Text { node } | State::Scalar { node, .. } => node,
+            _ => None,
+        };
+        let rules = node.and_then(|node| self.rules.node(node));
+        rules.is_some_and(|rules| rules.remove)
+    }
+
+    /// What is held is bounded, and with it what is to be changed there.
+    pub(super) fn check_held(&self, bytes: u64, offset: u64) -> Result<(), Error> {
+        let max = self.limits.held_bytes_max;
+        let changes = if self.item.is_held() {
+            self.item.cost(self.window.cost())
+        } else {
+            0
+        };
+        if bytes + changes > max as u64 {
+            return Err(Error::HeldTooLarge { offset, max });
         }
         Ok(())
     }

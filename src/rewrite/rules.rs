@@ -30,7 +30,7 @@ pub(super) struct NodeRules {
 impl NodeRules {
     /// A value there may leave its object or array.
     pub(super) fn may_go(&self) -> bool {
-        self.remove || self.string.is_some() || self.value.is_some()
+        self.remove || self.string.is_some() || self.value.is_some() || self.item.is_some()
     }
 
     /// What begins or ends there is more than a value to be passed.
@@ -224,7 +224,7 @@ impl RulesBuilder {
         if let Some(rules) = self.at(judged_after, false) {
             rules.judges = true;
         }
-        if let Some(rules) = self.at(path, false) {
+        if let Some(rules) = self.at(path, true) {
             rules.item = Some(tag);
         }
         self

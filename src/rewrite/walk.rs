@@ -310,6 +310,7 @@ impl<H: Handler> Rewriter<H> {
             && self.frames.last().is_some_and(|frame| !frame.is_object)
             && !self.is_more_than_a_value(node)
         {
+            self.member = None;
             return self.scalars(chunk, at, node, scalar);
         }
         self.value(byte, node, chunk.offset(at) - 1)?;
@@ -345,9 +346,7 @@ impl<H: Handler> Rewriter<H> {
         } else {
             let each = self.rules.each(node);
             let rules = each.and_then(|each| self.rules.node(each));
-            self.member = rules
-                .is_some_and(|rules| rules.item.is_some() || rules.may_go())
-                .then_some(start);
+            self.member = rules.is_some_and(NodeRules::may_go).then_some(start);
             self.state = State::Value {
                 node: each,
                 may_close,

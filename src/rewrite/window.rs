@@ -14,12 +14,17 @@ use super::text;
 
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    chunks: VecDeque<Bytes>,
+    /// Each with the position behind it.
+    chunks: VecDeque<(u64, Bytes)>,
     start: u64,
     end: u64,
     edits: Vec<Edit>,
-    /// An edit stands before one that came earlier.
+    /// An edit stands before one that came earlier, or where it stands.
     unsorted: bool,
+    /// No edit begins before it.
+    earliest: u64,
+    /// Bytes that edits have taken so far, those that left included.
+    cost: u64,
     /// What edits put in, each somewhere in it.
     texts: Vec<u8>,
     /// Bytes in `texts` that edits still point at.
@@ -47,10 +52,11 @@ impl Window {
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.end += chunk.len() as u64;
         match self.chunks.back_mut() {
-            Some(last) if last.len() + chunk.len() < COPY_BELOW_BYTES => {
+            Some((end, last)) if last.len() + chunk.len() < COPY_BELOW_BYTES => {
+                *end = self.end;
                 *last = [&**last, &*chunk].concat().into();
             }
-            _ => self.chunks.push_back(chunk),
+            _ => self.chunks.push_back((self.end, chunk)),
         }
     }
 
@@ -60,6 +66,12 @@ impl Window {
 
     pub(super) fn held(&self) -> u64 {
         self.end - self.start
+    }
+
+    /// Memory that edits have taken so far, whether or not they have left: what grows while something
+    /// is held is what they add to it.
+    pub(super) fn cost(&self) -> u64 {
+        self.cost
     }
 
     /// Edits that put something in so far.
@@ -100,43 +112,50 @@ impl Window {
     }
 
     pub(super) fn remove(&mut self, from: u64, to: u64) {
-        self.edit(from, to, 0..0);
+        match self.edits.last_mut() {
+            Some(last) if last.text.is_empty() && last.to == from => last.to = to,
+            _ => self.edit(from, to, 0..0),
+        }
     }
 
     fn edit(&mut self, from: u64, to: u64, text: Range<usize>) {
-        self.unsorted |= self.edits.last().is_some_and(|last| from < last.from);
+        self.unsorted |= self.edits.last().is_some_and(|last| from <= last.from);
+        self.earliest = if self.edits.is_empty() {
+            from
+        } else {
+            self.earliest.min(from)
+        };
+        self.cost += (size_of::<Edit>() + text.len()) as u64;
         self.edits.push(Edit { from, to, text });
     }
 
-    /// Takes back what was to be changed from here on.
+    /// Takes back what was to be changed from here on; all edits since something began there are.
     pub(super) fn forget_edits(&mut self, from: u64) {
-        let used = &mut self.texts_used;
-        self.edits.retain(|edit| {
-            let stays = edit.from < from;
-            if !stays {
-                *used -= edit.text.len();
-            }
-            stays
-        });
+        while let Some(last) = self.edits.pop_if(|last| last.from >= from) {
+            self.texts_used -= last.text.len();
+        }
     }
 
     /// Appends the bytes of a range that has not left yet.
     pub(super) fn gather(&self, from: u64, to: u64, into: &mut Vec<u8>) {
-        let mut at = self.start;
-        for chunk in &self.chunks {
-            let after = at + chunk.len() as u64;
+        // Many strings are read from many chunks that are held.
+        let first = self.chunks.partition_point(|(end, _)| *end <= from);
+        for (end, chunk) in self.chunks.range(first..) {
+            let at = end - chunk.len() as u64;
+            if at >= to {
+                break;
+            }
             let begin = usize::try_from(from.saturating_sub(at)).unwrap_or(usize::MAX);
-            let end = usize::try_from(to.min(after).saturating_sub(at)).unwrap_or(usize::MAX);
+            let end = usize::try_from(to.min(*end) - at).unwrap_or(usize::MAX);
             if let Some(part) = chunk.get(begin..end) {
                 into.extend_from_slice(part);
             }
-            at = after;
         }
     }
 
     /// Lets all before `limit` leave, as it is to be changed.
     pub(super) fn flush(&mut self, limit: u64, out: &mut Output) {
-        if !self.edits.is_empty() {
+        if !self.edits.is_empty() && self.earliest < limit {
             self.flush_edits(limit, out);
         }
         self.release(limit, out);
@@ -145,7 +164,8 @@ impl Window {
     fn flush_edits(&mut self, limit: u64, out: &mut Output) {
         let mut edits = std::mem::take(&mut self.edits);
         if std::mem::take(&mut self.unsorted) {
-            edits.sort_by_key(|edit| edit.from);
+            // What is put in where something goes that began there goes with it.
+            edits.sort_by_key(|edit| (edit.from, edit.from == edit.to));
         }
         let ready = edits.partition_point(|edit| edit.from < limit);
         for Edit { from, to, text } in edits.drain(..ready) {
@@ -159,6 +179,7 @@ impl Window {
             self.discard(to);
             out.copy(self.texts.get(text).unwrap_or_default());
         }
+        self.earliest = edits.first().map_or(limit, |edit| edit.from);
         self.edits = edits;
         self.tidy_texts();
     }
@@ -193,7 +214,7 @@ impl Window {
             let part = if wanted < first.len() {
                 first.split_to(wanted)
             } else {
-                self.chunks.pop_front().unwrap_or_default()
+                self.chunks.pop_front().unwrap_or_default().1
             };
             self.start += part.len() as u64;
             out.push(part);
@@ -216,7 +237,7 @@ impl Window {
     /// The first chunk if `limit` is behind its beginning, and how many bytes behind.
     fn before(&mut self, limit: u64) -> Option<(&mut Bytes, usize)> {
         let wanted = limit.checked_sub(self.start).filter(|wanted| *wanted > 0)?;
-        let first = self.chunks.front_mut()?;
+        let (_, first) = self.chunks.front_mut()?;
         Some((first, usize::try_from(wanted).unwrap_or(usize::MAX)))
     }
 }

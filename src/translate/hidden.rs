@@ -7,6 +7,7 @@
 //! in an annotation, and an update brings them back from there. The annotation is never stored.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -217,12 +218,10 @@ impl Restored {
             let names = shown.as_ref().map_or("null", |list| list.get());
             match serde_json::from_str::<Option<Vec<String>>>(names) {
                 Ok(names) => {
-                    let mut all = hidden;
-                    for name in names.unwrap_or_default() {
-                        if !all.contains(&name) {
-                            all.push(name);
-                        }
-                    }
+                    let mut known = HashSet::new();
+                    let names = hidden.into_iter().chain(names.unwrap_or_default());
+                    let all: Vec<String> =
+                        names.filter(|name| known.insert(name.clone())).collect();
                     lists.extend(RawValue::from_string(json(&all)));
                 }
                 // The control plane will refuse it.

@@ -1,7 +1,7 @@
 //! What holds for every stream, whatever is in it.
 
 use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Tag, Verdict};
+use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
 
 use super::generate::Case;
 use super::oracle::{Plan, Renamer, cut, expected, rewriter, run, without_space};
@@ -31,6 +31,7 @@ pub(crate) fn check(case: &Case) {
     ] {
         assert_eq!(kind(other), kind(whole.clone()), "{how}");
     }
+    check_bounds(&rules, case, &input);
     match (whole, expected(&case.plan, &case.documents)) {
         (Ok(output), Ok(left)) => {
             let wanted = case.write(&left);
@@ -55,22 +56,58 @@ pub(crate) fn check(case: &Case) {
     }
 }
 
+/// What may be held is bounded, and whether that is met does not depend on the chunks.
+fn check_bounds(rules: &Rules, case: &Case, input: &[u8]) {
+    for held_bytes_max in [150, 400] {
+        let limits = Limits {
+            held_bytes_max,
+            ..Limits::default()
+        };
+        let made = || Rewriter::new(rules.clone(), case.framing, limits, Renamer::default());
+        let whole = run(made(), [input]);
+        for pieces in [cut(input, &case.sizes), cut(input, &[1])] {
+            let other = run(made(), pieces);
+            assert_eq!(
+                other.is_ok(),
+                whole.is_ok(),
+                "{held_bytes_max}: {other:?} {whole:?}"
+            );
+            if let (Ok(other), Ok(whole)) = (&other, &whole) {
+                assert_eq!(other, whole);
+            }
+        }
+    }
+}
+
 /// Any bytes at all come to the same however they are cut.
 pub(crate) fn check_cuts(plan: &Plan, framing: Framing, text: &[u8], sizes: &[usize]) {
     let Some(rules) = plan.compile() else {
         return;
     };
-    let limits = Limits {
-        string_bytes_max: 16,
-        depth_max: 8,
-        ..Limits::default()
-    };
+    for held_bytes_max in [100, 4 << 20] {
+        let limits = Limits {
+            string_bytes_max: 16,
+            depth_max: 8,
+            held_bytes_max,
+        };
+        check_cuts_within(&rules, limits, plan.values.is_empty(), framing, text, sizes);
+    }
+}
+
+fn check_cuts_within(
+    rules: &Rules,
+    limits: Limits,
+    no_values: bool,
+    framing: Framing,
+    text: &[u8],
+    sizes: &[usize],
+) {
     let made = || Rewriter::new(rules.clone(), framing, limits, Renamer::default());
     let whole = kind(run(made(), [text]));
     for sizes in [sizes, &[1]] {
         let other = kind(run(made(), cut(text, sizes)));
         // What is too long may be found to be broken first, if it comes in one piece.
-        if plan.values.is_empty() || whole.is_ok() {
+        if no_values || whole.is_ok() {
             assert_eq!(other, whole, "{sizes:?}");
         }
         assert_eq!(other.is_ok(), whole.is_ok(), "{sizes:?}");

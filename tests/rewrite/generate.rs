@@ -22,10 +22,10 @@ const SCALARS: [&str; 8] = [
 
 /// As they are written, and the bytes that they stand for.
 const AWKWARD: [(&[u8], &[u8]); 5] = [
+    (b"\xff\xc3", b"\xff\xc3"),
     (b"\\ud83d\\ude00", "\u{1f600}".as_bytes()),
     (b"\\ud83d", b"\xed\xa0\xbd"),
     (b"\\ude00\\u0041", b"\xed\xb8\x80A"),
-    (b"\xff\xc3", b"\xff\xc3"),
     (b"\\/\\b\\f\\n\\r\\t\\\"\\\\", b"/\x08\x0c\n\r\t\"\\"),
 ];
 
@@ -110,9 +110,7 @@ pub(crate) fn plan(from: &mut Unstructured<'_>) -> Result<Plan> {
         let item = if from.ratio(1, 4)? {
             Vec::new()
         } else {
-            let mut item = path(from, 2)?;
-            item.push(Step::Each);
-            item
+            member(from, 2)?
         };
         let judged_after = [item.clone(), path(from, 2)?].concat();
         plan.item = Some((item, judged_after));
@@ -155,7 +153,9 @@ impl<'a> Documents<'a> {
         let strings = plan.strings.iter().map(|(path, _)| path);
         let inside = plan.inside.iter().map(|(path, _)| path);
         let whole = plan.values.iter().chain(&plan.ends).map(|(path, _)| path);
+        let items = plan.item.iter().flat_map(|(item, after)| [after, item]);
         let paths = strings.chain(&plan.removed).chain(inside).chain(whole);
+        let paths = paths.chain(items);
         let inner = plan.inside.iter().flat_map(|(_, strings)| strings);
         Self {
             paths: paths.map(Vec::as_slice).collect(),
@@ -237,8 +237,10 @@ fn key(from: &mut Unstructured<'_>, in_string: bool) -> Result<Text> {
 }
 
 fn text(from: &mut Unstructured<'_>, in_string: bool) -> Result<Text> {
-    if !in_string && from.ratio(1, 8)? {
-        let (raw, value) = *from.choose(&AWKWARD)?;
+    if from.ratio(1, 8)? {
+        // Broken UTF-8 is not put into strings that hold JSON.
+        let awkward = if in_string { &AWKWARD[1..] } else { &AWKWARD };
+        let (raw, value) = *from.choose(awkward)?;
         let (raw, value) = (raw.to_vec(), value.to_vec());
         return Ok(Text { raw, value });
     }

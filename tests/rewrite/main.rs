@@ -9,6 +9,8 @@
 mod behaviour;
 mod check;
 mod generate;
+mod inside;
+mod items;
 mod members;
 mod memory;
 mod oracle;

@@ -1,0 +1,68 @@
+//! Strings that hold JSON.
+
+use claimgate::rewrite::*;
+
+use super::behaviour::{NAME, filtering, one, plain};
+
+#[test]
+fn strings_that_hold_json_keep_their_escapes() {
+    for (input, output) in [
+        (
+            r#"{\"m\":{\"ns\":\"remote\"},\"é\":\"\\\"\u0041\"}\n"#,
+            true,
+        ),
+        (
+            r#"{\u0022m\u0022:{\"x\":[{},1.5,null],\"ns\":\"remote\"}}"#,
+            true,
+        ),
+        (r#"{\"m\":{\"n\\u0073\":\"r\\u0065mote\"}}"#, true),
+        (r#"{\"s\":{\"m\":{\"ns\":\"remote\"}}}"#, false),
+        (r#"not json {\"m\":{\"ns\":\"remote\"}}"#, false),
+        (r#"{\"m\":{\"ns\":\"remote2\"}"#, false),
+        ("", false),
+    ] {
+        let wrap = |content: &str| format!(r#"{{"m":{{"last":"{content}","x":1}}}}"#);
+        let local = if output {
+            input
+                .replace("remote", "local")
+                .replace(r"r\\u0065mote", "local")
+        } else {
+            input.to_owned()
+        };
+        assert_eq!(one(&plain(), &wrap(input)).unwrap(), wrap(&local));
+        let list = |content: &str, ns: &str| {
+            format!(r#"{{"items":[{{"m":{{"last":"{content}","gone":1,"ns":"{ns}"}}}}]}}"#)
+        };
+        let expected = list(&local, "local").replace(r#""gone":1,"#, "");
+        assert_eq!(one(&filtering(), &list(input, "remote")).unwrap(), expected);
+        assert_eq!(
+            one(&filtering(), &list(input, "foreign")).unwrap(),
+            r#"{"items":[]}"#
+        );
+    }
+}
+
+/// What is escaped at both levels, and what only looks like a pair.
+#[test]
+fn surrogates_in_strings_that_hold_json_are_what_they_stand_for() {
+    let inner = Rules::builder()
+        .string("$.\u{1f600}", NAME)
+        .build()
+        .unwrap();
+    let rules = Rules::builder().inside("$.a", inner).build().unwrap();
+    for (key, known) in [
+        ("\u{1f600}", true),
+        (r"\ud83d\ude00", true),
+        (r"\\ud83d\\ude00", true),
+        (r"\\ud83d\ude00", false),
+        (r"\ud83d", false),
+        (r"\ud83dx\ude00", false),
+        (r"\ud83d\n\ude00", false),
+        (r"\ud83d\ud83d\ude00", false),
+        (r"\ude00\ud83d", false),
+    ] {
+        let value = |value: &str| format!(r#"{{"a":"{{\"{key}\":\"{value}\"}}"}}"#);
+        let expected = value(if known { "local" } else { "remote" });
+        assert_eq!(one(&rules, &value("remote")).unwrap(), expected);
+    }
+}
