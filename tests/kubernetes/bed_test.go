@@ -45,7 +45,9 @@ type bed struct {
 
 // cluster is one API server and what is needed to talk to it.
 type cluster struct {
-	name       string
+	name string
+	// Where its API server and its controllers are, which may be of an older Kubernetes.
+	bin        string
 	port       int
 	server     *process
 	kubeconfig string
@@ -114,8 +116,8 @@ func (b *bed) start() error {
 	if err != nil {
 		return err
 	}
-	b.app = b.newCluster("app", ports[2], etcdURL)
-	b.cp = b.newCluster("cp", ports[3], etcdURL)
+	b.app = b.newCluster("app", os.Getenv("BED_APP_BIN"), ports[2], etcdURL)
+	b.cp = b.newCluster("cp", os.Getenv("BED_CONTROL_PLANE_BIN"), ports[3], etcdURL)
 	for _, c := range []*cluster{b.app, b.cp} {
 		if err := b.startServer(c); err != nil {
 			return err
@@ -146,8 +148,8 @@ func binary(name string) string { return filepath.Join(os.Getenv("KUBERNETES_BIN
 
 func (b *bed) path(name string) string { return filepath.Join(b.dir, name) }
 
-func (b *bed) newCluster(name string, port int, etcd string) *cluster {
-	c := &cluster{name: name, port: port, kubeconfig: b.path(name + ".kubeconfig")}
+func (b *bed) newCluster(name, bin string, port int, etcd string) *cluster {
+	c := &cluster{name: name, bin: bin, port: port, kubeconfig: b.path(name + ".kubeconfig")}
 	c.args = []string{
 		"--etcd-servers", etcd, "--etcd-prefix", "/" + name,
 		"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(port), "--advertise-address", "127.0.0.1",
@@ -173,12 +175,12 @@ func (b *bed) newCluster(name string, port int, etcd string) *cluster {
 }
 
 func (b *bed) startServer(c *cluster) (err error) {
-	c.server, err = b.run(c.name+"-apiserver", binary("kube-apiserver"), c.args...)
+	c.server, err = b.run(c.name+"-apiserver", filepath.Join(c.bin, "kube-apiserver"), c.args...)
 	return err
 }
 
 func (b *bed) startControllers(c *cluster) error {
-	_, err := b.run(c.name+"-controllers", binary("kube-controller-manager"),
+	_, err := b.run(c.name+"-controllers", filepath.Join(c.bin, "kube-controller-manager"),
 		"--kubeconfig", c.kubeconfig, "--leader-elect=false", "--secure-port=0",
 		"--controllers=namespace-controller,garbage-collector-controller,clusterrole-aggregation-controller")
 	return err
