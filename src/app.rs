@@ -25,7 +25,7 @@ use crate::tls::{self, ServingCertificate};
 use crate::upstream::Upstream;
 use crate::upstream::credentials::Credentials;
 use crate::upstream::source::Source;
-use crate::{admin, listen, serve};
+use crate::{admin, listen, serve, websocket};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +114,10 @@ impl App {
             control_planes,
             proxy: Proxy::new(config.limits.clone(), metrics.clone(), draining.clone())?,
             admission: Admission::new(&config.limits),
+            websockets: websocket::Bounds {
+                event_bytes_max: config.limits.held_bytes_max,
+                stall_max: config.limits.watch_stall_max,
+            },
             metrics: metrics.clone(),
             stopping: stop.gently.clone(),
         };

@@ -20,6 +20,7 @@ pub mod listen;
 pub mod tls;
 
 pub mod serve;
+pub mod websocket;
 
 pub mod authn;
 

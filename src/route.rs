@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,6 +24,7 @@ use crate::proxy::admission::Admission;
 use crate::proxy::{ControlPlane, Proxy, unmapped};
 use crate::request_info::{Query, ResourceRequest, Target, Verb};
 use crate::serve::HEADERS_MAX;
+use crate::websocket::{self, handshake};
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
@@ -36,6 +37,7 @@ pub struct Router {
     pub(crate) control_planes: BTreeMap<String, ControlPlane>,
     pub(crate) proxy: Proxy,
     pub(crate) admission: Admission,
+    pub(crate) websockets: websocket::Bounds,
     pub(crate) metrics: Metrics,
     /// Cancelled from the signal to end on: not ready, though requests are still answered.
     pub(crate) stopping: CancellationToken,
@@ -62,14 +64,28 @@ impl Router {
             Ok(known) => known,
             Err(error) => return reply(&error),
         };
-        let direct = matches!(known, Known::User(Identity::Direct(_)));
+        let is_direct = matches!(known, Known::User(Identity::Direct(_)));
+        let is_upgrade = handshake::is_upgrade(&parts);
+        let handshake = handshake::answer(&parts);
         let (labels, answer) = self.dispatch(&known, parts, body).await;
         let mut response = answer.unwrap_or_else(|error| {
             tracing::debug!(%error, fault = ?error.fault(), "a request failed");
             reply(&error)
         });
-        if direct {
-            finish_direct(response.headers_mut());
+        // What is answered to an upgrade passes the aggregator as it is, and unless it is one the
+        // connection ends there (`apimachinery/pkg/util/proxy/upgradeaware.go`, `tryUpgrade`).
+        if is_direct || is_upgrade {
+            finish(response.headers_mut());
+        }
+        if let Some(handshake) = handshake
+            && labels.verb == Verb::Watch.as_str()
+            && response.status().is_success()
+        {
+            response = by_websocket(handshake, response);
+        }
+        if is_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         self.metrics
             .request(&labels, response.status(), begun.elapsed());
@@ -128,8 +144,8 @@ impl Router {
 
     fn health(&self, path: &str) -> Response<ReplyBody> {
         let (status, text) = match self.ready() {
-            Err(why) if path == "/readyz" => (http::StatusCode::SERVICE_UNAVAILABLE, why),
-            _ => (http::StatusCode::OK, "ok".to_owned()),
+            Err(why) if path == "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, why),
+            _ => (StatusCode::OK, "ok".to_owned()),
         };
         let mut response = Response::new(ReplyBody::whole(text.into()));
         *response.status_mut() = status;
@@ -303,8 +319,19 @@ fn impersonates(headers: &http::HeaderMap) -> bool {
         .any(|name| name.as_str().starts_with("impersonate-"))
 }
 
-/// What the aggregator adds to every response, and who comes by himself would miss.
-fn finish_direct(headers: &mut http::HeaderMap) {
+/// A watch in another form. kube-apiserver too looks at the handshake once the watch has begun, and
+/// then writes its answer without the headers of others
+/// (`apiserver/pkg/endpoints/handlers/watch.go`, `serveWatchHandler`).
+fn by_websocket(handshake: Response<Bytes>, watch: Response<ReplyBody>) -> Response<ReplyBody> {
+    if handshake.status() == StatusCode::SWITCHING_PROTOCOLS {
+        handshake.map(|_empty| watch.into_body())
+    } else {
+        handshake.map(ReplyBody::whole)
+    }
+}
+
+/// What the aggregator adds to every response that it looks at, and is missed in others.
+fn finish(headers: &mut http::HeaderMap) {
     if let Ok(id) = HeaderValue::from_str(&Uuid::new_v4().to_string()) {
         headers.entry(AUDIT_ID).or_insert(id);
     }

@@ -1,13 +1,16 @@
 //! HTTP on one connection.
 //!
 //! In flows a TLS stream, out go its requests to the [`Router`], each with the [`Peer`] whose
-//! certificate the connection showed. Bounds are chosen after the handshake, by who is there.
+//! certificate the connection showed. Bounds are chosen after the handshake, by who is there. A
+//! connection that becomes a WebSocket goes on as a [`Session`].
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -19,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authn::Peer;
 use crate::body::ReplyBody;
 use crate::route::Router;
+use crate::websocket::Session;
 
 /// What one connection may use.
 struct Bounds {
@@ -74,46 +78,103 @@ pub async fn connection(
         .into_iter()
         .map(|certificate| certificate.into_owned())
         .collect();
-    let peer = Arc::new(Peer::new(chain));
-    let bounds = if router.authenticator().is_front_proxy(&peer) {
+    let client = Client {
+        router,
+        peer: Arc::new(Peer::new(chain)),
+    };
+    let bounds = if client.router.authenticator().is_front_proxy(&client.peer) {
         FRONT_PROXY
     } else {
         ANYONE
     };
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (router, peer) = (Arc::clone(&router), Arc::clone(&peer));
-        // Boxed: a stream's task lives as long as the response's body, a watch's for an hour, and
-        // would keep room for all that was needed to come to it.
-        Box::pin(async move {
-            let response: Response<ReplyBody> = router.handle(&peer, request).await;
-            Ok::<_, Infallible>(response)
-        })
-    });
-    let io = TokioIo::new(stream);
     let served = if is_http2 {
-        let connection = http2(&bounds).serve_connection(io, service);
-        tokio::pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = draining.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        serve_http2(stream, &bounds, client, draining).await
     } else {
-        let connection = http1(&bounds).serve_connection(io, service);
-        tokio::pin!(connection);
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = draining.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        }
+        serve_http1(stream, &bounds, client, draining).await
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended with an error");
     }
+}
+
+/// Who is at the other end, and who answers.
+#[derive(Clone)]
+struct Client {
+    router: Arc<Router>,
+    peer: Arc<Peer>,
+}
+
+async fn serve_http2(
+    stream: TlsStream<TcpStream>,
+    bounds: &Bounds,
+    client: Client,
+    draining: CancellationToken,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let client = client.clone();
+        // Boxed: a stream's task lives as long as the response's body, a watch's for an hour, and
+        // would keep room for all that was needed to come to it.
+        Box::pin(async move {
+            let response: Response<ReplyBody> = client.router.handle(&client.peer, request).await;
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let connection = http2(bounds).serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => served,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+/// Its last response may be the beginning of a WebSocket.
+async fn serve_http1(
+    stream: TlsStream<TcpStream>,
+    bounds: &Bounds,
+    client: Client,
+    draining: CancellationToken,
+) -> hyper::Result<()> {
+    let session: Arc<Mutex<Option<Session>>> = Arc::default();
+    let begun = Arc::clone(&session);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (client, begun) = (client.clone(), Arc::clone(&begun));
+        Box::pin(async move {
+            let upgrade = hyper::upgrade::on(&mut request);
+            let mut response = client.router.handle(&client.peer, request).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let nothing = ReplyBody::whole(Bytes::new());
+                let session = Session {
+                    upgrade,
+                    events: mem::replace(response.body_mut(), nothing),
+                    bounds: client.router.websockets,
+                };
+                *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            }
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let connection = http1(bounds).serve_connection(TokioIo::new(stream), service);
+    let connection = connection.with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => served?,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.as_mut().await?;
+        }
+    }
+    let session = session
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(session) = session {
+        // Boxed, for other connections need no room for it.
+        Box::pin(session.run()).await;
+    }
+    Ok(())
 }
 
 fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {

@@ -42,7 +42,7 @@ pub(crate) struct Bed {
     ca: String,
     clients: Authority,
     pub developer: Identity,
-    proxy: Identity,
+    pub proxy: Identity,
     _dir: tempfile::TempDir,
 }
 

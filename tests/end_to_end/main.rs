@@ -12,6 +12,7 @@ mod harness;
 mod metrics;
 mod outage;
 mod serving;
+mod websocket;
 
 use bytes::Bytes;
 use claimgate::dev::control_plane::faults::{AfterCut, Fault, Listening};

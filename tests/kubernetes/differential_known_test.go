@@ -85,7 +85,6 @@ var knownDifferences = []tolerated{
 	{"get JSON in capitals", "HTTP 200", lessLenient},
 
 	{"watch list gzip", "Content-Type: application/json", noGzip},
-	{"watch by WebSocket", "HTTP 503", "connections are not upgraded"},
 
 	{"network Table", "app-ns-4", cells},
 	{"networks Table", "app-ns-4", cells},
