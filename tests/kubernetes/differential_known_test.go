@@ -9,6 +9,7 @@ const (
 	noGzip      = "a watch is never compressed"
 	decoded     = "the aggregator asks for gzip by itself and decodes it, but leaves Vary"
 	bookkeeping = "finalizers of the garbage collector are not shown but in an annotation"
+	noUpgrade   = "the aggregator wants an upgrade or a failure, and takes 200 for neither (UpgradeAwareHandler.tryUpgrade)"
 	cells       = "a column that prints the namespace prints the control plane's name"
 	otherWords  = "a body that is no JSON is refused in other words"
 )
@@ -32,6 +33,11 @@ var acceptedDifferences = []tolerated{
 	{"delete with propagationPolicy=Foreground", `"generation":2`, bookkeeping},
 	{"delete what is held in the foreground", `"finalizers":["k8s.starter.org/held"]`, bookkeeping},
 	{"delete what is held and leave orphans", `"finalizers":["k8s.starter.org/held"]`, bookkeeping},
+	{"WebSocket with no protocol to upgrade to", "HTTP 503", noUpgrade},
+	{"WebSocket with SPDY instead", "HTTP 503", noUpgrade},
+	{"WebSocket on an object", "HTTP 503", noUpgrade},
+	{"WebSocket on a list", "HTTP 503", noUpgrade},
+	{"WebSocket that closes with no code", "136 ", "a close is answered with the code that it had, which here is none, and by kube-apiserver always with 1000"},
 }
 
 // knownDifferences are faults of claimgate that are known. The test prints them, and fails once one

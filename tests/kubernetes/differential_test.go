@@ -46,6 +46,8 @@ type step struct {
 	unsure bool
 	// By HTTP/1.1.
 	http1 bool
+	// Of a WebSocket: frames that are sent after the lines came.
+	frames [][]byte
 }
 
 // command is a call of kubectl.
@@ -135,8 +137,8 @@ func (s side) request(step step, known map[string]string) string {
 	for _, step := range step.during {
 		during.WriteString(s.request(step, known) + "\n")
 	}
-	body, err := read(response.Body, step.lines)
-	text := compare.Reply(response, body, s.names())
+	body, messages, err := read(response, step)
+	text := compare.Reply(response, body, s.names()) + messages
 	if err != nil {
 		text += "\n" + compare.Failure(err)
 	}
@@ -147,20 +149,24 @@ func (s side) request(step step, known map[string]string) string {
 	return text + "\n" + during.String()
 }
 
-// read takes so many lines, or all.
-func read(body io.Reader, lines int) ([]byte, error) {
-	if lines == 0 {
-		return io.ReadAll(body)
+// read takes so many lines, or all; of a WebSocket it also tells of the messages.
+func read(response *http.Response, step step) (body []byte, messages string, err error) {
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return readMessages(response.Body.(io.ReadWriteCloser), step)
 	}
-	var all []byte
-	for reader := bufio.NewReader(body); lines > 0; lines-- {
+	if step.lines == 0 {
+		body, err = io.ReadAll(response.Body)
+		return body, "", err
+	}
+	reader := bufio.NewReader(response.Body)
+	for range step.lines {
 		line, err := reader.ReadBytes('\n')
-		all = append(all, line...)
+		body = append(body, line...)
 		if err != nil {
-			return all, err
+			return body, "", err
 		}
 	}
-	return all, nil
+	return body, "", nil
 }
 
 // find looks up what a later step needs; it is no part of the comparison.

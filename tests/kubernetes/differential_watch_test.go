@@ -1,5 +1,7 @@
 package kubernetes
 
+import "slices"
+
 // Watches are on the operation's own object.
 const (
 	watchOwn     = resourcePath + "?watch=true&fieldSelector=metadata.name%3D{name}"
@@ -54,7 +56,7 @@ func watchOperations() []operation {
 		)
 	}
 	all = append(all, watchesEverywhere()...)
-	return append(append(all, watchStarts()...), watchPaths()...)
+	return slices.Concat(all, watchStarts(), watchPaths(), websocketOperations())
 }
 
 // watchesEverywhere are over all namespaces, of which each side is to see its own alone.
@@ -138,9 +140,5 @@ func watchPaths() []operation {
 		single("watch status", created(), get(own+"/status?watch=true&timeoutSeconds=1")),
 		single("HEAD of a watch", step{method: "HEAD", path: watchOwn + short}),
 		single("watch by HTTP/1.1", created(), step{method: "GET", path: watchOwn + short, http1: true}),
-		single("watch by WebSocket", created(), step{method: "GET", path: watchOwn + short, http1: true, headers: []string{
-			"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: https://localhost",
-		}}),
 	}
 }

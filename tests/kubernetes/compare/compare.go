@@ -34,6 +34,10 @@ func Reply(response *http.Response, body []byte, names Names) string {
 			continue
 		}
 		for _, value := range values {
+			// Tells of the last hop alone.
+			if name == "Connection" && value == "close" {
+				continue
+			}
 			lines = append(lines, name+": "+names.replace(scrubText(value)))
 		}
 	}
