@@ -2,9 +2,9 @@
 //!
 //! Give it [`Rules`] (paths, compiled once and shared) and a [`Handler`] (what happens there), feed
 //! it chunks as they come, and take [`Output`] as it goes. Every byte outside of what is replaced,
-//! removed or dropped leaves as it came, in order, as a slice of the chunk that it came in. Nothing
-//! is buffered but what a decision waits for: a tagged string with the beginning of its member, and
-//! an item until it is judged.
+//! removed or dropped leaves as it came, in order; long pieces as slices of the chunks that they came
+//! in. Nothing is buffered but what a decision waits for: a tagged string with the beginning of its
+//! member, and an item until it is judged.
 //!
 //! ```
 //! use bytes::{Buf, Bytes};
@@ -42,8 +42,8 @@
 //! | [`item`](RulesBuilder::item) | the value is held until it has been judged, then leaves or is dropped |
 //!
 //! # Items
-//! An item is an array element, a member's value, or a whole document of a sequence. It is held from its comma on, as
-//! slices of what came in, until the value that it is judged after has ended; whatever order its keys
+//! An item is an array element, a member with its value, or a whole document of a sequence. It is held
+//! from its comma on, as slices of what came in, until the value that it is judged after has ended; whatever order its keys
 //! have. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
 //! [`Addition::Later`]; so an object can be told what stood behind it.
 //!
@@ -121,8 +121,12 @@
 //! nothing where they are compared. After an error the stream is poisoned, and what was let out is a
 //! prefix of what would have been.
 //!
+//! Strings that hold JSON are what people wrote, so there nothing is an error: what is seen not to be
+//! JSON, containers more than 1,000 deep, and a key or tagged string of more than 64 KiB end the walk
+//! through that string, and all behind that stays as it is.
+//!
 //! # Bounds
-//! [`Limits`] bounds what waits, what is shown to the handler and how deep brackets are nested,
+//! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler and how deep brackets are nested,
 //! [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
 //! error. Nothing else grows: a stream keeps 2.5 KiB, of which most are the rules that streams
 //! share, and a chunk in which nothing changes allocates nothing. Pieces below [`COPY_BELOW_BYTES`]
@@ -133,6 +137,8 @@
 //! see where strings and containers end. `benches/README.md` has the figures.
 //!
 //! This module knows nothing of HTTP, of Kubernetes or of how it is configured.
+
+#![warn(missing_docs)]
 
 mod batch;
 mod brackets;
@@ -176,7 +182,10 @@ pub enum Framing {
 /// Bounds of one stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes that wait for a decision.
+    /// Bytes that wait for a decision, and in an item with them what is to be changed there: a few tens
+    /// of bytes for each string that waits, is replaced or goes, and the text that comes in its place.
+    /// Whether the bound is kept does not depend on the chunks, but for keys and white space before a
+    /// value, which count only where they come in pieces.
     pub held_bytes_max: usize,
     /// Bytes of a string that is shown to the handler.
     pub string_bytes_max: usize,

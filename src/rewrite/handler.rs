@@ -27,7 +27,9 @@ pub trait Handler {
     /// An item begins.
     fn open(&mut self, _item: Tag) {}
 
-    /// What the item is judged by has been read, or the item ended without it.
+    /// What the item is judged by has been read, or the item ended without it. A key that stands twice
+    /// asks twice; an item that was kept has left by then, and to drop it ends the stream with
+    /// [`Error::Refused`](super::Error::Refused).
     fn judge(&mut self, _item: Tag) -> Fate {
         Fate::Keep
     }
@@ -40,6 +42,7 @@ pub trait Handler {
 
 /// What becomes of a string or a value.
 pub enum Verdict<'a> {
+    /// It stays as it is, byte for byte.
     Keep,
     /// By this text, which is escaped as it needs to be; from [`Handler::value`] by this JSON, as it
     /// is.
@@ -58,6 +61,7 @@ pub enum Verdict<'a> {
 
 /// What an object gets more at its end.
 pub enum Addition<'a> {
+    /// The object stays as it is.
     Nothing,
     /// These members, as they are: `"a":1,"b":2`. The comma before them is put where it belongs.
     Members(Cow<'a, str>),
@@ -68,6 +72,7 @@ pub enum Addition<'a> {
 /// What becomes of an item.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fate {
+    /// It leaves, with what is to be changed in it.
     Keep,
     /// It goes, with its comma.
     Drop,

@@ -54,6 +54,7 @@ impl Output {
         self.length
     }
 
+    /// Whether nothing is there to be taken.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -119,6 +120,7 @@ impl Buf for Output {
 
     /// Copies nothing that lies in one piece.
     fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        assert!(length <= self.length, "{length} of {}", self.length);
         match self.pieces.front_mut() {
             Some(Piece::Shared(bytes)) if bytes.len() >= length => {
                 let part = bytes.slice(..length);

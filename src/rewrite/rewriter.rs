@@ -96,6 +96,7 @@ impl State {
 }
 
 impl<H: Handler> Rewriter<H> {
+    /// A rewriter for one stream, at its beginning.
     pub fn new(rules: Rules, framing: Framing, limits: Limits, handler: H) -> Self {
         Self {
             rules,
@@ -176,15 +177,17 @@ impl<H: Handler> Rewriter<H> {
         matches!(self.state, State::Between) && self.window.held() == 0
     }
 
+    /// What decided so far.
     pub fn handler(&self) -> &H {
         &self.handler
     }
 
+    /// The same, to be changed.
     pub fn handler_mut(&mut self) -> &mut H {
         &mut self.handler
     }
 
-    /// Strings replaced so far.
+    /// Times that text was put in so far: replacements and additions, those in dropped items included.
     pub fn replacements(&self) -> u64 {
         self.window.replacements()
     }

@@ -59,7 +59,8 @@ impl Lengths {
 #[derive(Clone, Debug)]
 pub struct Rules(Arc<[NodeRules]>);
 
-/// A path or a combination of rules that can't be.
+/// A path or a combination of rules that can't be; each names the path.
+#[allow(missing_docs, reason = "each says what it is")]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RuleError {
     #[error("{0:?} is no path: it starts with $, followed by .key, [\"any key\"] or [*]")]
@@ -92,6 +93,7 @@ enum Segment {
 }
 
 impl Rules {
+    /// No rules yet.
     pub fn builder() -> RulesBuilder {
         RulesBuilder {
             nodes: vec![NodeRules::default()],
@@ -224,9 +226,10 @@ impl RulesBuilder {
         if let Some(rules) = self.at(judged_after, false) {
             rules.judges = true;
         }
-        if let Some(rules) = self.at(path, true) {
-            rules.item = Some(tag);
-        }
+        let twice = self
+            .at(path, true)
+            .is_some_and(|rules| rules.item.replace(tag).is_some());
+        self.refuse_if(twice, || RuleError::TwoFates(path.to_owned()));
         self
     }
 
@@ -379,6 +382,9 @@ mod tests {
             Rules::builder().value("$.a", 0).remove("$.a"),
             Rules::builder().item("$.a", "$.a", 0).remove("$.a"),
             Rules::builder().end("$.a", 0).end("$.a", 1),
+            Rules::builder()
+                .item("$.a", "$.a", 0)
+                .item("$.a", "$.a.b", 1),
         ] {
             let error = twice.build().unwrap_err();
             assert_eq!(error, RuleError::TwoFates("$.a".into()));
