@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use claimgate_benches::rewrite::{Framing, Limits, Output, Rewriter};
-use claimgate_benches::{CHUNK_BYTES, Claims, cases, chunks, consume, pass, rewriter, worst};
+use claimgate_benches::{
+    CHUNK_BYTES, Claims, cases, chunks, consume, judging, pass, rewriter, worst,
+};
 use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
@@ -150,6 +152,23 @@ fn worst(criterion: &mut Criterion) {
     }
 }
 
+/// What makes work of items, a few megabytes of it, as much as may be held.
+fn held(criterion: &mut Criterion) {
+    const BYTES: usize = 4 << 20;
+    for worst in worst::held() {
+        let mut group = criterion.benchmark_group("worst items");
+        group.sampling_mode(SamplingMode::Flat).sample_size(10);
+        group.warm_up_time(Duration::from_millis(500));
+        group.throughput(Throughput::Bytes(BYTES as u64));
+        for size in [CHUNK_BYTES, 300] {
+            group.bench_function(format!("{}, {size} bytes a call", worst.what), |bencher| {
+                bencher.iter(|| pass(judging(), worst.chunks(BYTES, size)))
+            });
+        }
+        group.finish();
+    }
+}
+
 /// Finds the namespaces without checking anything, and copies the rest.
 fn lazily(text: &[u8]) -> usize {
     // SAFETY: the text is JSON, which is what the caller of the unchecked functions vouches for.
@@ -183,5 +202,5 @@ fn value_round_trip(text: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&list).expect("JSON")
 }
 
-criterion_group!(benches, list, shapes, event, worst);
+criterion_group!(benches, list, shapes, event, worst, held);
 criterion_main!(benches);

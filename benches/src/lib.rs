@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 
 pub use self::claims::Claims;
-use self::rewrite::{Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+use self::rewrite::{Fate, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
 
 // The example of the module's documentation names it so.
 extern crate self as claimgate;
@@ -72,7 +72,10 @@ pub fn rewriter(rules: &Rules) -> Rewriter<Mapped> {
 /// # Panics
 /// If the chunks are no JSON.
 #[inline(never)]
-pub fn pass(mut rewriter: Rewriter<Mapped>, chunks: impl IntoIterator<Item = Bytes>) -> usize {
+pub fn pass(
+    mut rewriter: Rewriter<impl Handler>,
+    chunks: impl IntoIterator<Item = Bytes>,
+) -> usize {
     let mut out = Output::default();
     let mut bytes = 0;
     for chunk in chunks {
@@ -111,6 +114,56 @@ pub fn cases() -> [(&'static str, Rules); 3] {
             plain().inside(applied, inner).build().expect("rules"),
         ),
     ]
+}
+
+/// Drops items with a `foreign`, and replaces each `remote` once the item has been judged.
+#[derive(Default)]
+pub struct Judged {
+    is_foreign: bool,
+}
+
+impl Handler for Judged {
+    fn open(&mut self, _item: Tag) {
+        self.is_foreign = false;
+    }
+
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+        self.is_foreign |= value == b"foreign";
+        Verdict::Later
+    }
+
+    fn judge(&mut self, _item: Tag) -> Fate {
+        if self.is_foreign {
+            Fate::Drop
+        } else {
+            Fate::Keep
+        }
+    }
+
+    fn resolve(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+        if value == b"remote" {
+            Verdict::Replace("local".into())
+        } else {
+            Verdict::Keep
+        }
+    }
+}
+
+/// A rewriter for [`worst::held`], by which much may be held.
+///
+/// # Panics
+/// Never: the paths are paths.
+pub fn judging() -> Rewriter<Judged> {
+    let rules = Rules::builder()
+        .item("$.items[*]", "$.items[*]", 0)
+        .string("$.items[*].k", NAMESPACE)
+        .remove("$.items[*].gone");
+    let limits = Limits {
+        held_bytes_max: 64 << 20,
+        ..Limits::default()
+    };
+    let rules = rules.build().expect("rules");
+    Rewriter::new(rules, Framing::One, limits, Judged::default())
 }
 
 /// The rules for watch events.
