@@ -203,7 +203,13 @@ impl<H: Handler> Rewriter<H> {
         if let State::Tagged { from, .. } = self.state {
             self.check_length(from, end)?;
         }
-        let limit = self.held_from().unwrap_or(end);
+        let held_from = self.held_from().unwrap_or(end);
+        let inner = match self.state {
+            State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
+            _ => None,
+        };
+        // A string within a string has a bound of its own.
+        let limit = held_from.min(inner.unwrap_or(end));
         if let Some(start) = self.going()
             && start.at < limit
         {
@@ -212,7 +218,7 @@ impl<H: Handler> Rewriter<H> {
             self.window.remove(from, limit);
         }
         self.window.flush(limit, out);
-        self.check_held(self.window.held(), end)
+        self.check_held(end - held_from, end)
     }
 
     /// Where what may not leave yet begins.
@@ -224,11 +230,7 @@ impl<H: Handler> Rewriter<H> {
             State::Tagged { from, .. } => Some(from),
             _ => self.value_from,
         };
-        let inner = match self.state {
-            State::Inside { .. } => self.inner.as_ref().and_then(|inner| inner.hold()),
-            _ => None,
-        };
-        [item, member, shown, inner].into_iter().flatten().min()
+        [item, member, shown].into_iter().flatten().min()
     }
 
     /// Where the outermost of what goes whatever comes begins: an item that was dropped, or a member
