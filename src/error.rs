@@ -316,7 +316,7 @@ struct StatusObject<'a> {
 struct Empty {}
 
 impl Status {
-    /// The JSON document, with the newline that kube-apiserver ends it with.
+    /// The JSON document, with the newline that kube-apiserver ends it with, unless it is indented.
     pub fn body(&self) -> Bytes {
         let object = StatusObject {
             kind: "Status",
@@ -328,6 +328,13 @@ impl Status {
             details: (self.details != Details::default()).then_some(&self.details),
             code: self.code.as_u16(),
         };
+        // Where nothing that the client accepts can be had, kube-apiserver writes the Status by other
+        // means (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `WriteRawJSON`).
+        if self.code == StatusCode::NOT_ACCEPTABLE {
+            return serde_json::to_vec_pretty(&object)
+                .unwrap_or_default()
+                .into();
+        }
         let mut body = serde_json::to_vec(&object).unwrap_or_default();
         body.push(b'\n');
         body.into()
@@ -401,6 +408,20 @@ mod tests {
                 r#""reason":"MethodNotAllowed","details":{"group":"k8s.starter.org","kind":"kubernetesclusters"},"#,
                 r#""code":405}"#,
                 "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_not_acceptable_is_refused_in_an_indented_status() {
+        let status = Error::NotAcceptable("application/json").status();
+        assert_eq!(
+            std::str::from_utf8(&status.body()).unwrap(),
+            concat!(
+                "{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {},\n",
+                "  \"status\": \"Failure\",\n",
+                "  \"message\": \"only the following media types are accepted: application/json\",\n",
+                "  \"reason\": \"NotAcceptable\",\n  \"code\": 406\n}"
             )
         );
     }

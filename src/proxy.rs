@@ -105,8 +105,16 @@ impl Proxy {
         body: Incoming,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
-        let accept = Accept::parse(&parts.headers)?;
-        let media = RequestMedia::parse(request.verb, &parts.headers)?;
+        let accept = Accept::parse(&parts.headers);
+        let media = RequestMedia::parse(request.verb, &parts.headers);
+        // kube-apiserver looks at a patch's type before it looks at Accept, at another body's after
+        // (`apiserver/pkg/endpoints/handlers`, `patch.go` and `create.go`).
+        let (accept, media) = if request.verb == Verb::Patch {
+            let media = media?;
+            (accept?, media)
+        } else {
+            (accept?, media?)
+        };
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let Some(plan) = Plan::new(control_plane, request, query.clone(), accept.form())? else {
             return self.unmapped(control_plane, kind, request, &query, accept.form());

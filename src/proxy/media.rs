@@ -10,14 +10,22 @@ use http::{HeaderMap, HeaderValue};
 use crate::error::Error;
 use crate::request_info::Verb;
 
-const ACCEPTABLE: &str = "application/json";
-const OBJECT_BODIES: &str = "application/json";
+/// What a custom resource's endpoint has serializers for, in the words of its refusals
+/// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
+const SERIALIZED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// The same for who has sent protobuf.
+const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+const JSON: &str = "application/json";
 
-/// What a client accepts, in JSON.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Accept(Vec<String>);
+/// Clauses of an Accept header that are looked at. What clients send has five.
+const CLAUSES_MAX: usize = 100;
+
+/// What a client accepts, in JSON, what it likes best first.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Accept(Vec<Clause>);
 
 /// The form in which lists are wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,75 +38,122 @@ pub(super) enum Form {
 }
 
 impl Accept {
-    /// The JSON clauses of the Accept header, in their order; wildcards become JSON. Of several
-    /// headers the first counts, as in kube-apiserver
-    /// (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
+    /// The JSON clauses of the Accept header; wildcards become JSON. Of several headers the first
+    /// counts, as in kube-apiserver (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
-        let value = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-        let Some(value) = value.filter(|value| !value.trim().is_empty()) else {
-            return Ok(Self(vec![ACCEPTABLE.to_owned()]));
-        };
-        let clauses: Vec<String> = value.split(',').filter_map(json_clause).collect();
+        let value = headers.get(ACCEPT).map(HeaderValue::as_bytes);
+        let value = value.filter(|value| !value.is_empty());
+        let value = String::from_utf8_lossy(value.unwrap_or(JSON.as_bytes()));
+        let mut clauses = Vec::new();
+        for clause in value.split(',').take(CLAUSES_MAX).filter_map(Clause::parse) {
+            let before = clauses.iter().rposition(|other| !clause.goes_before(other));
+            clauses.insert(before.map_or(0, |before| before + 1), clause);
+        }
+        clauses.retain(Clause::is_json);
         if clauses.is_empty() {
-            Err(Error::NotAcceptable(ACCEPTABLE))
+            Err(Error::NotAcceptable(SERIALIZED))
         } else {
             Ok(Self(clauses))
         }
     }
 
+    /// Without weights, for the order says it all.
     pub(super) fn header(&self) -> Result<HeaderValue, Error> {
-        HeaderValue::from_str(&self.0.join(","))
+        let clauses = self.0.iter().map(|Clause { parameters, .. }| {
+            let parameters = parameters
+                .iter()
+                .map(|(key, value)| format!(";{key}={value}"));
+            parameters.fold(JSON.to_owned(), |clause, parameter| clause + &parameter)
+        });
+        HeaderValue::from_str(&clauses.collect::<Vec<_>>().join(","))
             .map_err(|_| Error::BadRequest("the Accept header cannot be passed on".into()))
     }
 
     /// The form of the first clause that a custom resource's endpoint can serve.
     pub(super) fn form(&self) -> Form {
-        self.0
-            .iter()
-            .find_map(|clause| form_of(clause))
-            .unwrap_or(Form::Object)
+        self.0.iter().find_map(Clause::form).unwrap_or(Form::Object)
     }
 }
 
-fn json_clause(clause: &str) -> Option<String> {
-    let (media_type, parameters) = match clause.trim().split_once(';') {
-        Some((media_type, parameters)) => (media_type.trim(), Some(parameters)),
-        None => (clause.trim(), None),
-    };
-    let json = ["application/json", "application/*", "*/*"]
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(media_type));
-    let refused = parameters.is_some_and(|p| {
-        p.split(';')
-            .any(|p| matches!(p.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    });
-    (json && !refused).then(|| match parameters {
-        Some(parameters) => format!("{ACCEPTABLE};{parameters}"),
-        None => ACCEPTABLE.to_owned(),
-    })
+/// A part of the Accept header, as kube-apiserver's library reads it, which is more lenient than
+/// RFC 9110 in weights, of which 0 is one like others, and less so in capitals
+/// (`github.com/munnerz/goautoneg`).
+#[derive(Clone, Debug, PartialEq)]
+struct Clause {
+    main: String,
+    sub: String,
+    weight: f32,
+    /// In their order; of the same key the last counts.
+    parameters: Vec<(String, String)>,
 }
 
-/// `None` for a clause whose `as` is not known, which kube-apiserver passes over.
-fn form_of(clause: &str) -> Option<Form> {
-    let parameter = |key: &str| {
-        clause
-            .split(';')
-            .skip(1)
-            .find_map(|p| p.trim().strip_prefix(key)?.strip_prefix('='))
-    };
-    let version = match parameter("v") {
-        Some("v1") => Some("v1"),
-        Some("v1beta1") => Some("v1beta1"),
-        _ => None,
-    };
-    let meta = parameter("g").is_none_or(|group| group == "meta.k8s.io");
-    match parameter("as") {
-        None => Some(Form::Object),
-        Some("Table") if meta => version.map(Form::Table),
-        Some("PartialObjectMetadata" | "PartialObjectMetadataList") if meta => {
-            version.map(Form::Metadata)
+impl Clause {
+    fn parse(clause: &str) -> Option<Self> {
+        let spaces = |text: &str| text.trim_matches(' ').to_owned();
+        let mut parts = clause.trim_matches(' ').split(';');
+        let media_type = parts.next()?;
+        let (main, sub) = media_type.split_once('/').unwrap_or((media_type, ""));
+        let main = spaces(main);
+        let sub = match spaces(sub) {
+            sub if sub.is_empty() && main == "*" => "*".to_owned(),
+            sub if sub.is_empty() || sub.contains('/') => return None,
+            sub => sub,
+        };
+        let (mut weight, mut parameters) = (1.0, Vec::new());
+        for (key, value) in parts.filter_map(|part| part.split_once('=')) {
+            if value.is_empty() || value.contains('=') {
+                continue;
+            }
+            match spaces(key) {
+                key if key == "q" => weight = value.parse().unwrap_or(0.0),
+                key => parameters.push((key, spaces(value))),
+            }
         }
-        Some(_) => None,
+        Some(Self {
+            main,
+            sub,
+            weight,
+            parameters,
+        })
+    }
+
+    /// That library's order. It is none where something of less weight is the more exact, and then
+    /// the clauses' own order decides, so they are put in one by one, as it does with up to twelve.
+    fn goes_before(&self, other: &Self) -> bool {
+        self.weight > other.weight
+            || self.main != "*" && other.main == "*"
+            || self.sub != "*" && other.sub == "*"
+    }
+
+    fn is_json(&self) -> bool {
+        matches!(
+            (&*self.main, &*self.sub),
+            ("application", "json" | "*") | ("*", "*")
+        )
+    }
+
+    /// `None` for a clause that asks for what there is not, which kube-apiserver passes over
+    /// (`acceptMediaTypeOptions`, and `apiserver/pkg/endpoints/handlers/rest.go`).
+    fn form(&self) -> Option<Form> {
+        let parameter = |key: &str| {
+            let mut last_first = self.parameters.iter().rev();
+            last_first.find_map(|(k, value)| (k == key).then_some(value.as_str()))
+        };
+        let refused = |key, only| parameter(key).is_some_and(|value| value != only);
+        if refused("stream", "watch") || refused("sv", "v1") {
+            return None;
+        }
+        let version = match (parameter("g"), parameter("v")) {
+            (None, None) if parameter("as").is_none() => return Some(Form::Object),
+            (Some("meta.k8s.io"), Some("v1")) => "v1",
+            (Some("meta.k8s.io"), Some("v1beta1")) => "v1beta1",
+            _ => return None,
+        };
+        match parameter("as")? {
+            "Table" => Some(Form::Table(version)),
+            "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Form::Metadata(version)),
+            _ => None,
+        }
     }
 }
 
@@ -133,9 +188,10 @@ impl RequestMedia {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
             }
-            (Verb::Create | Verb::Update, Some(_)) => {
-                Err(Error::UnsupportedMediaType(OBJECT_BODIES))
+            (Verb::Create | Verb::Update, Some(PROTOBUF)) => {
+                Err(Error::UnsupportedMediaType(NOT_PROTOBUF))
             }
+            (Verb::Create | Verb::Update, Some(_)) => Err(Error::UnsupportedMediaType(SERIALIZED)),
             (Verb::Patch, Some("application/merge-patch+json")) => Ok(Self::Object),
             (Verb::Patch, Some("application/apply-patch+yaml")) => Ok(Self::Apply),
             (Verb::Patch, Some("application/json-patch+json")) => Ok(Self::JsonPatch),
@@ -156,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_keeps_its_json_clauses_in_order() {
+    fn accept_keeps_its_json_clauses_best_first() {
         for (value, reduced) in [
             ("", "application/json"),
             ("application/json, */*", "application/json,application/json"),
@@ -166,15 +222,36 @@ mod tests {
             ),
             (
                 "application/json;q=0.9,application/cbor;q=1",
-                "application/json;q=0.9",
+                "application/json",
+            ),
+            ("application/json;q=0", "application/json"),
+            ("*;pretty=1", "application/json;pretty=1"),
+            (
+                "application/json;a=1;q=0.5, application/json; b = 2,application/json;c=3;d",
+                "application/json;b=2,application/json;c=3,application/json;a=1",
+            ),
+            (
+                "*/*;a=1,application/json;b=2",
+                "application/json;b=2,application/json;a=1",
             ),
         ] {
             assert_eq!(accept(value).unwrap().header().unwrap(), reduced, "{value}");
         }
-        assert!(matches!(
-            accept("application/vnd.kubernetes.protobuf"),
-            Err(Error::NotAcceptable(_))
-        ));
+    }
+
+    #[test]
+    fn what_is_not_json_to_the_letter_is_not_acceptable() {
+        for value in [
+            "application/vnd.kubernetes.protobuf",
+            "APPLICATION/JSON",
+            "application/",
+            "application",
+            "*/json",
+            ";;,",
+        ] {
+            let parsed = accept(value);
+            assert!(matches!(parsed, Err(Error::NotAcceptable(_))), "{value}");
+        }
     }
 
     #[test]
@@ -201,6 +278,15 @@ mod tests {
                 "application/json;as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io",
                 Form::Metadata("v1beta1"),
             ),
+            (
+                "application/json,application/json;as=Table;v=v1;g=meta.k8s.io",
+                Form::Object,
+            ),
+            (
+                "application/json;q=0.9,application/json;as=Table;v=v1;g=meta.k8s.io",
+                Form::Table("v1"),
+            ),
+            ("application/json;as=Table;v=v1,application/*", Form::Object),
             ("*/*", Form::Object),
         ] {
             assert_eq!(accept(value).unwrap().form(), form, "{value}");
