@@ -1,8 +1,9 @@
 //! Request bodies: counted, mapped, and held while they are small.
 //!
 //! A body that is held can be refused before anything of it was sent, and can be sent again after a
-//! GOAWAY. A larger one streams; if it turns out to be bad, it is broken off, which makes the
-//! control plane drop the request, and the reason is left in [`Failure`].
+//! GOAWAY. If it turns out to be no JSON, it goes on as it came, so that the control plane refuses
+//! it in its own words. A larger one streams; if that turns out to be bad, it is broken off, which
+//! makes the control plane drop the request, and the reason is left in [`Failure`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,16 +71,22 @@ impl Proxy {
         let mut mapping = self.mapping(media, plan, verb);
         let mut out = Output::default();
         // What has to be looked at whole before any of it may leave is bounded by `max` alone.
-        while out.len() <= HELD_BYTES_MAX || mapping.json.is_some() {
-            match incoming.frame().await {
-                Some(frame) => mapping.feed(frame, &mut out)?,
-                None => {
-                    mapping.finish(&mut out)?;
-                    let whole = out.copy_to_bytes(out.remaining());
-                    return Ok((RequestBody::Full(whole), failure));
-                }
-            }
+        while out.len() <= HELD_BYTES_MAX || mapping.is_yaml {
+            let frame = incoming.frame().await;
+            let is_whole = frame.is_none();
+            let fed = match frame {
+                Some(frame) => mapping.feed(frame, &mut out),
+                None => mapping.finish(&mut out),
+            };
+            let whole = match fed {
+                Ok(()) if is_whole => out.copy_to_bytes(out.remaining()),
+                Ok(()) => continue,
+                Err(Stop::Refused(error)) => return Err(error),
+                Err(Stop::Unreadable(why)) => mapping.into_unmapped(incoming, why).await?,
+            };
+            return Ok((RequestBody::Full(whole), failure));
         }
+        mapping.held = None;
         let streamed = Streamed {
             incoming,
             mapping,
@@ -113,7 +120,8 @@ impl Proxy {
             rewriter,
             taken: 0,
             max,
-            json: (media == RequestMedia::Apply).then(Vec::new),
+            is_yaml: media == RequestMedia::Apply,
+            held: Some(Vec::new()),
             metrics: self.metrics.clone(),
         }
     }
@@ -124,42 +132,46 @@ struct Mapping {
     rewriter: Option<Rewriter<RequestHandler>>,
     taken: usize,
     max: usize,
-    /// All of a body that the control plane reads as YAML, less white space before it. It has to be JSON to the letter: in what the
-    /// rewriter skips, YAML has other strings than JSON, and so could hide anything from it.
-    json: Option<Vec<u8>>,
+    /// The control plane reads it as YAML. It has to be JSON to the letter: in what the rewriter
+    /// skips, YAML has other strings than JSON, and so could hide anything from it.
+    is_yaml: bool,
+    /// What came, as long as none of it has left.
+    held: Option<Vec<u8>>,
     metrics: Metrics,
 }
 
+/// Why a body is not mapped to its end.
+enum Stop {
+    Refused(Error),
+    /// It may be no JSON at all.
+    Unreadable(rewrite::Error),
+}
+
 impl Mapping {
-    fn feed(
-        &mut self,
-        frame: Result<Frame<Bytes>, hyper::Error>,
-        out: &mut Output,
-    ) -> Result<(), Error> {
+    /// Counts what comes; trailers are nothing.
+    fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Bytes, Error> {
         let frame = frame
             .map_err(|_| Error::BadRequest("the request body ended before it was whole".into()))?;
-        let Ok(data) = frame.into_data() else {
-            return Ok(());
-        };
+        let data = frame.into_data().unwrap_or_default();
         self.metrics.received(data.len());
         self.taken = self.taken.saturating_add(data.len());
         if self.taken > self.max {
             return Err(Error::BodyTooLarge { max: self.max });
         }
-        if let Some(json) = &mut self.json {
-            let begins = json.is_empty();
-            let part = if begins {
-                data.trim_ascii_start()
-            } else {
-                &data
-            };
-            if begins && part.first().is_some_and(|first| *first != b'{') {
-                return Err(NOT_JSON);
-            }
-            json.extend_from_slice(part);
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(&data);
         }
+        Ok(data)
+    }
+
+    fn feed(
+        &mut self,
+        frame: Result<Frame<Bytes>, hyper::Error>,
+        out: &mut Output,
+    ) -> Result<(), Stop> {
+        let data = self.take(frame).map_err(Stop::Refused)?;
         match &mut self.rewriter {
-            Some(rewriter) => rewriter.feed(data, out).map_err(bad_body),
+            Some(rewriter) => rewriter.feed(data, out).map_err(stop),
             None => {
                 out.push(data);
                 Ok(())
@@ -167,30 +179,68 @@ impl Mapping {
         }
     }
 
-    fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
+    fn finish(&mut self, out: &mut Output) -> Result<(), Stop> {
+        let held = self.held.as_deref().unwrap_or_default();
+        if self.is_yaml && self.taken > 0 && !is_json(held) {
+            return Err(Stop::Refused(NOT_JSON));
+        }
         match &mut self.rewriter {
             Some(rewriter) if self.taken > 0 => {
-                if let Some(json) = &self.json
-                    && serde_json::from_slice::<IgnoredAny>(json).is_err()
-                {
-                    return Err(NOT_JSON);
-                }
                 self.metrics.replacements(rewriter.replacements());
-                rewriter.finish(out).map_err(bad_body)
+                rewriter.finish(out).map_err(stop)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// All of a body that stopped the rewriter, to be refused by the control plane, which quotes how
+    /// it begins and says what its own parser found (`apiserver/pkg/endpoints/handlers/rest.go`,
+    /// `transformDecodeError`).
+    ///
+    /// # Errors
+    /// It is read as YAML, or is JSON all the same: then it may name something, and can't go on
+    /// unmapped.
+    async fn into_unmapped(
+        mut self,
+        mut incoming: Incoming,
+        why: rewrite::Error,
+    ) -> Result<Bytes, Error> {
+        if self.is_yaml {
+            return Err(NOT_JSON);
+        }
+        while let Some(frame) = incoming.frame().await {
+            self.take(frame)?;
+        }
+        let mut whole = self.held.unwrap_or_default();
+        // Of one that is too deep, which is JSON to some, as much as is sure to be cut.
+        if let rewrite::Error::Depth { offset, .. } = why {
+            whole.truncate(usize::try_from(offset).map_or(0, |offset| offset.saturating_add(1)));
+        }
+        if is_json(&whole) {
+            Err(unreadable(&why))
+        } else {
+            Ok(whole.into())
         }
     }
 }
 
 const NOT_JSON: Error = Error::UnsupportedMediaType("application/apply-patch+yaml in JSON");
 
-fn bad_body(error: rewrite::Error) -> Error {
+/// Whether a parser of its own can read it, which takes whatever Go's `encoding/json` takes.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+fn stop(error: rewrite::Error) -> Stop {
     match error {
-        rewrite::Error::Refused(OWNER_REFERENCES) => Error::OwnerReferences,
-        rewrite::Error::Refused(why) => Error::BadRequest(why.to_owned()),
-        error => Error::BadRequest(format!("the request body cannot be read as JSON: {error}")),
+        rewrite::Error::Refused(OWNER_REFERENCES) => Stop::Refused(Error::OwnerReferences),
+        rewrite::Error::Refused(why) => Stop::Refused(Error::BadRequest(why.to_owned())),
+        error => Stop::Unreadable(error),
     }
+}
+
+fn unreadable(why: &rewrite::Error) -> Error {
+    Error::BadRequest(format!("the request body cannot be read as JSON: {why}"))
 }
 
 /// A body that was too long to be held.
@@ -220,7 +270,11 @@ impl Body for Streamed {
                     this.mapping.finish(&mut this.out)
                 }
             };
-            if let Err(error) = fed {
+            if let Err(stop) = fed {
+                let error = match stop {
+                    Stop::Refused(error) => error,
+                    Stop::Unreadable(why) => unreadable(&why),
+                };
                 this.ended = true;
                 return Poll::Ready(Some(Err(this.failure.set(&error))));
             }

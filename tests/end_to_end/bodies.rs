@@ -192,3 +192,50 @@ async fn large_lists_are_compressed_for_who_asks() {
     assert_eq!(unpacked, plain);
     assert!(!String::from_utf8_lossy(&unpacked).contains("app-ns"));
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let deep = format!("{{\"spec\":{}", "[".repeat(20_000));
+    // JSON to a parser that knows no bound.
+    let closed = format!("{deep}{}}}", "]".repeat(20_000));
+    for body in [
+        "",
+        " \n",
+        "hello",
+        "kind: KubernetesCluster",
+        r#"{"metadata":{"namespace":"default""#,
+        r#"{"metadata":{"namespace":"default"}}}"#,
+        &deep,
+        &closed,
+    ] {
+        let (status, answer) = client.write("POST", CLAIMS, JSON, body).await;
+        assert_eq!(status, 400, "{answer}");
+        let message = answer["message"].as_str().unwrap();
+        assert!(!message.contains("cannot be read"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn an_apply_patch_that_is_no_json_never_goes_on() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let one = format!("{CLAIMS}/shop");
+    for body in [
+        "metadata: {namespace: default}",
+        "{metadata: {}}",
+        "{\"a\":",
+        " ",
+    ] {
+        let (status, answer) = client
+            .write("PATCH", &one, "application/apply-patch+yaml", body)
+            .await;
+        let message = answer["message"].as_str().unwrap();
+        assert_eq!(status, 415, "{answer}");
+        assert!(
+            message.ends_with("application/apply-patch+yaml in JSON"),
+            "{message}"
+        );
+    }
+}
