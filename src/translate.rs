@@ -3,8 +3,9 @@
 //! Joins the mapping of namespaces with the rewriter: [`request`] and [`response`] hold the rules
 //! (paths) and the handlers (what happens there), [`token`] the continue tokens of lists over all
 //! namespaces, [`text`] the known forms in messages, [`selector`] the field selectors, [`hidden`] what
-//! is not shown at all. Bytes and values only; no HTTP.
+//! is not shown at all, `columns` the cells of Tables. Bytes and values only; no HTTP.
 
+mod columns;
 pub mod hidden;
 pub mod request;
 pub mod response;

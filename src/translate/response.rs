@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
 
+use super::columns::Columns;
 use super::hidden::{self, Hidden, Place};
 use super::token::{self, Next};
 use super::{LAST_APPLIED, Scope, text};
@@ -24,6 +25,9 @@ const ROW_OBJECT: Tag = 9;
 /// The first of the tags for what is hidden of an object, and of one in a Table's row.
 const HIDDEN: Tag = 10;
 const ROW_HIDDEN: Tag = 20;
+/// A Table's definitions of its columns, and a row's cells.
+const COLUMNS: Tag = 30;
+const CELLS: Tag = 31;
 
 /// Items: those that may be dropped, and metadata that is held for what stands in it.
 const JUDGED: Tag = 0;
@@ -73,15 +77,9 @@ impl ResponseRules {
                     applied.clone(),
                 )
         };
-        let held = |paths: [&str; 2]| {
-            let hold = |rules: RulesBuilder, path: &str| {
-                let metadata = format!("{path}.metadata");
-                rules.item(&metadata, &metadata, METADATA)
-            };
-            paths.into_iter().fold(Rules::builder(), hold)
-        };
         let table = |rules: RulesBuilder, path: &str| {
-            object(rules, &format!("{path}.rows[*].object"), ROW_NAMESPACE)
+            let object_path = format!("{path}.rows[*].object");
+            cells(object(rules, &object_path, ROW_NAMESPACE), path)
         };
         let list = |rules: RulesBuilder| {
             object(rules, "$.items[*]", NAMESPACE)
@@ -116,10 +114,10 @@ impl ResponseRules {
             )
             .build()?,
             mapped_watch: table(mapped_watch(), "$.object").build()?,
-            bare_list: mapped_list("$.rows[*]")
+            bare_list: cells(mapped_list("$.rows[*]"), "$")
                 .value("$.rows[*].object", ROW_OBJECT)
                 .build()?,
-            bare_watch: mapped_watch()
+            bare_watch: cells(mapped_watch(), "$.object")
                 .value("$.object.rows[*].object", ROW_OBJECT)
                 .build()?,
             status: Rules::builder()
@@ -155,6 +153,22 @@ impl ResponseRules {
             self.bare_list.clone()
         }
     }
+}
+
+/// Rules that hold the metadata of the objects at these paths.
+fn held(paths: [&str; 2]) -> RulesBuilder {
+    let hold = |rules: RulesBuilder, path: &str| {
+        let metadata = format!("{path}.metadata");
+        rules.item(&metadata, &metadata, METADATA)
+    };
+    paths.into_iter().fold(Rules::builder(), hold)
+}
+
+/// The rules for what a Table at `path` prints.
+fn cells(rules: RulesBuilder, path: &str) -> RulesBuilder {
+    rules
+        .value(&format!("{path}.columnDefinitions"), COLUMNS)
+        .value(&format!("{path}.rows[*].cells"), CELLS)
 }
 
 /// What a watch event tells (`apimachinery/pkg/watch/watch.go`).
@@ -204,6 +218,7 @@ pub struct ResponseHandler {
     passed_on: [u64; EventType::ALL.len()],
     item: Item,
     hidden: Hidden,
+    columns: Columns,
 }
 
 /// What a row's object is judged by.
@@ -246,6 +261,7 @@ impl ResponseHandler {
             passed_on: [0; EventType::ALL.len()],
             item: Item::default(),
             hidden: Hidden::default(),
+            columns: Columns::default(),
         }
     }
 
@@ -374,11 +390,21 @@ impl Handler for ResponseHandler {
     }
 
     fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
-        if tag == ROW_OBJECT {
-            return self.row_object(raw);
+        match tag {
+            ROW_OBJECT => self.row_object(raw),
+            COLUMNS if self.may_be_table() => {
+                self.columns.learn(raw);
+                Verdict::Keep
+            }
+            CELLS if self.may_be_table() => {
+                let local = self.columns.to_local(raw, &self.scope);
+                local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
+            }
+            tag => {
+                let place = self.place(tag);
+                place.map_or(Verdict::Keep, |place| self.hidden.value(place, raw))
+            }
         }
-        let place = self.place(tag);
-        place.map_or(Verdict::Keep, |place| self.hidden.value(place, raw))
     }
 
     fn end(&mut self, tag: Tag) -> Addition<'_> {

@@ -8,7 +8,6 @@ const (
 	noGzip          = "a watch is never compressed"
 	decoded         = "the aggregator asks for gzip by itself and decodes it, but leaves Vary"
 	bookkeeping     = "finalizers of the garbage collector are not shown but in an annotation"
-	cells           = "a column that prints the namespace prints the control plane's name"
 	noUpgrade       = "the aggregator wants an upgrade or a failure, and takes 200 for neither (UpgradeAwareHandler.tryUpgrade)"
 )
 
@@ -76,12 +75,4 @@ var knownDifferences = []tolerated{
 	{"body of no type in protobuf's answer", "Content-Type: application/json", noProtobuf},
 
 	{"watch list gzip", "Content-Type: application/json", noGzip},
-
-	{"network Table", "app-ns-4", cells},
-	{"networks Table", "app-ns-4", cells},
-	{"networks Table v1beta1", "app-ns-4", cells},
-	{"create a network", "app-ns-6", cells},
-	{"kubectl get kc,nw -n {ns}", "HOME       REGION", cells},
-	{"kubectl get claim -n {ns}", "HOME       REGION", cells},
-	{"kubectl get nw -n {ns} -o wide", "HOME       REGION", cells},
 }
