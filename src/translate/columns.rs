@@ -1,8 +1,12 @@
-//! Columns of a Table that print the object's namespace.
+//! Columns of Tables: which print the object's namespace, and who has been told of them.
 //!
 //! A column's definition says what it prints only in its description, and there only if the CRD
 //! gives it none of its own (`apiextensions-apiserver/pkg/registry/customresource/tableconvertor`).
 //! A cell of any other column is somebody's text, even one that reads like a namespace.
+//!
+//! A watch defines its columns in its first Table alone
+//! (`apiserver/pkg/endpoints/handlers/response.go`, `watchEmbeddedEncoder`). If that is dropped, the
+//! first that is kept has them.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,9 +16,13 @@ use super::Scope;
 const DESCRIPTION: &str =
     "Custom resource definition column (in JSONPath format): .metadata.namespace";
 
-/// Which columns they are, from the left.
 #[derive(Debug, Default)]
-pub(super) struct Columns(Vec<usize>);
+pub(super) struct Columns {
+    /// Those that print the namespace, by their place from the left.
+    of_namespace: Vec<usize>,
+    /// The definitions, as they came, until a Table is kept.
+    untold: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Definition {
@@ -23,25 +31,32 @@ struct Definition {
 }
 
 impl Columns {
-    /// Takes in a Table's `columnDefinitions`. A watch has them in its first Table alone.
-    pub(super) fn learn(&mut self, definitions: &[u8]) {
-        let definitions = serde_json::from_slice::<Vec<Definition>>(definitions);
-        let definitions = definitions.unwrap_or_default();
+    /// Takes in a Table's `columnDefinitions`; those to have in their place, if it has none and the
+    /// client has seen none.
+    pub(super) fn learn(&mut self, raw: &[u8]) -> Option<&str> {
+        let definitions = serde_json::from_slice::<Vec<Definition>>(raw).unwrap_or_default();
         if definitions.is_empty() {
-            return;
+            return self.untold.as_deref();
         }
-        let of_namespace =
+        let described =
             |(at, column): (usize, &Definition)| (column.description == DESCRIPTION).then_some(at);
-        self.0 = definitions
+        self.of_namespace = definitions
             .iter()
             .enumerate()
-            .filter_map(of_namespace)
+            .filter_map(described)
             .collect();
+        self.untold = std::str::from_utf8(raw).ok().map(str::to_owned);
+        None
+    }
+
+    /// What was learned last goes to the client.
+    pub(super) fn told(&mut self) {
+        self.untold = None;
     }
 
     /// A row's cells in local terms, every other byte as it is; `None` if nothing is mapped.
     pub(super) fn to_local(&self, cells: &[u8], scope: &Scope) -> Option<String> {
-        if self.0.is_empty() {
+        if self.of_namespace.is_empty() {
             return None;
         }
         let mut rest = std::str::from_utf8(cells).ok()?;
@@ -51,7 +66,7 @@ impl Columns {
             let (before, after) = rest.split_once(cell)?;
             mapped.push_str(before);
             let remote: Option<String> = serde_json::from_str(cell).ok();
-            let remote = remote.filter(|_| self.0.contains(&at));
+            let remote = remote.filter(|_| self.of_namespace.contains(&at));
             match remote.as_deref().and_then(|remote| scope.to_local(remote)) {
                 Some(local) => mapped.push_str(&serde_json::Value::from(local).to_string()),
                 None => mapped.push_str(cell),
@@ -109,9 +124,11 @@ mod tests {
     fn columns_are_known_until_others_are_defined() {
         let mut columns = columns();
         for none in ["null", "[]"] {
-            columns.learn(none.as_bytes());
-            assert_eq!(columns.0, [1]);
+            assert!(columns.learn(none.as_bytes()).unwrap().contains("HOME"));
+            assert_eq!(columns.of_namespace, [1]);
         }
+        columns.told();
+        assert_eq!(columns.learn(b"null"), None);
         columns.learn(br#"[{"name":"Name","description":"a name"}]"#);
         assert!(columns.to_local(br#"["app-ns-1"]"#, &scope()).is_none());
     }

@@ -392,9 +392,14 @@ impl Handler for ResponseHandler {
     fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
         match tag {
             ROW_OBJECT => self.row_object(raw),
-            COLUMNS if self.may_be_table() => {
+            COLUMNS if self.may_be_table() && !self.drops() => {
                 self.columns.learn(raw);
+                self.columns.told();
                 Verdict::Keep
+            }
+            COLUMNS if self.may_be_table() => {
+                let untold = self.columns.learn(raw);
+                untold.map_or(Verdict::Keep, |untold| Verdict::Replace(untold.into()))
             }
             CELLS if self.may_be_table() => {
                 let local = self.columns.to_local(raw, &self.scope);
@@ -431,6 +436,7 @@ impl Handler for ResponseHandler {
         if self.drops() && !control && (self.item.remote.is_none() || self.item.foreign) {
             return Fate::Drop;
         }
+        self.columns.told();
         self.passed_on();
         Fate::Keep
     }
