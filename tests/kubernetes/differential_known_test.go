@@ -5,7 +5,7 @@ const (
 	noYAML          = "YAML is neither read nor written"
 	noProtobuf      = "who takes protobuf alone is refused, and in JSON"
 	prefersProtobuf = "what takes protobuf and JSON gets JSON, which alone can be mapped"
-	noGzip          = "the aggregator asks for gzip by itself, and would decode every WatchList again and leave Vary"
+	noGzip          = "the aggregator asks for gzip by itself: twenty other WatchLists would come with its Vary, packed only for it to unpack"
 	decoded         = "the aggregator asks for gzip by itself and decodes it, but leaves Vary"
 	bookkeeping     = "finalizers of the garbage collector are not shown but in an annotation"
 	noUpgrade       = "the aggregator wants an upgrade or a failure, and takes 200 for neither (UpgradeAwareHandler.tryUpgrade)"
