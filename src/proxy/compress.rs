@@ -1,5 +1,7 @@
 //! gzip towards the client, as kube-apiserver has it: at the fastest level, above 128 KiB, never a
-//! watch (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`).
+//! watch (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`). A WatchList neither, though
+//! it is from 1.37 on: the aggregator asks for gzip whether its client does or not, and would only
+//! unpack every one of them again.
 //!
 //! Up to that size a body is held, since its headers say how it comes; beyond it streams.
 

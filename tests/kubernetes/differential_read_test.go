@@ -142,7 +142,6 @@ var reads = []struct{ name, path, header string }{
 	{"get Table of more weight", alphaPath, "Accept: application/json;q=0.5," + strings.TrimPrefix(acceptTable, "Accept: ")},
 	{"get Table before anything of more weight", alphaPath, acceptTable + ";q=0.5,*/*"},
 	{"get Table after anything of more weight", alphaPath, "Accept: */*," + strings.TrimPrefix(acceptTable, "Accept: ") + ";q=0.5"},
-	{"get Table of no group", alphaPath, "Accept: application/json;as=Table;v=v1"},
 	{"get Table of no group or JSON", alphaPath, "Accept: application/json;as=Table;v=v1,application/json"},
 	{"get a star", alphaPath, "Accept: *"},
 	{"get a pretty type", alphaPath, "Accept: application/json;pretty=1"},
