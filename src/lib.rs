@@ -37,6 +37,7 @@ pub mod mapping;
 pub mod translate;
 
 pub mod rewrite;
+pub mod yaml;
 
 pub mod upstream;
 

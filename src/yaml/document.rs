@@ -1,0 +1,293 @@
+//! The tree of a YAML document, before anything is made of it.
+
+use std::collections::HashMap;
+use std::io::{BufReader, Chain, Read};
+use std::panic;
+use std::rc::Rc;
+
+use libyaml_safer::{
+    ErrorKind, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle,
+};
+
+use super::quote::is_break;
+use super::{DEPTH_MAX, Error, NODES_MAX};
+
+/// Bytes that are decoded at a time, as by `go.yaml.in/yaml/v2`; it is also how far ahead of the first
+/// error another one is found.
+const READ_BYTES: usize = 512;
+
+/// The one that a directive may name.
+const YAML_VERSION: (i32, i32) = (1, 1);
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A node where it stands.
+pub(super) struct Child {
+    pub(super) node: Rc<Node>,
+    /// By an alias.
+    pub(super) is_alias: bool,
+    /// Counted from 1.
+    pub(super) line: u64,
+}
+
+pub(super) struct Node {
+    pub(super) kind: Kind,
+}
+
+pub(super) enum Kind {
+    Scalar(Scalar),
+    Sequence(Vec<Child>),
+    Mapping(Vec<(Child, Child)>),
+}
+
+pub(super) struct Scalar {
+    pub(super) value: String,
+    /// In full, or empty.
+    pub(super) tag: String,
+    /// Without quotes, so that what it looks like counts.
+    pub(super) is_plain: bool,
+}
+
+/// The first document of a stream; what comes after it is not looked at, as `Unmarshal` of
+/// `go.yaml.in/yaml/v2` has it.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<Child>, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::refused("yaml: invalid UTF-8"))?;
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    // The parser panics on some text that is no YAML, such as a tag of `!,`.
+    let parsed = panic::catch_unwind(|| parse(text));
+    parsed.unwrap_or_else(|_| Err(Error::refused("yaml: unknown problem parsing YAML content")))
+}
+
+fn parse(text: &str) -> Result<Option<Child>, Error> {
+    let added = if text.contains(['|', '>']) && !text.ends_with(is_break) {
+        "\n"
+    } else {
+        ""
+    };
+    let mut parser = Parser::new();
+    let input = text.as_bytes().chain(added.as_bytes());
+    parser.set_input(BufReader::with_capacity(READ_BYTES, input));
+    let mut reader = Reader {
+        parser,
+        anchors: HashMap::new(),
+        anchored: 0,
+        nodes: 0,
+        depth: 0,
+        flow_depth: 0,
+        text,
+        has_added_break: !added.is_empty(),
+    };
+    reader.next()?;
+    let begin = reader.next()?;
+    match begin.data {
+        EventData::StreamEnd => return Ok(None),
+        EventData::DocumentStart {
+            version_directive: Some(version),
+            ..
+        } if (version.major, version.minor) != YAML_VERSION => {
+            let line = begin.start_mark.line;
+            return Err(refused_at(line, "found incompatible YAML document"));
+        }
+        _ => {}
+    }
+    let event = reader.next()?;
+    let root = reader.node(event)?;
+    reader.next()?;
+    Ok(Some(root))
+}
+
+/// A node by its anchor, the last one of that name to begin.
+struct Anchored {
+    number: u64,
+    /// `None` while it is being read, for it may not hold itself.
+    node: Option<Rc<Node>>,
+}
+
+struct Reader<'a> {
+    parser: Parser<BufReader<Chain<&'a [u8], &'a [u8]>>>,
+    text: &'a str,
+    /// A break was added to the text, since the parser panics on a block scalar without one.
+    has_added_break: bool,
+    anchors: HashMap<String, Anchored>,
+    /// Anchors so far.
+    anchored: u64,
+    nodes: usize,
+    depth: usize,
+    /// Braces and brackets around.
+    flow_depth: usize,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Result<Event, Error> {
+        self.parser.parse().map_err(|error| refused(&error))
+    }
+
+    fn node(&mut self, event: Event) -> Result<Child, Error> {
+        let line = event.start_mark.line.saturating_add(1);
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            return Err(Error::Refused(format!(
+                "yaml: more than {NODES_MAX} keys and values"
+            )));
+        }
+        let anchor = self.anchor(&event.data);
+        let kind = match event.data {
+            EventData::Alias { anchor } => return self.alias(&anchor, line),
+            EventData::Scalar {
+                tag,
+                value,
+                plain_implicit,
+                style,
+                ..
+            } => {
+                if self.flow_depth > 0 && style == ScalarStyle::Plain && value.contains('?') {
+                    // There it would begin a key.
+                    return Err(refused_at(line - 1, "did not find expected ',' or ']'"));
+                }
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let scalar = Scalar {
+                    value: if is_block {
+                        self.without_added_break(value, event.end_mark.index)?
+                    } else {
+                        value
+                    },
+                    tag: tag.unwrap_or_default(),
+                    is_plain: plain_implicit,
+                };
+                Kind::Scalar(scalar)
+            }
+            EventData::SequenceStart { style, .. } => {
+                let is_flow = style == SequenceStyle::Flow;
+                self.open(is_flow)?;
+                let mut items = Vec::new();
+                while let Some(item) = self.child()? {
+                    items.push(item);
+                }
+                self.close(is_flow);
+                Kind::Sequence(items)
+            }
+            EventData::MappingStart { style, .. } => {
+                let is_flow = style == MappingStyle::Flow;
+                self.open(is_flow)?;
+                let mut members = Vec::new();
+                while let Some(key) = self.child()? {
+                    let Some(value) = self.child()? else { break };
+                    members.push((key, value));
+                }
+                self.close(is_flow);
+                Kind::Mapping(members)
+            }
+            _ => return Err(Error::refused("yaml: unknown problem parsing YAML content")),
+        };
+        let node = Rc::new(Node { kind });
+        if let Some((name, number)) = anchor
+            && let Some(anchored) = self.anchors.get_mut(&name)
+            && anchored.number == number
+        {
+            anchored.node = Some(Rc::clone(&node));
+        }
+        Ok(Child {
+            node,
+            is_alias: false,
+            line,
+        })
+    }
+
+    /// Notes where an anchor begins: its name and its number.
+    fn anchor(&mut self, event: &EventData) -> Option<(String, u64)> {
+        let (EventData::Scalar { anchor, .. }
+        | EventData::SequenceStart { anchor, .. }
+        | EventData::MappingStart { anchor, .. }) = event
+        else {
+            return None;
+        };
+        let name = anchor.clone()?;
+        self.anchored += 1;
+        let (number, node) = (self.anchored, None);
+        self.anchors.insert(name.clone(), Anchored { number, node });
+        Some((name, number))
+    }
+
+    /// A block scalar's value, as it would be if nothing had been added behind the text.
+    fn without_added_break(&self, mut value: String, end: u64) -> Result<String, Error> {
+        let is_last = u64::try_from(self.text.len()).is_ok_and(|length| length <= end);
+        if !self.has_added_break || !is_last {
+            return Ok(value);
+        }
+        let last_line = self.text.rsplit(is_break).next().unwrap_or_default();
+        let is_blank = last_line.trim_matches(' ').is_empty();
+        if is_blank && value.ends_with(" \n") {
+            // They may be its own or indentation.
+            return Err(Error::refused(
+                "yaml: a block scalar ends in spaces without a line break",
+            ));
+        }
+        // A line of spaces alone counts only if all breaks at the end are kept.
+        let counts = !is_blank || value.ends_with("\n\n") || value == "\n";
+        if counts && value.ends_with('\n') {
+            value.pop();
+        }
+        Ok(value)
+    }
+
+    fn open(&mut self, is_flow: bool) -> Result<(), Error> {
+        if self.depth == DEPTH_MAX {
+            return Err(Error::Refused(format!(
+                "yaml: exceeded max depth of {DEPTH_MAX}"
+            )));
+        }
+        self.depth += 1;
+        self.flow_depth += usize::from(is_flow);
+        Ok(())
+    }
+
+    fn close(&mut self, is_flow: bool) {
+        self.depth -= 1;
+        self.flow_depth -= usize::from(is_flow);
+    }
+
+    /// The next node of a sequence or mapping; `None` at its end.
+    fn child(&mut self) -> Result<Option<Child>, Error> {
+        let event = self.next()?;
+        match event.data {
+            EventData::SequenceEnd | EventData::MappingEnd => Ok(None),
+            _ => self.node(event).map(Some),
+        }
+    }
+
+    fn alias(&self, anchor: &str, line: u64) -> Result<Child, Error> {
+        let anchored = self.anchors.get(anchor);
+        match anchored.map(|anchored| &anchored.node) {
+            Some(Some(node)) => Ok(Child {
+                node: Rc::clone(node),
+                is_alias: true,
+                line,
+            }),
+            Some(None) => Err(Error::Refused(format!(
+                "yaml: anchor '{anchor}' value contains itself"
+            ))),
+            None => Err(Error::Refused(format!(
+                "yaml: unknown anchor '{anchor}' referenced"
+            ))),
+        }
+    }
+}
+
+/// The words of `go.yaml.in/yaml/v2` (`decode.go`, `parser.fail`), which counts lines from 0 but for
+/// the scanner's errors, and names none for the first.
+fn refused(error: &libyaml_safer::Error) -> Error {
+    let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
+    let line = match (line(error.problem_mark()), line(error.context_mark())) {
+        (0, context) => context,
+        (problem, _) if error.kind() == ErrorKind::Scanner => problem.saturating_add(1),
+        (problem, _) => problem,
+    };
+    refused_at(line, error.problem())
+}
+
+fn refused_at(line: u64, problem: &str) -> Error {
+    Error::Refused(match line {
+        0 => format!("yaml: {problem}"),
+        line => format!("yaml: line {line}: {problem}"),
+    })
+}

@@ -1,0 +1,233 @@
+//! YAML is read and written as `sigs.k8s.io/yaml` does it. What is expected here is what that said.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use claimgate::yaml::{self, Error};
+
+/// More than any document here is long.
+const BYTES_MAX: usize = 1 << 20;
+
+fn read(text: &str) -> Result<String, Error> {
+    let converted = yaml::to_json(text.as_bytes(), BYTES_MAX)?;
+    Ok(String::from_utf8(converted.json).unwrap())
+}
+
+fn refusal(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn documents_mean_what_they_mean_to_kube_apiserver() {
+    for (text, json) in [
+        (
+            "a: [yes, No, on, 'yes', yEs]",
+            r#"{"a":[true,false,true,"yes","yEs"]}"#,
+        ),
+        (
+            "a: [010, 0o17, 0x1F, 0b11, 1_000, 08, -0, 18446744073709551615]",
+            r#"{"a":[8,15,31,3,1000,8,0,18446744073709551615]}"#,
+        ),
+        (
+            "a: [1.0, 1e3, .5, 6.02e+23, 1e-7, 12345678901234567890123]",
+            r#"{"a":[1,1000,0.5,6.02e+23,1e-7,1.2345678901234568e+22]}"#,
+        ),
+        (
+            "a: [~, null, '', 2001-01-01, 1:30]",
+            r#"{"a":[null,null,"","2001-01-01","1:30"]}"#,
+        ),
+        (
+            "1: a\n1.5: b\ntrue: c\n2001-01-01: d",
+            r#"{"1":"a","1.5":"b","2001-01-01":"d","true":"c"}"#,
+        ),
+        (
+            "a: |\n  one\n    two\n\nb: >-\n  one\n  two\nc: |+\n  x\n\n",
+            r#"{"a":"one\n  two\n","b":"one two","c":"x\n\n"}"#,
+        ),
+        (
+            "x: &x {a: 1, b: 2}\nu:\n  a: 0\n  <<: *x\n  b: 3\nz:\n  <<: [*x, {a: 5, c: 6}]",
+            r#"{"u":{"a":1,"b":3},"x":{"a":1,"b":2},"z":{"a":1,"b":2,"c":6}}"#,
+        ),
+        ("a: &x\n  b: &x 1\nc: *x", r#"{"a":{"b":1},"c":1}"#),
+        (
+            "a: <&>\nb: \"\\x41\\u00e9\\n\"",
+            "{\"a\":\"\\u003c\\u0026\\u003e\",\"b\":\"Aé\\n\"}",
+        ),
+        (
+            "a: [!!str 1, !!float 1, !x y, ! 5]",
+            r#"{"a":["1",1,"y","5"]}"#,
+        ),
+        ("a: 1\n---\na: 2", r#"{"a":1}"#),
+        ("a: 1\na: 2", r#"{"a":2}"#),
+        ("", "null"),
+        ("# only a comment\n", "null"),
+    ] {
+        assert_eq!(read(text).unwrap(), json, "{text}");
+    }
+}
+
+#[test]
+fn a_block_at_the_end_needs_no_break() {
+    for (text, value) in [
+        ("|\n  one", "one"),
+        ("|-\n  one", "one"),
+        ("|+\n  one", "one"),
+        ("|\n  one\n  ", "one\\n"),
+        ("|+\n  one\n\n  ", "one\\n\\n"),
+        (">\n  one\n  two", "one two"),
+        ("|\n  one\n# comment", "one\\n"),
+    ] {
+        assert_eq!(read(text).unwrap(), format!("\"{value}\""), "{text:?}");
+    }
+}
+
+#[test]
+fn what_kube_apiserver_refuses_is_refused_in_its_words() {
+    for (text, why) in [
+        (
+            "a: b: c: {",
+            "yaml: mapping values are not allowed in this context",
+        ),
+        ("a: {", "yaml: line 1: did not find expected node content"),
+        ("a: *none", "yaml: unknown anchor 'none' referenced"),
+        ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
+        (
+            "a: 1\n\tb: 2",
+            "yaml: line 2: found a tab character that violates indentation",
+        ),
+        ("a: .nan", "json: unsupported value: NaN"),
+        (
+            "%YAML 1.2\n---\na: 1",
+            "yaml: found incompatible YAML document",
+        ),
+        ("!!int x", "yaml: cannot decode !!str `x` as a !!int"),
+        ("a: \u{1}", "yaml: control characters are not allowed"),
+    ] {
+        assert_eq!(refusal(text), why, "{text}");
+    }
+}
+
+#[test]
+fn what_would_mean_something_else_is_refused() {
+    for text in [
+        "{~: a}",
+        "? [a]\n: b",
+        "1: a\n'1': b",
+        "[a, b? c]",
+        "a: !!binary aGk=",
+        "a: 1\n\u{feff}b: 2",
+        // The parser panics.
+        "[!,",
+        "\"a\\",
+    ] {
+        assert!(matches!(read(text), Err(Error::Refused(_))), "{text}");
+    }
+}
+
+#[test]
+fn aliases_depth_and_length_are_bounded() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    let mut merges = "a0: &a0 {k: v}\n".to_owned();
+    for level in 1..12 {
+        let aliases = format!("*a{}, ", level - 1).repeat(10);
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        merges.push_str(&format!("a{level}: &a{level} {{<<: [{aliases}]}}\n"));
+    }
+    for text in [&bomb, &merges] {
+        assert_eq!(refusal(text), "yaml: document contains excessive aliasing");
+    }
+    let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
+    assert!(refusal(&deep(501)).contains("depth"));
+    assert_eq!(read(&deep(500)).unwrap(), deep(500));
+    assert!(yaml::from_json(deep(500).as_bytes()).is_ok());
+    assert!(refusal(&"- \n".repeat(500_001)).contains("more than"));
+    let long = yaml::to_json(b"[a, b, c, d]", 4);
+    assert_eq!(long, Err(Error::TooLong { max: 4 }));
+}
+
+#[test]
+fn keys_that_are_there_twice_are_told() {
+    for (text, lines) in [
+        (
+            "a: 1\nb: 2\na: 3\nc: {d: 1, d: 2}\n",
+            [
+                "line 3: key \"a\" already set in map",
+                "line 4: key \"d\" already set in map",
+            ],
+        ),
+        (
+            "x: &x {a: 1}\nu:\n  a: 0\n  <<: *x\n1: a\n1: b\n",
+            [
+                "line 1: key \"a\" already set in map",
+                "line 6: key 1 already set in map",
+            ],
+        ),
+    ] {
+        let converted = yaml::to_json(text.as_bytes(), BYTES_MAX).unwrap();
+        assert_eq!(converted.duplicates, lines);
+    }
+}
+
+#[test]
+fn json_is_written_as_by_kube_apiserver() {
+    let json = r#"{"b10":1,"b9":[],"B":{},"a":{"list":[1,"1",[2,[3]],{"x":null,"y":["z"]}],
+        "text":["yes","2001-01-01T00:00:00Z","1:30","a: b","- a","it's # x"," a","","a\tb","é","😀","<<"]},
+        "lines":"one\n two\n","kept":"a\n\n","cut":"a\nb","$\n":0,
+        "long":"many words many words many words many words many words many words many words many words end",
+        "numbers":[1.0,1e3,1000000.0,0.00001,12345678901234567890,1e21]}"#;
+    let yaml = r##"? |
+  $
+: 0
+B: {}
+a:
+  list:
+  - 1
+  - "1"
+  - - 2
+    - - 3
+  - x: null
+    "y":
+    - z
+  text:
+  - "yes"
+  - "2001-01-01T00:00:00Z"
+  - "1:30"
+  - 'a: b'
+  - '- a'
+  - 'it''s # x'
+  - ' a'
+  - ""
+  - "a\tb"
+  - é
+  - "\U0001F600"
+  - <<
+b9: []
+b10: 1
+cut: |-
+  a
+  b
+kept: |+
+  a
+
+lines: |
+  one
+   two
+long: many words many words many words many words many words many words many words
+  many words end
+numbers:
+- 1
+- 1000
+- 1e+06
+- 1e-05
+- 12345678901234567890
+- 1e+21
+"##;
+    assert_eq!(yaml::from_json(json.as_bytes()).unwrap(), yaml);
+    assert_eq!(read(yaml).unwrap(), read(json).unwrap());
+}
+
+#[test]
+fn keys_whose_order_has_a_circle_are_written_all_the_same() {
+    let keys = ["a11", "a100", "a10b"].map(|key| format!("\"{key}\":1"));
+    let yaml = yaml::from_json(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap();
+    assert_eq!(yaml.lines().count(), 3);
+}
