@@ -250,6 +250,19 @@ impl Error {
     }
 }
 
+/// JSON with the escapes of Go's `encoding/json`. Outside of strings there are no such characters.
+fn escaped(json: String) -> String {
+    let is_escaped = |c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
+    if !json.contains(is_escaped) {
+        return json;
+    }
+    let escaped = json.chars().map(|c| match c {
+        c if is_escaped(c) => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    escaped.collect()
+}
+
 /// The reason that goes with a code, where there is but one.
 fn reason_of(code: StatusCode) -> &'static str {
     match code {
@@ -331,12 +344,10 @@ impl Status {
         // Where nothing that the client accepts can be had, kube-apiserver writes the Status by other
         // means (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `WriteRawJSON`).
         if self.code == StatusCode::NOT_ACCEPTABLE {
-            return serde_json::to_vec_pretty(&object)
-                .unwrap_or_default()
-                .into();
+            return escaped(serde_json::to_string_pretty(&object).unwrap_or_default()).into();
         }
-        let mut body = serde_json::to_vec(&object).unwrap_or_default();
-        body.push(b'\n');
+        let mut body = escaped(serde_json::to_string(&object).unwrap_or_default());
+        body.push('\n');
         body.into()
     }
 
