@@ -58,6 +58,14 @@ pub enum Error {
     },
     #[error("only the following media types are accepted: {0}")]
     NotAcceptable(&'static str),
+    #[error(
+        "the answer is longer than {max} bytes (limits.heldBytesMax in claimgate's configuration), \
+         which is too long for YAML; ask for application/json, or page by page with limit"
+    )]
+    TooLongForYaml { max: usize },
+    /// In the words of kube-apiserver, which can't write it either.
+    #[error("{0}")]
+    UnwritableInYaml(String),
     #[error("{resource}.{group} {name:?} not found")]
     NotFound {
         resource: String,
@@ -150,7 +158,10 @@ impl Error {
             Self::Impersonation | Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
                 (StatusCode::FORBIDDEN, "Forbidden")
             }
-            Self::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
+            Self::NotAcceptable(_) | Self::TooLongForYaml { .. } => {
+                (StatusCode::NOT_ACCEPTABLE, "NotAcceptable")
+            }
+            Self::UnwritableInYaml(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
             Self::OwnerReferences => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::TooMany { .. } | Self::Draining => {

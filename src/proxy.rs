@@ -2,9 +2,9 @@
 //!
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
-//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of an apply patch all, for
-//! it has to be seen to be JSON; of a response nothing but failures up to `heldBytesMax`, and of
-//! what may leave as gzip the beginning.
+//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of what is read as YAML
+//! all; of a response nothing but failures and what leaves as YAML, up to `heldBytesMax`, and of what
+//! may leave as gzip the beginning.
 
 pub mod admission;
 mod answer;
@@ -17,19 +17,22 @@ mod request_body;
 mod response_body;
 pub mod unmapped;
 mod watch;
+mod yaml;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admitted;
 use self::media::{Accept, RequestMedia};
 use self::plan::Plan;
+use self::request_body::Failure;
 use self::unmapped::EmptyWatch;
 use crate::body::ReplyBody;
 use crate::config::Limits;
@@ -71,6 +74,8 @@ pub struct Proxy {
     metrics: Metrics,
     /// Watches end at their next event boundary once this is cancelled.
     draining: CancellationToken,
+    /// Places for conversions from and to YAML.
+    conversions: Semaphore,
 }
 
 impl Proxy {
@@ -92,10 +97,12 @@ impl Proxy {
             limits,
             metrics,
             draining,
+            conversions: Semaphore::new(yaml::CONVERSIONS_MAX),
         })
     }
 
-    /// Sends a request to its control plane and answers with the response.
+    /// Sends a request to its control plane and answers with the response, or with an error's Status
+    /// in YAML, if the client wants that. All other errors are the caller's.
     pub async fn forward(
         &self,
         control_plane: &ControlPlane,
@@ -106,6 +113,27 @@ impl Proxy {
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
         let accept = Accept::parse(&parts.headers);
+        let in_yaml = accept.as_ref().is_ok_and(Accept::refuses_in_yaml);
+        let answer = self
+            .exchange(control_plane, kind, request, accept, parts, body, admitted)
+            .await;
+        match answer {
+            Err(error) if in_yaml => self.refused_in_yaml(error).await,
+            answer => answer,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of a request")]
+    async fn exchange(
+        &self,
+        control_plane: &ControlPlane,
+        kind: &unmapped::Kind,
+        request: &ResourceRequest,
+        accept: Result<Accept, Error>,
+        parts: Parts,
+        body: Incoming,
+        admitted: Admitted,
+    ) -> Result<Response<ReplyBody>, Error> {
         let media = RequestMedia::parse(request.verb, &parts.headers);
         // kube-apiserver looks at a patch's type before it looks at Accept, at another body's after
         // (`apiserver/pkg/endpoints/handlers`, `patch.go` and `create.go`).
@@ -115,14 +143,38 @@ impl Proxy {
         } else {
             (accept?, media?)
         };
+        if request.verb == Verb::Watch && accept.is_yaml() {
+            return Err(Error::NotAcceptable(media::STREAMED));
+        }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        let Some(plan) = Plan::new(control_plane, request, query.clone(), accept.form())? else {
-            return self.unmapped(control_plane, kind, request, &query, accept.form());
+        let Some(plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
+            let answer = self.unmapped(control_plane, kind, request, &query, accept.form())?;
+            if !accept.is_yaml() {
+                return Ok(answer);
+            }
+            let (mut parts, body) = answer.into_parts();
+            parts.headers.insert(CONTENT_TYPE, yaml::APPLICATION_YAML);
+            let body = self.in_yaml(&control_plane.name, body).await?;
+            return Ok(Response::from_parts(parts, body));
         };
-        let (body, failure) = self
-            .request_body(media, &plan, &parts.headers, body, request.verb)
-            .await?;
-        let sent = self.request(control_plane, &parts, &accept, &plan, body)?;
+        let mut warnings = Vec::new();
+        let (body, failure) = if media.is_yaml() {
+            let validation = query.get("fieldValidation").unwrap_or_default();
+            let expected = yaml::Expected::new(request, &kind.kind, validation);
+            let (body, duplicates) = self
+                .yaml_body(media, &plan, &expected, body, request.verb)
+                .await?;
+            warnings = duplicates;
+            (body, Failure::default())
+        } else {
+            self.request_body(media, &plan, &parts.headers, body, request.verb)
+                .await?
+        };
+        let mut sent = self.request(control_plane, &parts, &accept, &plan, body)?;
+        if media == RequestMedia::Yaml {
+            sent.headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let lane = if request.verb == Verb::Watch {
             Lane::Watches
         } else {
@@ -140,8 +192,11 @@ impl Proxy {
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        self.answer(control_plane, request, plan, &parts, response, admitted)
-            .await
+        let mut answer = self
+            .answer(control_plane, request, plan, &parts, response, admitted)
+            .await?;
+        warn_first(answer.headers_mut(), warnings);
+        Ok(answer)
     }
 
     fn request(
@@ -199,6 +254,15 @@ impl Proxy {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
+    }
+}
+
+/// Puts warnings before those that are there.
+fn warn_first(headers: &mut HeaderMap, mut warnings: Vec<HeaderValue>) {
+    warnings.extend(headers.get_all(WARNING).iter().cloned());
+    headers.remove(WARNING);
+    for warning in warnings {
+        headers.append(WARNING, warning);
     }
 }
 

@@ -13,6 +13,7 @@ use super::admission::Admitted;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
+use super::yaml::APPLICATION_YAML;
 use super::{ControlPlane, Proxy, watch};
 use crate::body::ReplyBody;
 use crate::error::Error;
@@ -56,6 +57,7 @@ impl Proxy {
     ) -> Result<Response<ReplyBody>, Error> {
         let (parts, body) = response.into_parts();
         let mut headers = headers(&parts.headers, &plan.scope);
+        let in_yaml = plan.in_yaml(parts.status) && is_json(&headers);
         let bad = |why: String| Error::BadAnswer {
             control_plane: control_plane.name.clone(),
             why,
@@ -72,8 +74,14 @@ impl Proxy {
             }
             _ if asked.method == Method::HEAD => ReplyBody::whole(bytes::Bytes::new()),
             status if !status.is_success() => {
-                self.failure(control_plane, status, &headers, &plan.scope, body)
-                    .await?
+                let mapped = self
+                    .failure(control_plane, status, &headers, &plan.scope, body)
+                    .await?;
+                if in_yaml {
+                    self.in_yaml(&control_plane.name, mapped).await?
+                } else {
+                    mapped
+                }
             }
             _ if !is_json(&headers) => {
                 let kind = headers.get(CONTENT_TYPE).cloned();
@@ -81,7 +89,10 @@ impl Proxy {
             }
             _ => {
                 let is_watch = request.verb == Verb::Watch;
-                let mapped = self.success(request, plan, body, admitted);
+                let mut mapped = self.success(request, plan, body, admitted);
+                if in_yaml {
+                    mapped = self.in_yaml(&control_plane.name, mapped).await?;
+                }
                 if is_watch || !compress::is_accepted(&asked.headers) {
                     mapped
                 } else {
@@ -97,6 +108,9 @@ impl Proxy {
                 }
             }
         };
+        if in_yaml {
+            headers.insert(CONTENT_TYPE, APPLICATION_YAML);
+        }
         let mut answer = Response::new(reply);
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = headers;

@@ -70,9 +70,9 @@ pub(super) async fn compress(mut body: ReplyBody) -> Result<Encoded, Broken> {
 }
 
 /// A body that has been read, and what it held on to while it was not sent.
-struct Whole {
-    bytes: Option<Bytes>,
-    _body: ReplyBody,
+pub(super) struct Whole {
+    pub(super) bytes: Option<Bytes>,
+    pub(super) _body: ReplyBody,
 }
 
 impl Body for Whole {

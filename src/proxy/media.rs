@@ -19,11 +19,16 @@ const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+/// What a watch comes in, in the words of its refusal of YAML.
+pub(super) const STREAMED: &str =
+    "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// Clauses of an Accept header that are looked at. What clients send has five.
 const CLAUSES_MAX: usize = 100;
 
-/// What a client accepts, in JSON, what it likes best first.
+/// What a client accepts in JSON or YAML, what it likes best first. The control plane is asked for
+/// JSON in either case.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Accept(Vec<Clause>);
 
@@ -38,7 +43,7 @@ pub(super) enum Form {
 }
 
 impl Accept {
-    /// The JSON clauses of the Accept header; wildcards become JSON. Of several headers the first
+    /// The JSON and YAML clauses of the Accept header; wildcards become JSON. Of several headers the first
     /// counts, as in kube-apiserver (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
         let value = headers.get(ACCEPT).map(HeaderValue::as_bytes);
@@ -49,7 +54,7 @@ impl Accept {
             let before = clauses.iter().rposition(|other| !clause.goes_before(other));
             clauses.insert(before.map_or(0, |before| before + 1), clause);
         }
-        clauses.retain(Clause::is_json);
+        clauses.retain(|clause| clause.is_json() || clause.is_yaml());
         if clauses.is_empty() {
             Err(Error::NotAcceptable(SERIALIZED))
         } else {
@@ -72,6 +77,19 @@ impl Accept {
     /// The form of the first clause that a custom resource's endpoint can serve.
     pub(super) fn form(&self) -> Form {
         self.0.iter().find_map(Clause::form).unwrap_or(Form::Object)
+    }
+
+    /// Whether that clause asks for YAML.
+    pub(super) fn is_yaml(&self) -> bool {
+        let mut served = self.0.iter().filter(|clause| clause.form().is_some());
+        served.next().is_some_and(Clause::is_yaml)
+    }
+
+    /// Whether the first that a Status can be had in, which has but one form, asks for YAML
+    /// (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `ErrorNegotiated`).
+    pub(super) fn refuses_in_yaml(&self) -> bool {
+        let is_plain = |clause: &&Clause| clause.form() == Some(Form::Object);
+        self.0.iter().find(is_plain).is_some_and(Clause::is_yaml)
     }
 }
 
@@ -132,6 +150,12 @@ impl Clause {
         )
     }
 
+    /// That of a stream is left out, for YAML has none.
+    fn is_yaml(&self) -> bool {
+        let is_streamed = self.parameters.iter().any(|(key, _)| key == "stream");
+        self.main == "application" && self.sub == "yaml" && !is_streamed
+    }
+
     /// `None` for a clause that asks for what there is not, which kube-apiserver passes over
     /// (`acceptMediaTypeOptions`, and `apiserver/pkg/endpoints/handlers/rest.go`).
     fn form(&self) -> Option<Form> {
@@ -164,12 +188,19 @@ pub(super) enum RequestMedia {
     Opaque,
     /// An object or a merge patch.
     Object,
+    /// An object in YAML.
+    Yaml,
     /// An apply patch, which the control plane reads as YAML.
     Apply,
     JsonPatch,
 }
 
 impl RequestMedia {
+    /// Whether a body is read as YAML.
+    pub(super) fn is_yaml(self) -> bool {
+        matches!(self, Self::Yaml | Self::Apply)
+    }
+
     /// A protobuf body would make kube-apiserver's custom resource handler panic, so it is refused
     /// here, as is whatever else can't be mapped.
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
@@ -188,6 +219,7 @@ impl RequestMedia {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
             }
+            (Verb::Create | Verb::Update, Some(YAML)) => Ok(Self::Yaml),
             (Verb::Create | Verb::Update, Some(PROTOBUF)) => {
                 Err(Error::UnsupportedMediaType(NOT_PROTOBUF))
             }

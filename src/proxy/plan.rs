@@ -1,9 +1,9 @@
 //! Where a request goes on the control plane: its path and query in remote terms.
 
-use http::Uri;
+use http::{StatusCode, Uri};
 
 use super::ControlPlane;
-use super::media::Form;
+use super::media::{Accept, Form};
 use crate::error::Error;
 use crate::request_info::{Query, ResourceRequest, Verb};
 use crate::translate::{Scope, selector, token};
@@ -13,6 +13,9 @@ pub(super) struct Plan {
     pub(super) scope: Scope,
     /// The client wants rows without their objects, which are asked for to judge the rows by.
     pub(super) strips_rows: bool,
+    /// The client is answered in YAML, or refused in it.
+    answers_in_yaml: bool,
+    refuses_in_yaml: bool,
     path: String,
     query: Query,
 }
@@ -23,7 +26,7 @@ impl Plan {
         control_plane: &ControlPlane,
         request: &ResourceRequest,
         mut query: Query,
-        form: Form,
+        accept: &Accept,
     ) -> Result<Option<Self>, Error> {
         let fields = query.get("fieldSelector").map(str::to_owned);
         let Some(scope) = scope(control_plane, request, fields.as_deref())? else {
@@ -41,7 +44,7 @@ impl Plan {
             query.set("continue", &token);
         }
         // A row without its object can't be judged.
-        let judged = matches!(form, Form::Table(_)) && matches!(scope, Scope::Mapped(_));
+        let judged = matches!(accept.form(), Form::Table(_)) && matches!(scope, Scope::Mapped(_));
         let strips_rows = judged && query.get("includeObject") == Some("None");
         if strips_rows {
             query.set("includeObject", "Metadata");
@@ -50,9 +53,20 @@ impl Plan {
         Ok(Some(Self {
             scope,
             strips_rows,
+            answers_in_yaml: accept.is_yaml(),
+            refuses_in_yaml: accept.refuses_in_yaml(),
             path,
             query,
         }))
+    }
+
+    /// Whether an answer of this status is wanted in YAML.
+    pub(super) fn in_yaml(&self, status: StatusCode) -> bool {
+        if status.is_success() {
+            self.answers_in_yaml
+        } else {
+            self.refuses_in_yaml
+        }
     }
 
     pub(super) fn uri(&self) -> Result<Uri, Error> {

@@ -70,8 +70,7 @@ impl Proxy {
         }
         let mut mapping = self.mapping(media, plan, verb);
         let mut out = Output::default();
-        // What has to be looked at whole before any of it may leave is bounded by `max` alone.
-        while out.len() <= HELD_BYTES_MAX || mapping.is_yaml {
+        while out.len() <= HELD_BYTES_MAX {
             let frame = incoming.frame().await;
             let is_whole = frame.is_none();
             let fed = match frame {
@@ -97,11 +96,13 @@ impl Proxy {
         Ok((RequestBody::stream(streamed), failure))
     }
 
-    fn mapping(&self, media: RequestMedia, plan: &Plan, verb: Verb) -> Mapping {
+    pub(super) fn mapping(&self, media: RequestMedia, plan: &Plan, verb: Verb) -> Mapping {
         let max = self.limits.body_bytes_max;
         let rules = match media {
             RequestMedia::Opaque => None,
-            RequestMedia::Object | RequestMedia::Apply => Some(&self.request_rules.object),
+            RequestMedia::Object | RequestMedia::Yaml | RequestMedia::Apply => {
+                Some(&self.request_rules.object)
+            }
             RequestMedia::JsonPatch => Some(&self.request_rules.json_patch),
         };
         // A JSON patch's operation is judged whole, and may be as long as the body.
@@ -120,7 +121,6 @@ impl Proxy {
             rewriter,
             taken: 0,
             max,
-            is_yaml: media == RequestMedia::Apply,
             held: Some(Vec::new()),
             metrics: self.metrics.clone(),
         }
@@ -128,20 +128,17 @@ impl Proxy {
 }
 
 /// Counts and maps a body.
-struct Mapping {
-    rewriter: Option<Rewriter<RequestHandler>>,
+pub(super) struct Mapping {
+    pub(super) rewriter: Option<Rewriter<RequestHandler>>,
     taken: usize,
     max: usize,
-    /// The control plane reads it as YAML. It has to be JSON to the letter: in what the rewriter
-    /// skips, YAML has other strings than JSON, and so could hide anything from it.
-    is_yaml: bool,
     /// What came, as long as none of it has left.
-    held: Option<Vec<u8>>,
+    pub(super) held: Option<Vec<u8>>,
     metrics: Metrics,
 }
 
 /// Why a body is not mapped to its end.
-enum Stop {
+pub(super) enum Stop {
     Refused(Error),
     /// It may be no JSON at all.
     Unreadable(rewrite::Error),
@@ -149,7 +146,10 @@ enum Stop {
 
 impl Mapping {
     /// Counts what comes; trailers are nothing.
-    fn take(&mut self, frame: Result<Frame<Bytes>, hyper::Error>) -> Result<Bytes, Error> {
+    pub(super) fn take(
+        &mut self,
+        frame: Result<Frame<Bytes>, hyper::Error>,
+    ) -> Result<Bytes, Error> {
         let frame = frame
             .map_err(|_| Error::BadRequest("the request body ended before it was whole".into()))?;
         let data = frame.into_data().unwrap_or_default();
@@ -180,10 +180,6 @@ impl Mapping {
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<(), Stop> {
-        let held = self.held.as_deref().unwrap_or_default();
-        if self.is_yaml && self.taken > 0 && !is_json(held) {
-            return Err(Stop::Refused(NOT_JSON));
-        }
         match &mut self.rewriter {
             Some(rewriter) if self.taken > 0 => {
                 self.metrics.replacements(rewriter.replacements());
@@ -198,16 +194,12 @@ impl Mapping {
     /// `transformDecodeError`).
     ///
     /// # Errors
-    /// It is read as YAML, or is JSON all the same: then it may name something, and can't go on
-    /// unmapped.
+    /// It is JSON all the same: then it may name something, and can't go on unmapped.
     async fn into_unmapped(
         mut self,
         mut incoming: Incoming,
         why: rewrite::Error,
     ) -> Result<Bytes, Error> {
-        if self.is_yaml {
-            return Err(NOT_JSON);
-        }
         while let Some(frame) = incoming.frame().await {
             self.take(frame)?;
         }
@@ -224,14 +216,12 @@ impl Mapping {
     }
 }
 
-const NOT_JSON: Error = Error::UnsupportedMediaType("application/apply-patch+yaml in JSON");
-
 /// Whether a parser of its own can read it, which takes whatever Go's `encoding/json` takes.
-fn is_json(bytes: &[u8]) -> bool {
+pub(super) fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
-fn stop(error: rewrite::Error) -> Stop {
+pub(super) fn stop(error: rewrite::Error) -> Stop {
     match error {
         rewrite::Error::Refused(OWNER_REFERENCES) => Stop::Refused(Error::OwnerReferences),
         rewrite::Error::Refused(why) => Stop::Refused(Error::BadRequest(why.to_owned())),
@@ -239,7 +229,7 @@ fn stop(error: rewrite::Error) -> Stop {
     }
 }
 
-fn unreadable(why: &rewrite::Error) -> Error {
+pub(super) fn unreadable(why: &rewrite::Error) -> Error {
     Error::BadRequest(format!("the request body cannot be read as JSON: {why}"))
 }
 

@@ -197,7 +197,7 @@ async fn large_lists_are_compressed_for_who_asks() {
 async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
     let bed = Bed::start().await;
     let client = bed.developer().await;
-    let deep = format!("{{\"spec\":{}", "[".repeat(20_000));
+    let deep = format!("{{kind: K,\"spec\":{}", "[".repeat(20_000));
     // JSON to a parser that knows no bound.
     let closed = format!("{deep}{}}}", "]".repeat(20_000));
     for body in [
@@ -217,25 +217,111 @@ async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
     }
 }
 
+const YAML: &str = "application/yaml";
+
 #[tokio::test]
-async fn an_apply_patch_that_is_no_json_never_goes_on() {
+async fn yaml_is_mapped_both_ways() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let claim = "# a comment\napiVersion: k8s.starter.org/v1alpha1\nkind: KubernetesCluster\n\
+        metadata:\n  name: new\n  \"n\\x61mespace\": &here default\n  labels: {here: *here}\nspec: {region: eu-west, version: '1.31', nodeCount: 0x3}\n";
+    let (status, created) = client.write("POST", CLAIMS, YAML, claim).await;
+    assert_eq!(
+        (status, &created["metadata"]["labels"]["here"]),
+        (201, &"default".into()),
+        "{created}"
+    );
+    let stored = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let stored = stored.get("app-ns-1", "new").unwrap();
+    assert_eq!(stored["metadata"]["namespace"], "app-ns-1");
+    assert_eq!(stored["spec"]["nodeCount"], 3);
+    for (path, status, part) in [
+        (format!("{CLAIMS}/new"), 200, "\n  namespace: default\n"),
+        (CLAIMS.to_owned(), 200, "    namespace: default\n"),
+        (format!("{CLAIMS}/none"), 404, "status: Failure\n"),
+        (
+            format!("{CLAIMS}?watch=true"),
+            406,
+            "message: 'only the following",
+        ),
+        (CLAIMS.replace("default", "nowhere"), 200, "items: []\n"),
+    ] {
+        let request = Request::get(&path).header("accept", format!("{YAML},{JSON}"));
+        let answer = client.send(request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.headers()["content-type"], YAML);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains(part) && !text.contains("app-ns"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn yaml_hides_nothing_from_what_may_not_pass() {
     let bed = Bed::start().await;
     let client = bed.developer().await;
     let one = format!("{CLAIMS}/shop");
+    let owners = "ownerReferences: [{apiVersion: v1, kind: Pod, name: a, uid: b}]";
+    let metadata = format!("&m {{name: owned, {owners}}}");
     for body in [
-        "metadata: {namespace: default}",
-        "{metadata: {}}",
-        "{\"a\":",
-        " ",
+        format!("kind: K\nmetadata: {metadata}"),
+        // Quotes that are not what they are in JSON.
+        format!("{{kind: K,\"spec\":{{\"region\": '\"'}},\"metadata\":{metadata},\"z\": '\"'}}"),
+        format!("kind: K\na: {metadata}\nmetadata: *m"),
+        format!("kind: K\na: {metadata}\nmetadata: {{<<: *m}}"),
     ] {
-        let (status, answer) = client
-            .write("PATCH", &one, "application/apply-patch+yaml", body)
-            .await;
+        for (method, path, kind) in [
+            ("PATCH", one.as_str(), "application/apply-patch+yaml"),
+            ("PUT", one.as_str(), YAML),
+        ] {
+            let (status, answer) = client.write(method, path, kind, &body).await;
+            assert_eq!(status, 422, "{body}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn broken_yaml_is_refused_here() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let one = format!("{CLAIMS}/shop");
+    for (body, why) in [
+        (
+            "a: b: c: {",
+            "error encoding patch: yaml: mapping values are not allowed",
+        ),
+        (
+            "{\"a\":",
+            "error decoding patch: error converting YAML to JSON: yaml: line 1",
+        ),
+        ("a: [!,", "error encoding patch: yaml: "),
+    ] {
+        let kind = "application/apply-patch+yaml";
+        let (status, answer) = client.write("PATCH", &one, kind, body).await;
         let message = answer["message"].as_str().unwrap();
-        assert_eq!(status, 415, "{answer}");
-        assert!(
-            message.ends_with("application/apply-patch+yaml in JSON"),
-            "{message}"
-        );
+        assert!(status == 400 && message.starts_with(why), "{message}");
+    }
+    let twice = "kind: KubernetesCluster\nkind: KubernetesCluster\n";
+    let strictly = format!("{CLAIMS}?fieldValidation=Strict");
+    let (status, answer) = client.write("POST", &strictly, YAML, twice).await;
+    let message = answer["message"].as_str().unwrap();
+    assert!(
+        status == 400 && message.ends_with("line 2: key \"kind\" already set in map"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_yaml_is_to_be_had_in_json() {
+    let bed = Bed::start_with("limits: {heldBytesMax: 1KiB}\n").await;
+    let client = bed.developer().await;
+    for name in ["one", "two", "three", "four", "five"] {
+        let (status, answer) = client.write("POST", CLAIMS, JSON, &claim(name)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+    for (accept, status) in [(YAML, 406), (JSON, 200)] {
+        let request = Request::get(CLAIMS).header("accept", accept);
+        let answer = client.send(request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), status);
     }
 }

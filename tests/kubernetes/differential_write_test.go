@@ -14,7 +14,7 @@ func then() step { return get(own) }
 
 func writeOperations() []operation {
 	var all []operation
-	for _, more := range [][]operation{large(), parameters(), creates(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
+	for _, more := range [][]operation{large(), parameters(), creates(), inYAML(), updates(), mergePatches(), jsonPatches(), applies(), deletes(), subresources()} {
 		all = append(all, more...)
 	}
 	return all

@@ -129,7 +129,7 @@ func TestOwnersInTheAppClusterAreRefused(t *testing.T) {
 		`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","spec":{"region": '"'},"metadata":{"name":"leashed",`+
 			`"ownerReferences":[`+reference+`],"annotations":{"k":"{","z": '"'}}}`,
 		map[string]string{"Content-Type": "application/apply-patch+yaml; charset=utf-8"})
-	if status != 415 {
+	if status != 422 || !strings.Contains(body, `"field":"metadata.ownerReferences"`) {
 		t.Fatalf("%d %s", status, body)
 	}
 	status, body = request(t, theBed.app, "POST", "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters",
