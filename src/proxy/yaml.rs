@@ -25,7 +25,8 @@ use crate::rewrite::Output;
 use crate::upstream::RequestBody;
 use crate::yaml;
 
-/// Conversions at once: each may take a hundred times a body's bytes, and a processor to itself.
+/// Conversions at once: a body of many short values takes some 25 times its bytes, and a processor to
+/// itself.
 pub(super) const CONVERSIONS_MAX: usize = 2;
 
 pub(super) const APPLICATION_YAML: HeaderValue = HeaderValue::from_static("application/yaml");
