@@ -252,6 +252,7 @@ impl<H: Handler> Rewriter<H> {
     fn removes_member(&self) -> bool {
         let node = match self.state {
             State::Skip { node } | State::Text { node } | State::Scalar { node, .. } => node,
+            State::Inside { node } => Some(node),
             _ => None,
         };
         let rules = node.and_then(|node| self.rules.node(node));

@@ -164,8 +164,8 @@ impl Window {
     fn flush_edits(&mut self, limit: u64, out: &mut Output) {
         let mut edits = std::mem::take(&mut self.edits);
         if std::mem::take(&mut self.unsorted) {
-            // What is put in where something goes that began there goes with it.
-            edits.sort_by_key(|edit| (edit.from, edit.from == edit.to));
+            // What is put in at the beginning of something that goes, goes with it.
+            edits.sort_by_key(|edit| (edit.from, !edit.text.is_empty()));
         }
         let ready = edits.partition_point(|edit| edit.from < limit);
         for Edit { from, to, text } in edits.drain(..ready) {

@@ -70,7 +70,8 @@ fn check_bounds(rules: &Rules, case: &Case, input: &[u8]) {
             assert_eq!(
                 other.is_ok(),
                 whole.is_ok(),
-                "{held_bytes_max}: {other:?} {whole:?}"
+                "{held_bytes_max}: {other:?} {whole:?} {}",
+                String::from_utf8_lossy(input)
             );
             if let (Ok(other), Ok(whole)) = (&other, &whole) {
                 assert_eq!(other, whole);
