@@ -17,10 +17,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
 )
 
 // client is an HTTP client with a user's certificate, or none.
@@ -227,24 +225,13 @@ func TestHeaderBounds(t *testing.T) {
 // One program of client-go, which puts all that it does on one HTTP/2 connection.
 func TestManyWatchesOfOneProgram(t *testing.T) {
 	const count = 250
-	config := &rest.Config{
-		Host: fmt.Sprintf("https://localhost:%d", theBed.app.port),
-		TLSClientConfig: rest.TLSClientConfig{
-			CAData:   theBed.pki.read("server-ca.crt"),
-			CertData: theBed.pki.read("admin.crt"),
-			KeyData:  theBed.pki.read("admin.key"),
-		},
-		// No limit of its own.
-		QPS: -1,
-	}
-	program, err := dynamic.NewForConfig(config)
+	program, err := dynamic.NewForConfig(restConfig(theBed.app))
 	must(err)
-	claims := program.Resource(schema.GroupVersionResource{Group: "k8s.starter.org", Version: "v1alpha1", Resource: "kubernetesclusters"})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var all []apiwatch.Interface
 	for range count {
-		watch, err := claims.Namespace("team-a").Watch(ctx, metav1.ListOptions{})
+		watch, err := program.Resource(claims).Namespace("team-a").Watch(ctx, metav1.ListOptions{})
 		must(err)
 		defer watch.Stop()
 		all = append(all, watch)
