@@ -23,6 +23,9 @@ const PREFIX: &str = "#/definitions/";
 /// Parameters that paths share, named by a hash of what they say.
 const PARAMETERS_PREFIX: &str = "#/parameters/";
 
+/// The kinds that a definition is of.
+const KINDS: &str = "x-kubernetes-group-version-kind";
+
 /// Kept in the first pass whether anything refers to them or not, since everything does and they
 /// come first: with them one pass is enough for custom resources.
 const LIKELY: &str = "io.k8s.apimachinery.";
@@ -73,6 +76,7 @@ pub(super) async fn fetch(
         let (reached, missing) = refs::reached(from, &found.definitions, PREFIX);
         if missing.is_empty() {
             found.definitions.retain(|name, _| reached.contains(name));
+            leave_exposed_kinds(&mut found.definitions, exposed);
             return Ok(Some((etag, found)));
         }
         wanted = reached;
@@ -81,6 +85,29 @@ pub(super) async fn fetch(
     Err(format!(
         "/openapi/v2 refers to definitions that it does not have after {PASSES_MAX} reads"
     ))
+}
+
+/// Says of definitions only that they are of exposed kinds.
+///
+/// The app cluster defines Kubernetes' own, such as Scale. Where its version has other words for one,
+/// the aggregator keeps ours beside it by another name (kube-openapi's `pkg/aggregator`, which doesn't
+/// compare kinds), and a kind with two definitions is one that no parser takes (apimachinery's
+/// `pkg/util/managedfields/gvkparser.go`).
+fn leave_exposed_kinds(definitions: &mut Map<String, Value>, exposed: &[Exposed]) {
+    let is_exposed = |kind: &Value| {
+        let part = |name| kind.get(name).and_then(Value::as_str).unwrap_or_default();
+        let prefix = format!("apis/{}/{}", part("group"), part("version"));
+        exposed.iter().any(|one| one.prefix == prefix)
+    };
+    for definition in definitions.values_mut().filter_map(Value::as_object_mut) {
+        let Some(kinds) = definition.get_mut(KINDS).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        kinds.retain(is_exposed);
+        if kinds.is_empty() {
+            definition.remove(KINDS);
+        }
+    }
 }
 
 async fn pass(

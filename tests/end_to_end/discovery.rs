@@ -97,6 +97,26 @@ async fn openapi_has_what_the_claims_reach_and_nothing_else() {
     }
 }
 
+/// Two definitions of one kind break parsers, and the app cluster has its own of Kubernetes' kinds.
+#[tokio::test]
+async fn openapi_v2_defines_no_kinds_but_exposed_ones() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    eventually(|| async { client.get("/openapi/v2").await.status() == 200 }).await;
+    let (_, document) = client.json("/openapi/v2").await;
+    let mut kinds = BTreeSet::new();
+    for (name, definition) in document["definitions"].as_object().unwrap() {
+        let Some(of) = definition.get("x-kubernetes-group-version-kind") else {
+            continue;
+        };
+        for kind in of.as_array().unwrap() {
+            assert_eq!(kind["group"], "k8s.starter.org", "{name}");
+            kinds.insert(kind["kind"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(kinds.contains("KubernetesCluster") && kinds.contains("KubernetesClusterList"));
+}
+
 #[tokio::test]
 async fn discovery_is_spoken_in_every_form() {
     let bed = Bed::start().await;
