@@ -184,8 +184,7 @@ pub enum Framing {
 pub struct Limits {
     /// Bytes that wait for a decision, and in an item with them what is to be changed there: a few tens
     /// of bytes for each string that waits, is replaced or goes, and the text that comes in its place.
-    /// Whether the bound is kept does not depend on the chunks, but for keys and white space before a
-    /// value, which count only where they come in pieces.
+    /// Whether the bound is kept does not depend on the chunks.
     pub held_bytes_max: usize,
     /// Bytes of a string that is shown to the handler.
     pub string_bytes_max: usize,

@@ -41,6 +41,7 @@ impl<H: Handler> Rewriter<H> {
                 return self.key_part(chunk, at).map(Next::State);
             };
             let quote = key.end;
+            self.check_member(chunk.offset(quote))?;
             let child = if key.is_plain && lengths.exclude(quote - at) {
                 None
             } else {
@@ -215,6 +216,7 @@ impl<H: Handler> Rewriter<H> {
         let Some(node) = self.frames.last().map(|frame| frame.node) else {
             return Ok(at);
         };
+        self.check_member(chunk.offset(string.end))?;
         let child = self.child(node, chunk, at, string.end, string.is_plain)?;
         self.found_key(child);
         Ok(string.end + 1)
@@ -243,6 +245,15 @@ impl<H: Handler> Rewriter<H> {
         text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
         self.key.clear();
         Ok(self.rules.key(node, &key))
+    }
+
+    /// What came of a member that may go is within its bound.
+    #[inline(always)]
+    pub(super) fn check_member(&self, offset: u64) -> Result<(), Error> {
+        match self.member {
+            Some(member) => self.check_held(offset - member.at, offset),
+            None => Ok(()),
+        }
     }
 
     fn found_key(&mut self, child: Option<Node>) {

@@ -215,7 +215,7 @@ impl<H: Handler> Rewriter<H> {
         {
             let from = std::mem::replace(&mut start.at, limit);
             self.window.forget_edits(from);
-            self.window.remove(from, limit);
+            self.window.let_go(from, limit);
         }
         self.window.flush(limit, out);
         self.check_held(end - held_from, end)

@@ -378,6 +378,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// The first byte of a value.
     pub(super) fn value(&mut self, byte: u8, node: Option<Node>, offset: u64) -> Result<(), Error> {
+        self.check_member(offset)?;
         let rules = node.and_then(|node| self.rules.node(node));
         if let Some(tag) = rules.and_then(|rules| rules.item) {
             let start = self.member.take();

@@ -108,10 +108,17 @@ impl Window {
     fn edit_with(&mut self, from: u64, to: u64, begin: usize) {
         self.texts_used += self.texts.len() - begin;
         self.replacements += 1;
+        self.cost += (size_of::<Edit>() + self.texts.len() - begin) as u64;
         self.edit(from, to, begin..self.texts.len());
     }
 
     pub(super) fn remove(&mut self, from: u64, to: u64) {
+        self.cost += size_of::<Edit>() as u64;
+        self.let_go(from, to);
+    }
+
+    /// Removes what goes piece by piece; the pieces cost nothing, or it would matter how many they are.
+    pub(super) fn let_go(&mut self, from: u64, to: u64) {
         match self.edits.last_mut() {
             Some(last) if last.text.is_empty() && last.to == from => last.to = to,
             _ => self.edit(from, to, 0..0),
@@ -125,7 +132,6 @@ impl Window {
         } else {
             self.earliest.min(from)
         };
-        self.cost += (size_of::<Edit>() + text.len()) as u64;
         self.edits.push(Edit { from, to, text });
     }
 
