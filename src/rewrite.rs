@@ -43,8 +43,8 @@
 //!
 //! # Items
 //! An item is an array element, a member with its value, or a whole document of a sequence. It is held
-//! from its comma on, as slices of what came in, until the value that it is judged after has ended; whatever order its keys
-//! have. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
+//! from its comma on, as slices of what came in, until the value that it is judged after has ended,
+//! whatever order its keys have. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
 //! [`Addition::Later`]; so an object can be told what stood behind it.
 //!
 //! ```
@@ -126,8 +126,8 @@
 //! through that string, and all behind that stays as it is.
 //!
 //! # Bounds
-//! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler and how deep brackets are nested,
-//! [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
+//! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler and how
+//! deep brackets are nested, [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
 //! error. Nothing else grows: a stream keeps 2.5 KiB, of which most are the rules that streams
 //! share, and a chunk in which nothing changes allocates nothing. Pieces below [`COPY_BELOW_BYTES`]
 //! are copied, so that no small rest keeps a large chunk in memory.

@@ -47,8 +47,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// A value that is wanted as a whole stands there.
     fn value_ended(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), Error> {
-        let held_from = self.member.map_or(from, |member| member.at);
-        self.check_held(to - held_from.min(from), to)?;
+        self.check_shown(from, to)?;
         self.raw.clear();
         self.window.gather(from, to, &mut self.raw);
         match self.handler.value(tag, &self.raw) {

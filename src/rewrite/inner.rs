@@ -351,16 +351,14 @@ impl Inner {
 
     /// A unit of UTF-16, of which two may be one character.
     fn unit(&mut self, unit: u32, from: u64, to: u64, high: Option<High>, found: &mut Finds) {
-        match high {
-            Some(high) if (0xdc00..0xe000).contains(&unit) => {
-                let point = 0x10000 + ((high.unit - 0xd800) << 10) + (unit - 0xdc00);
+        if let Some(high) = high {
+            if let Some(point) = text::pair(high.unit, unit) {
                 self.point(point, high.from, to, found);
                 return;
             }
-            Some(High { from, to, unit }) => self.point(unit, from, to, found),
-            None => {}
+            self.point(high.unit, high.from, high.to, found);
         }
-        if (0xd800..0xdc00).contains(&unit) {
+        if text::is_high(unit) {
             self.escape = Escape::High(High { from, to, unit });
         } else {
             self.point(unit, from, to, found);

@@ -259,6 +259,12 @@ impl<H: Handler> Rewriter<H> {
         rules.is_some_and(|rules| rules.remove)
     }
 
+    /// What the handler is about to see is within the bound, with the beginning of its member.
+    pub(super) fn check_shown(&self, from: u64, to: u64) -> Result<(), Error> {
+        let held_from = self.member.map_or(from, |member| member.at);
+        self.check_held(to - held_from, to)
+    }
+
     /// What is held is bounded, and with it what is to be changed there.
     pub(super) fn check_held(&self, bytes: u64, offset: u64) -> Result<(), Error> {
         let max = self.limits.held_bytes_max;

@@ -25,8 +25,7 @@ impl<H: Handler> Rewriter<H> {
             end: to,
         } = at;
         self.check_length(from, to)?;
-        let held_from = self.member.map_or(from, |member| member.at);
-        self.check_held(to - held_from, to)?;
+        self.check_shown(from, to)?;
         if plain.is_none() {
             self.read(from, to)?;
         }

@@ -58,15 +58,26 @@ fn unescape_one<'a>(rest: &'a [u8], into: &mut Vec<u8>) -> Option<&'a [u8]> {
         return Some(rest);
     }
     let (unit, rest) = hex4(rest)?;
-    if (0xd800..0xdc00).contains(&unit)
+    if is_high(unit)
         && let Some((low, after)) = rest.strip_prefix(b"\\u").and_then(hex4)
-        && (0xdc00..0xe000).contains(&low)
+        && let Some(point) = pair(unit, low)
     {
-        push(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), into);
+        push(point, into);
         return Some(after);
     }
     push(unit, into);
     Some(rest)
+}
+
+/// Whether a unit of UTF-16 may be the first half of a surrogate pair.
+pub(super) fn is_high(unit: u32) -> bool {
+    (0xd800..0xdc00).contains(&unit)
+}
+
+/// The code point of a pair whose first half is `high`; `None` if the other unit is no second half.
+pub(super) fn pair(high: u32, low: u32) -> Option<u32> {
+    let is_low = (0xdc00..0xe000).contains(&low);
+    is_low.then(|| 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))
 }
 
 /// The byte that a one-letter escape stands for.
