@@ -36,18 +36,27 @@ impl<H: Handler> Rewriter<H> {
         };
         let (node, mut swallow_comma) = (frame.node, frame.swallow_comma);
         let (may_go, lengths) = self.rules.members(node);
+        // Where the member in hand begins, if it may go.
+        let mut member = self.member;
+        let mut room = self.room();
         loop {
             let Some(key) = chunk.scan.string(at) else {
+                self.member = member;
                 return self.key_part(chunk, at).map(Next::State);
             };
             let quote = key.end;
-            self.check_member(chunk.offset(quote))?;
+            if let Some(Start { at, .. }) = member
+                && chunk.offset(quote) - at > room
+            {
+                self.check_held(chunk.offset(quote) - at, chunk.offset(quote))?;
+            }
             let child = if key.is_plain && lengths.exclude(quote - at) {
                 None
             } else {
                 self.child(node, chunk, at, quote, key.is_plain)?
             };
             let Some((begin, first)) = chunk.value_of_key(quote + 1) else {
+                self.member = member;
                 self.found_key(child);
                 return Ok(Next::State(quote + 1));
             };
@@ -62,8 +71,9 @@ impl<H: Handler> Rewriter<H> {
                 Some(b'1'..=b'9') if child.is_none() => {
                     self.scalar_end(chunk, begin + 1, None, Scalar::Integer)?
                 }
-                first => match self.shown_string(chunk, child, begin, first)? {
+                first => match self.shown_string(chunk, child, begin, first, member)? {
                     Some(end) => {
+                        room = self.room();
                         swallow_comma = self.frames.last().is_some_and(|top| top.swallow_comma);
                         Some(end)
                     }
@@ -85,12 +95,10 @@ impl<H: Handler> Rewriter<H> {
             let Some((comma, next)) = chunk.next_key(end).filter(|_| !swallow_comma) else {
                 return self.last_member(chunk, end);
             };
-            if may_go {
-                self.member = Some(Start {
-                    at: chunk.offset(comma),
-                    has_comma: true,
-                });
-            }
+            member = may_go.then(|| Start {
+                at: chunk.offset(comma),
+                has_comma: true,
+            });
             at = next + 1;
         }
     }
@@ -142,7 +150,9 @@ impl<H: Handler> Rewriter<H> {
         child: Option<Node>,
         begin: usize,
         first: Option<u8>,
+        member: Option<Start>,
     ) -> Result<Option<usize>, Error> {
+        self.member = member;
         let Some(node) = child.filter(|_| first == Some(b'"') && !self.item.is_dropped()) else {
             return Ok(None);
         };

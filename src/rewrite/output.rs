@@ -151,23 +151,25 @@ impl Buf for Output {
         );
         self.length -= count;
         while let Some(first) = self.pieces.front_mut() {
-            let length = match first {
-                Piece::Shared(bytes) => bytes.len(),
-                Piece::Copied(length) => *length,
+            let (length, copied) = match first {
+                Piece::Shared(bytes) => (bytes.len(), 0),
+                Piece::Copied(length) => (*length, *length),
             };
-            let gone = count.min(length);
-            match first {
-                Piece::Shared(bytes) => bytes.advance(gone),
-                Piece::Copied(left) => {
-                    *left -= gone;
-                    self.copied.advance(gone);
+            if count < length {
+                match first {
+                    Piece::Shared(bytes) => bytes.advance(count),
+                    Piece::Copied(left) => {
+                        *left -= count;
+                        self.copied.advance(count);
+                    }
                 }
-            }
-            if gone < length {
                 return;
             }
-            count -= gone;
+            if copied > 0 {
+                self.copied.advance(copied);
+            }
             self.pieces.pop_front();
+            count -= length;
         }
     }
 }

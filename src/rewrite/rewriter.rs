@@ -266,17 +266,24 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// What is held is bounded, and with it what is to be changed there.
+    #[inline]
     pub(super) fn check_held(&self, bytes: u64, offset: u64) -> Result<(), Error> {
-        let max = self.limits.held_bytes_max;
-        let changes = if self.item.is_held() {
-            self.item.cost(self.window.cost())
-        } else {
-            0
-        };
-        if bytes + changes > max as u64 {
-            return Err(Error::HeldTooLarge { offset, max });
+        if bytes <= self.room() {
+            return Ok(());
         }
-        Ok(())
+        let max = self.limits.held_bytes_max;
+        Err(Error::HeldTooLarge { offset, max })
+    }
+
+    /// Bytes that may be held now, since changes within the item in hand take some of the bound.
+    #[inline]
+    pub(super) fn room(&self) -> u64 {
+        let max = self.limits.held_bytes_max as u64;
+        if self.item.is_held() {
+            max.saturating_sub(self.item.cost(self.window.cost()))
+        } else {
+            max
+        }
     }
 
     /// Keeps no more memory for what comes than little things need.

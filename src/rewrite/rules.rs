@@ -41,17 +41,24 @@ impl NodeRules {
 
 /// Lengths of keys, a bit for each below 63 and one for all beyond. Most keys are no rule's, and
 /// differ in their length already.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Lengths(u64);
 
+impl Default for Lengths {
+    /// Only of long ones, which are never excluded: their length is bounded besides.
+    fn default() -> Self {
+        Self(1 << 63)
+    }
+}
+
 impl Lengths {
-    fn bit(length: usize) -> u64 {
-        1 << length.min(63)
+    fn add(&mut self, length: usize) {
+        self.0 |= 1 << length.min(63);
     }
 
-    /// Whether no key is as long; never of long ones, whose length is bounded besides.
+    /// Whether no key is as long.
     pub(super) fn exclude(self, length: usize) -> bool {
-        (self.0 | Self::bit(63)) & Self::bit(length) == 0
+        self.0 >> length.min(63) & 1 == 0
     }
 }
 
@@ -304,7 +311,7 @@ impl RulesBuilder {
                 Segment::Key(key) => match rules.keys.iter().find(|(known, _)| *known == key) {
                     Some((_, child)) => *child,
                     None => {
-                        rules.key_lengths.0 |= Lengths::bit(key.len());
+                        rules.key_lengths.add(key.len());
                         rules.keys.push((key, next));
                         next
                     }

@@ -101,7 +101,8 @@ impl<'a> Scan<'a> {
         let mut special = 0;
         while let Some(batch) = self.batch(at) {
             let quotes = batch.quotes(at);
-            special |= batch.special(at) & quotes.wrapping_sub(1) & !quotes;
+            // Up to the first quote, or all that was seen.
+            special |= batch.special(at) & (quotes ^ quotes.wrapping_sub(1));
             if quotes != 0 {
                 return Some(Ended {
                     end: at + quotes.trailing_zeros() as usize,

@@ -39,20 +39,23 @@ impl<'a> Chunk<'a> {
     /// Behind a key, where the value begins after a colon, and its first byte if the chunk has it.
     #[inline(always)]
     pub(super) fn value_of_key(&self, at: usize) -> Option<(usize, Option<u8>)> {
-        match self.from(at) {
-            // As it is in compact JSON.
-            [b':', first, ..] if *first > b' ' => Some((at + 1, Some(*first))),
-            _ => match self.after_space(at) {
-                (colon, Some(b':')) => Some(self.after_space(colon + 1)),
-                _ => None,
-            },
+        // As it is in compact JSON.
+        if self.bytes.get(at) == Some(&b':')
+            && let Some(first) = self.bytes.get(at + 1)
+            && *first > b' '
+        {
+            return Some((at + 1, Some(*first)));
+        }
+        match self.after_space(at) {
+            (colon, Some(b':')) => Some(self.after_space(colon + 1)),
+            _ => None,
         }
     }
 
     /// Behind a value, where a comma and the next key stand, if they do.
     #[inline(always)]
     pub(super) fn next_key(&self, at: usize) -> Option<(usize, usize)> {
-        if let [b',', b'"', ..] = self.from(at) {
+        if self.bytes.get(at) == Some(&b',') && self.bytes.get(at + 1) == Some(&b'"') {
             return Some((at, at + 1));
         }
         let (comma, Some(b',')) = self.after_space(at) else {
