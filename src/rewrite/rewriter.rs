@@ -76,7 +76,7 @@ pub(super) enum State {
 }
 
 /// Bytes of each list for which a stream keeps memory from chunk to chunk.
-const KEPT_BYTES: usize = 256;
+const KEPT_BYTES: usize = 512;
 
 /// Frees an empty list's memory, if it is more than a little.
 pub(super) fn give_back<T>(list: &mut Vec<T>) {
