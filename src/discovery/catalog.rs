@@ -25,6 +25,8 @@ struct Plane {
     groups: Option<Vec<Group>>,
     confirmed_at: Instant,
     openapi: OpenApi,
+    /// Whether it was asked for, with whatever success.
+    openapi_asked: bool,
 }
 
 /// What a request for a resource finds.
@@ -58,6 +60,7 @@ impl Catalog {
                     groups,
                     confirmed_at: Instant::now(),
                     openapi,
+                    openapi_asked: false,
                 },
             )
         };
@@ -131,45 +134,42 @@ impl Catalog {
         })
     }
 
-    /// Why it is not ready: a control plane that was not seen yet.
+    /// Why it is not ready: a control plane that was not seen yet, or not asked for its OpenAPI. The
+    /// aggregator asks for that as soon as there is an APIService, and after a failure only once a minute;
+    /// a control plane that will not tell it serves claims all the same.
     pub fn ready(&self) -> Result<(), String> {
-        match self.unseen() {
-            Some(name) => Err(format!("control plane {name:?} has not been seen yet")),
+        if let Some(name) = self.unseen() {
+            return Err(format!("control plane {name:?} has not been seen yet"));
+        }
+        match self.first(|plane| !plane.openapi_asked) {
+            Some(name) => Err(format!(
+                "OpenAPI of control plane {name:?} has not been read yet"
+            )),
             None => Ok(()),
         }
     }
 
+    fn first(&self, is_meant: impl Fn(&Plane) -> bool) -> Option<String> {
+        self.read(|state| {
+            let mut planes = state.planes.iter();
+            let found = planes.find(|(_, plane)| is_meant(plane));
+            found.map(|(name, _)| name.clone())
+        })
+    }
+
     /// A control plane that was not seen yet.
     pub(super) fn unseen(&self) -> Option<String> {
-        self.read(|state| {
-            let unseen = state
-                .planes
-                .iter()
-                .find(|(_, plane)| plane.groups.is_none());
-            unseen.map(|(name, _)| name.clone())
-        })
+        self.first(|plane| plane.groups.is_none())
     }
 
     /// A control plane whose OpenAPI was not seen yet.
     pub(crate) fn unseen_openapi(&self) -> Option<String> {
-        self.read(|state| {
-            let unseen = state
-                .planes
-                .iter()
-                .find(|(_, plane)| !plane.openapi.is_seen());
-            unseen.map(|(name, _)| name.clone())
-        })
+        self.first(|plane| !plane.openapi.is_seen())
     }
 
     /// The control plane that would know the group, or the version of it, but was not seen.
     pub(crate) fn unseen_of(&self, group: &str, version: Option<&str>) -> Option<String> {
-        self.read(|state| {
-            let mut planes = state.planes.iter();
-            let unseen = planes.find(|(_, plane)| {
-                plane.groups.is_none() && plane.exposure.entry(group, version).is_some()
-            });
-            unseen.map(|(name, _)| name.clone())
-        })
+        self.first(|plane| plane.groups.is_none() && plane.exposure.entry(group, version).is_some())
     }
 
     pub(super) fn groups(&self, control_plane: &str) -> Option<Vec<Group>> {
@@ -207,6 +207,14 @@ impl Catalog {
         self.write(control_plane, |plane| {
             plane.openapi = openapi;
             true
+        });
+    }
+
+    /// Tells that OpenAPI was asked for.
+    pub(super) fn asked_openapi(&self, control_plane: &str) {
+        self.write(control_plane, |plane| {
+            plane.openapi_asked = true;
+            false
         });
     }
 

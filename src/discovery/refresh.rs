@@ -115,10 +115,12 @@ impl Learner {
         let name = source.name();
         let groups = self.catalog.groups(name).unwrap_or_default();
         let known = self.catalog.openapi(name);
-        if let Some(openapi) = openapi::fetch(source, &groups_of(&groups), known).await? {
-            self.catalog.set_openapi(name, openapi);
+        let openapi = openapi::fetch(source, &groups_of(&groups), known).await;
+        if let Ok(Some(openapi)) = &openapi {
+            self.catalog.set_openapi(name, openapi.clone());
         }
-        Ok(())
+        self.catalog.asked_openapi(name);
+        openapi.map(|_| ())
     }
 }
 

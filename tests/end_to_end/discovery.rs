@@ -17,8 +17,6 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
             let request = request.header("if-none-match", etag.unwrap_or("\"\""));
             request.body(Full::default()).unwrap()
         };
-        // OpenAPI is read after discovery, which readiness waits for.
-        eventually(|| async { client.send(request(None)).await.status() == 200 }).await;
         let first = client.send(request(None)).await;
         assert_eq!(
             (first.status().as_u16(), &first.headers()["content-type"]),
@@ -37,6 +35,25 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
             "{path}"
         );
     }
+}
+
+/// One that may not be asked for it, say. Nothing else waits for it.
+#[tokio::test]
+async fn a_control_plane_that_does_not_tell_its_openapi_serves_claims() {
+    let control_plane = Bed::control_plane().await;
+    let forbidden = Fault::Answer {
+        status: StatusCode::FORBIDDEN,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"{}"),
+    };
+    let faults = control_plane.faults();
+    faults.add(|request| request.path.starts_with("/openapi/"), forbidden);
+    let bed = Bed::start_before(control_plane, "").await;
+    let client = bed.developer().await;
+    assert_eq!(client.get(CLAIMS).await.status(), 200);
+    assert_eq!(client.get("/openapi/v2").await.status(), 503);
+    bed.control_plane.faults().clear();
+    eventually(|| async { client.get("/openapi/v2").await.status() == 200 }).await;
 }
 
 /// All that `$ref` points to below a value, as JSON pointers.
@@ -68,7 +85,6 @@ async fn openapi_has_what_the_claims_reach_and_nothing_else() {
             "/components/schemas",
         ),
     ] {
-        eventually(|| async { client.get(path).await.status() == 200 }).await;
         let (_, document) = client.json(path).await;
         let defined = document.pointer(definitions).unwrap().as_object().unwrap();
         let mut reached = BTreeSet::new();
@@ -102,7 +118,6 @@ async fn openapi_has_what_the_claims_reach_and_nothing_else() {
 async fn openapi_v2_defines_no_kinds_but_exposed_ones() {
     let bed = Bed::start().await;
     let client = bed.developer().await;
-    eventually(|| async { client.get("/openapi/v2").await.status() == 200 }).await;
     let (_, document) = client.json("/openapi/v2").await;
     let mut kinds = BTreeSet::new();
     for (name, definition) in document["definitions"].as_object().unwrap() {

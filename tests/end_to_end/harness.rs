@@ -53,12 +53,21 @@ impl Bed {
 
     /// `more` is YAML that is appended to the configuration.
     pub(crate) async fn start_with(more: &str) -> Self {
+        Self::start_before(Self::control_plane().await, more).await
+    }
+
+    pub(crate) async fn control_plane() -> ControlPlane {
         let options = Options {
             ready_after: None,
             ..example::options()
         };
         let control_plane = ControlPlane::start(options).await.unwrap();
         example::populate(&control_plane).unwrap();
+        control_plane
+    }
+
+    /// Before a control plane that is there, with whatever faults.
+    pub(crate) async fn start_before(control_plane: ControlPlane, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (serving, clients, front) = (
             Authority::new("serving").unwrap(),
