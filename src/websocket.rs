@@ -34,6 +34,9 @@ const CLIENT_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// the watch lasts.
 const READ_BUFFER_BYTES: usize = 1 << 10;
 
+/// The first byte of a frame that is whole and a close (RFC 6455, section 5.2).
+const CLOSE_FRAME: u8 = 0x88;
+
 /// Time that the client has to take the close frame and to answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,8 +65,10 @@ enum End {
     /// The control plane's watch ended between two events.
     Watch,
     Broken(Broken),
-    /// The client closed, is gone, or does not keep to the protocol.
-    Client(Option<tungstenite::Error>),
+    /// The client closed.
+    Closed,
+    /// It is gone, or does not keep to the protocol.
+    Client(tungstenite::Error),
 }
 
 impl Session {
@@ -79,12 +84,16 @@ impl Session {
         let mut socket = open(upgraded, &self.bounds).await;
         let events = Events::new(self.events, self.bounds.event_bytes_max);
         let code = match send(&mut socket, events).await {
-            End::Watch | End::Client(None) => CloseCode::Normal,
+            End::Watch => CloseCode::Normal,
+            End::Closed => {
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer_close(&mut socket)).await;
+                return;
+            }
             End::Broken(broken) => {
                 tracing::warn!(error = %broken, "a watch by WebSocket is broken off");
                 CloseCode::Error
             }
-            End::Client(Some(error)) => {
+            End::Client(error) => {
                 tracing::debug!(%error, "a watch by WebSocket ends with its client");
                 let Some(code) = code(&error) else { return };
                 code
@@ -113,8 +122,8 @@ async fn send(socket: &mut Socket, mut events: Events) -> End {
             // It answers pings by itself.
             message = socket.next() => match message {
                 Some(Ok(message)) if !message.is_close() => continue,
-                Some(Err(error)) => return End::Client(Some(error)),
-                Some(Ok(_)) | None => return End::Client(None),
+                Some(Err(error)) => return End::Client(error),
+                Some(Ok(_)) | None => return End::Closed,
             },
             event = events.next() => event,
         };
@@ -124,7 +133,7 @@ async fn send(socket: &mut Socket, mut events: Events) -> End {
             None => return End::Watch,
         };
         if let Err(error) = socket.send(message).await {
-            return End::Client(Some(error));
+            return End::Client(error);
         }
     }
 }
@@ -147,6 +156,15 @@ fn code(error: &tungstenite::Error) -> Option<CloseCode> {
     }
 }
 
+/// Answers a client's close as kube-apiserver does, whatever code it had (golang.org/x/net/websocket,
+/// `Conn.Close`), past the library, which would send the client's own back with its next step.
+async fn answer_close(socket: &mut Socket) -> std::io::Result<()> {
+    let [high, low] = u16::from(CloseCode::Normal).to_be_bytes();
+    let stream = socket.get_mut();
+    stream.write_all(&[CLOSE_FRAME, 2, high, low]).await?;
+    stream.shutdown().await
+}
+
 /// Closes the connection as the server has to: first, but not before the client has answered, lest
 /// what is under way to it be lost (RFC 6455, section 7.1.1).
 async fn close(socket: &mut Socket, code: CloseCode) -> Result<(), tungstenite::Error> {
@@ -154,7 +172,6 @@ async fn close(socket: &mut Socket, code: CloseCode) -> Result<(), tungstenite::
         code,
         reason: Utf8Bytes::default(),
     };
-    // If the client closed, this sends the answer to that instead.
     let sent = socket.close(Some(frame)).await;
     while let Some(Ok(_)) = socket.next().await {}
     let stream = socket.get_mut();

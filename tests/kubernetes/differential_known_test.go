@@ -47,7 +47,6 @@ var acceptedDifferences = []tolerated{
 	{"WebSocket with SPDY instead", "HTTP 503", noUpgrade},
 	{"WebSocket on an object", "HTTP 503", noUpgrade},
 	{"WebSocket on a list", "HTTP 503", noUpgrade},
-	{"WebSocket that closes with no code", "136 ", "a close is answered with the code that it had, which here is none, and by kube-apiserver always with 1000"},
 }
 
 // olderDifferences are those to a control plane of 1.35, whose words are others than the newer ones
