@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 
+use crate::status::{Cause, Details, Media, Status};
 use crate::translate::hidden::OWNER_REFERENCES;
 
 /// Seconds after which a client that was turned away for load may come again.
@@ -60,12 +60,14 @@ pub enum Error {
     NotAcceptable(&'static str),
     #[error(
         "the answer is longer than {max} bytes (limits.heldBytesMax in claimgate's configuration), \
-         which is too long for YAML; ask for application/json, or page by page with limit"
+         which is too long for {media_type}; ask for application/json, or page by page with limit"
     )]
-    TooLongForYaml { max: usize },
-    /// In the words of kube-apiserver, which can't write it either.
+    TooLongFor {
+        media_type: &'static str,
+        max: usize,
+    },
     #[error("{0}")]
-    UnwritableInYaml(String),
+    Unwritable(String),
     #[error("{resource}.{group} {name:?} not found")]
     NotFound {
         resource: String,
@@ -158,10 +160,10 @@ impl Error {
             Self::Impersonation | Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
                 (StatusCode::FORBIDDEN, "Forbidden")
             }
-            Self::NotAcceptable(_) | Self::TooLongForYaml { .. } => {
+            Self::NotAcceptable(_) | Self::TooLongFor { .. } => {
                 (StatusCode::NOT_ACCEPTABLE, "NotAcceptable")
             }
-            Self::UnwritableInYaml(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
+            Self::Unwritable(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
             Self::OwnerReferences => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::TooMany { .. } | Self::Draining => {
@@ -189,9 +191,9 @@ impl Error {
     }
 
     /// What the client is answered with: a Status, but for paths at which nothing is served.
-    pub fn response(&self) -> Response<Bytes> {
+    pub fn response(&self, media: Media) -> Response<Bytes> {
         if !matches!(self, Self::PathNotFound) {
-            return self.status().response();
+            return self.status().response(media);
         }
         let mut response = Response::new(Bytes::from(format!("{self}\n")));
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -210,7 +212,6 @@ impl Error {
     /// The Status that Kubernetes' clients expect.
     pub fn status(&self) -> Status {
         let (code, reason) = self.code_and_reason();
-        let retry_after_s = self.retry_after_s();
         let details = match self {
             Self::NotFound {
                 resource,
@@ -247,7 +248,7 @@ impl Error {
                 ..Details::default()
             },
             _ => Details {
-                retry_after_seconds: retry_after_s,
+                retry_after_seconds: self.retry_after_s(),
                 ..Details::default()
             },
         };
@@ -256,22 +257,8 @@ impl Error {
             reason,
             message: self.to_string(),
             details,
-            retry_after_s,
         }
     }
-}
-
-/// JSON with the escapes of Go's `encoding/json`. Outside of strings there are no such characters.
-fn escaped(json: String) -> String {
-    let is_escaped = |c| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
-    if !json.contains(is_escaped) {
-        return json;
-    }
-    let escaped = json.chars().map(|c| match c {
-        c if is_escaped(c) => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
-    });
-    escaped.collect()
 }
 
 /// The reason that goes with a code, where there is but one.
@@ -287,96 +274,6 @@ fn reason_of(code: StatusCode) -> &'static str {
     }
 }
 
-/// A failure as Kubernetes describes it.
-#[derive(Clone, Debug)]
-pub struct Status {
-    pub code: StatusCode,
-    pub reason: &'static str,
-    pub message: String,
-    details: Details,
-    retry_after_s: Option<u32>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Details {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    group: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    kind: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    causes: Vec<Cause>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u32>,
-}
-
-/// What is wrong with a field (`apimachinery/pkg/apis/meta/v1/types.go`, `StatusCause`).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Cause {
-    reason: &'static str,
-    message: String,
-    field: &'static str,
-}
-
-/// The fields in the order in which kube-apiserver writes them.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StatusObject<'a> {
-    kind: &'static str,
-    api_version: &'static str,
-    metadata: Empty,
-    status: &'static str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<&'a Details>,
-    code: u16,
-}
-
-#[derive(Serialize)]
-struct Empty {}
-
-impl Status {
-    /// The JSON document, with the newline that kube-apiserver ends it with, unless it is indented.
-    pub fn body(&self) -> Bytes {
-        let object = StatusObject {
-            kind: "Status",
-            api_version: "v1",
-            metadata: Empty {},
-            status: "Failure",
-            message: &self.message,
-            reason: self.reason,
-            details: (self.details != Details::default()).then_some(&self.details),
-            code: self.code.as_u16(),
-        };
-        // Where nothing that the client accepts can be had, kube-apiserver writes the Status by other
-        // means (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `WriteRawJSON`).
-        if self.code == StatusCode::NOT_ACCEPTABLE {
-            return escaped(serde_json::to_string_pretty(&object).unwrap_or_default()).into();
-        }
-        let mut body = escaped(serde_json::to_string(&object).unwrap_or_default());
-        body.push('\n');
-        body.into()
-    }
-
-    pub fn response(&self) -> Response<Bytes> {
-        let mut response = Response::new(self.body());
-        *response.status_mut() = self.code;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        if let Some(seconds) = self.retry_after_s {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -387,7 +284,7 @@ mod tests {
             control_plane: "platform".into(),
             why: "connection refused".into(),
         };
-        let response = error.status().response();
+        let response = error.response(Media::JSON);
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(response.headers().get(header::RETRY_AFTER).is_none());
         assert_eq!(
@@ -403,7 +300,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_served_the_answer_is_text_as_from_kube_apiserver() {
-        let response = Error::PathNotFound.response();
+        let response = Error::PathNotFound.response(Media::JSON);
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(
             response.headers()[header::CONTENT_TYPE],
@@ -423,7 +320,7 @@ mod tests {
             group: "k8s.starter.org".into(),
         };
         assert_eq!(
-            std::str::from_utf8(error.response().body()).unwrap(),
+            std::str::from_utf8(error.response(Media::JSON).body()).unwrap(),
             concat!(
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
                 r#""message":" is not supported on resources of kind \"kubernetesclusters.k8s.starter.org\"","#,
@@ -435,26 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_acceptable_is_refused_in_an_indented_status() {
-        let status = Error::NotAcceptable("application/json").status();
-        assert_eq!(
-            std::str::from_utf8(&status.body()).unwrap(),
-            concat!(
-                "{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {},\n",
-                "  \"status\": \"Failure\",\n",
-                "  \"message\": \"only the following media types are accepted: application/json\",\n",
-                "  \"reason\": \"NotAcceptable\",\n  \"code\": 406\n}"
-            )
-        );
-    }
-
-    #[test]
     fn load_is_answered_with_retry_after_in_header_and_details() {
         let error = Error::TooMany {
             what: "watches",
             key: "watchesMax",
         };
-        let response = error.status().response();
+        let response = error.response(Media::JSON);
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

@@ -24,6 +24,7 @@ pub mod websocket;
 
 pub mod authn;
 
+pub mod accept;
 pub mod request_info;
 
 pub mod route;
@@ -37,12 +38,15 @@ pub mod mapping;
 pub mod translate;
 
 pub mod rewrite;
+
+pub mod protobuf;
 pub mod yaml;
 
 pub mod upstream;
 
 pub mod body;
 pub mod error;
+pub mod status;
 
 pub mod admin;
 mod log;

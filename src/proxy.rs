@@ -3,7 +3,7 @@
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
 //! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of what is read as YAML
-//! all; of a response nothing but failures and what leaves as YAML, up to `heldBytesMax`, and of what
+//! all; of a response nothing but failures and what leaves as YAML or protobuf, up to `heldBytesMax`, and of what
 //! may leave as gzip the beginning.
 
 pub mod admission;
@@ -15,6 +15,7 @@ mod pass_through;
 mod plan;
 mod request_body;
 mod response_body;
+mod serialize;
 pub mod unmapped;
 mod watch;
 mod yaml;
@@ -32,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 use self::admission::Admitted;
 use self::media::{Accept, RequestMedia};
 use self::plan::Plan;
-use self::request_body::Failure;
+use self::request_body::Sent;
 use self::unmapped::EmptyWatch;
+use crate::accept::{Form, Serializer};
 use crate::body::ReplyBody;
 use crate::config::Limits;
 use crate::error::Error;
@@ -97,43 +99,21 @@ impl Proxy {
             limits,
             metrics,
             draining,
-            conversions: Semaphore::new(yaml::CONVERSIONS_MAX),
+            conversions: Semaphore::new(serialize::CONVERSIONS_MAX),
         })
     }
 
-    /// Sends a request to its control plane and answers with the response, or with an error's Status
-    /// in YAML, if the client wants that. All other errors are the caller's.
+    /// Sends a request to its control plane and answers with the response.
     pub async fn forward(
         &self,
         control_plane: &ControlPlane,
         kind: &unmapped::Kind,
         request: &ResourceRequest,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
         let accept = Accept::parse(&parts.headers);
-        let in_yaml = accept.as_ref().is_ok_and(Accept::refuses_in_yaml);
-        let answer = self
-            .exchange(control_plane, kind, request, accept, parts, body, admitted)
-            .await;
-        match answer {
-            Err(error) if in_yaml => self.refused_in_yaml(error).await,
-            answer => answer,
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all of a request")]
-    async fn exchange(
-        &self,
-        control_plane: &ControlPlane,
-        kind: &unmapped::Kind,
-        request: &ResourceRequest,
-        accept: Result<Accept, Error>,
-        parts: Parts,
-        body: Incoming,
-        admitted: Admitted,
-    ) -> Result<Response<ReplyBody>, Error> {
         let media = RequestMedia::parse(request.verb, &parts.headers);
         // kube-apiserver looks at a patch's type before it looks at Accept, at another body's after
         // (`apiserver/pkg/endpoints/handlers`, `patch.go` and `create.go`).
@@ -143,36 +123,41 @@ impl Proxy {
         } else {
             (accept?, media?)
         };
-        if request.verb == Verb::Watch && accept.is_yaml() {
+        let serializer = accept.serializer();
+        if request.verb == Verb::Watch && serializer != Serializer::Json {
             return Err(Error::NotAcceptable(media::STREAMED));
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        let Some(plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
+        let Some(mut plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
             let answer = self.unmapped(control_plane, kind, request, &query, accept.form())?;
-            if !accept.is_yaml() {
-                return Ok(answer);
-            }
-            let (mut parts, body) = answer.into_parts();
-            parts.headers.insert(CONTENT_TYPE, yaml::APPLICATION_YAML);
-            let body = self.in_yaml(&control_plane.name, body).await?;
-            return Ok(Response::from_parts(parts, body));
+            let (mut head, body) = answer.into_parts();
+            let written = self.written(serializer, &control_plane.name, body).await?;
+            head.headers.insert(CONTENT_TYPE, serializer.content_type());
+            return Ok(Response::from_parts(head, written));
         };
         let mut warnings = Vec::new();
-        let (body, failure) = if media.is_yaml() {
+        let sent = if media.is_yaml() {
             let validation = query.get("fieldValidation").unwrap_or_default();
             let expected = yaml::Expected::new(request, &kind.kind, validation);
-            let (body, duplicates) = self
+            let (sent, duplicates) = self
                 .yaml_body(media, &plan, &expected, body, request.verb)
                 .await?;
             warnings = duplicates;
-            (body, Failure::default())
+            sent
         } else {
             self.request_body(media, &plan, &parts.headers, body, request.verb)
                 .await?
         };
-        let mut sent = self.request(control_plane, &parts, &accept, &plan, body)?;
+        let Sent {
+            body,
+            failure,
+            beginning,
+        } = sent;
+        plan.beginning = beginning;
+        let mut request_sent = self.request(control_plane, parts, &accept, &plan, body)?;
         if media == RequestMedia::Yaml {
-            sent.headers_mut()
+            request_sent
+                .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let lane = if request.verb == Verb::Watch {
@@ -180,7 +165,7 @@ impl Proxy {
         } else {
             Lane::Requests
         };
-        let response = match control_plane.upstream.send(lane, sent).await {
+        let response = match control_plane.upstream.send(lane, request_sent).await {
             Ok(response) => response,
             Err(error) => {
                 return Err(failure
@@ -193,7 +178,7 @@ impl Proxy {
             return Err(error);
         }
         let mut answer = self
-            .answer(control_plane, request, plan, &parts, response, admitted)
+            .answer(control_plane, request, plan, parts, response, admitted)
             .await?;
         warn_first(answer.headers_mut(), warnings);
         Ok(answer)
@@ -224,7 +209,7 @@ impl Proxy {
         kind: &unmapped::Kind,
         request: &ResourceRequest,
         query: &Query,
-        form: media::Form,
+        form: Form,
     ) -> Result<Response<ReplyBody>, Error> {
         let body = match request.verb {
             Verb::List | Verb::DeleteCollection => ReplyBody::whole(unmapped::list(kind, form)),

@@ -24,6 +24,7 @@ use crate::proxy::admission::Admission;
 use crate::proxy::{ControlPlane, Proxy, unmapped};
 use crate::request_info::{Query, ResourceRequest, Target, Verb};
 use crate::serve::HEADERS_MAX;
+use crate::status;
 use crate::websocket::{self, handshake};
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -62,16 +63,19 @@ impl Router {
         let begun = Instant::now();
         let known = match self.admit(peer, &parts) {
             Ok(known) => known,
-            Err(error) => return reply(&error),
+            Err(error) => return self.refused(&error, &parts).await,
         };
         let is_direct = matches!(known, Known::User(Identity::Direct(_)));
         let is_upgrade = handshake::is_upgrade(&parts);
         let handshake = handshake::answer(&parts);
-        let (labels, answer) = self.dispatch(&known, parts, body).await;
-        let mut response = answer.unwrap_or_else(|error| {
-            tracing::debug!(%error, fault = ?error.fault(), "a request failed");
-            reply(&error)
-        });
+        let (labels, answer) = self.dispatch(&known, &parts, body).await;
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::debug!(%error, fault = ?error.fault(), "a request failed");
+                self.refused(&error, &parts).await
+            }
+        };
         // What is answered to an upgrade passes the aggregator as it is, and unless it is one the
         // connection ends there (`apimachinery/pkg/util/proxy/upgradeaware.go`, `tryUpgrade`).
         if is_direct || is_upgrade {
@@ -90,6 +94,12 @@ impl Router {
         self.metrics
             .request(&labels, response.status(), begun.elapsed());
         response
+    }
+
+    async fn refused(&self, error: &Error, parts: &Parts) -> Response<ReplyBody> {
+        let media = status::Media::of(parts);
+        let response = self.proxy.refused(error, media).await;
+        response.map(ReplyBody::whole)
     }
 
     /// Authenticates, and authorises those who come by themselves: what the aggregator forwards has
@@ -126,7 +136,7 @@ impl Router {
     async fn dispatch(
         &self,
         known: &Known,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
     ) -> (Labels, Result<Response<ReplyBody>, Error>) {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -137,7 +147,7 @@ impl Router {
                 (labels, Ok(json(version())))
             }
             Target::Version | Target::Unknown => (labels, Err(Error::PathNotFound)),
-            Target::Discovery | Target::OpenApi => (labels, self.memory(&parts)),
+            Target::Discovery | Target::OpenApi => (labels, self.memory(parts)),
             Target::Resource(request) => self.resource(request, parts, body).await,
         }
     }
@@ -198,7 +208,7 @@ impl Router {
     async fn resource(
         &self,
         request: ResourceRequest,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
     ) -> (Labels, Result<Response<ReplyBody>, Error>) {
         let mut labels = Labels::default();
@@ -259,7 +269,7 @@ impl Router {
         &self,
         request: &ResourceRequest,
         resource: &Resource,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
         labels: &Labels,
     ) -> Result<Response<ReplyBody>, Error> {
@@ -298,10 +308,6 @@ pub struct Labels {
     pub group: String,
     pub resource: String,
     pub verb: &'static str,
-}
-
-fn reply(error: &Error) -> Response<ReplyBody> {
-    error.response().map(ReplyBody::whole)
 }
 
 fn json(body: Bytes) -> Response<ReplyBody> {

@@ -5,6 +5,7 @@
 //! namespaces, [`text`] the known forms in messages, [`selector`] the field selectors, [`hidden`] what
 //! is not shown at all, `columns` the cells of Tables. Bytes and values only; no HTTP.
 
+pub mod beginning;
 mod columns;
 pub mod hidden;
 pub mod request;

@@ -13,12 +13,13 @@ use super::admission::Admitted;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
-use super::yaml::APPLICATION_YAML;
 use super::{ControlPlane, Proxy, watch};
+use crate::accept::Serializer;
 use crate::body::ReplyBody;
 use crate::error::Error;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::rewrite::{self, Framing, Output, Rewriter};
+use crate::status;
 use crate::translate::Scope;
 use crate::translate::response::{ResponseHandler, Shape};
 use crate::translate::text;
@@ -57,7 +58,11 @@ impl Proxy {
     ) -> Result<Response<ReplyBody>, Error> {
         let (parts, body) = response.into_parts();
         let mut headers = headers(&parts.headers, &plan.scope);
-        let in_yaml = plan.in_yaml(parts.status) && is_json(&headers);
+        let serializer = match is_json(&headers) {
+            false => Serializer::Json,
+            true if parts.status.is_success() => plan.serializer,
+            true => status::Media::of(asked).serializer,
+        };
         let bad = |why: String| Error::BadAnswer {
             control_plane: control_plane.name.clone(),
             why,
@@ -75,13 +80,10 @@ impl Proxy {
             _ if asked.method == Method::HEAD => ReplyBody::whole(bytes::Bytes::new()),
             status if !status.is_success() => {
                 let mapped = self
-                    .failure(control_plane, status, &headers, &plan.scope, body)
+                    .failure(control_plane, status, &headers, plan, body)
                     .await?;
-                if in_yaml {
-                    self.in_yaml(&control_plane.name, mapped).await?
-                } else {
-                    mapped
-                }
+                self.written(serializer, &control_plane.name, mapped)
+                    .await?
             }
             _ if !is_json(&headers) => {
                 let kind = headers.get(CONTENT_TYPE).cloned();
@@ -89,14 +91,14 @@ impl Proxy {
             }
             _ => {
                 let is_watch = request.verb == Verb::Watch;
-                let mut mapped = self.success(request, plan, body, admitted);
-                if in_yaml {
-                    mapped = self.in_yaml(&control_plane.name, mapped).await?;
-                }
+                let mapped = self.success(request, plan, body, admitted);
+                let written = self
+                    .written(serializer, &control_plane.name, mapped)
+                    .await?;
                 if is_watch || !compress::is_accepted(&asked.headers) {
-                    mapped
+                    written
                 } else {
-                    let encoded = compress::compress(mapped).await;
+                    let encoded = compress::compress(written).await;
                     match encoded.map_err(|broken| bad(broken.to_string()))? {
                         Encoded::Identity(body) => body,
                         Encoded::Gzip(body) => {
@@ -108,8 +110,8 @@ impl Proxy {
                 }
             }
         };
-        if in_yaml {
-            headers.insert(CONTENT_TYPE, APPLICATION_YAML);
+        if serializer != Serializer::Json {
+            headers.insert(CONTENT_TYPE, serializer.content_type());
         }
         let mut answer = Response::new(reply);
         *answer.status_mut() = parts.status;
@@ -173,7 +175,7 @@ impl Proxy {
         control_plane: &ControlPlane,
         status: StatusCode,
         headers: &HeaderMap,
-        scope: &Scope,
+        plan: Plan,
         body: ResponseBody,
     ) -> Result<ReplyBody, Error> {
         let bad = |why: String| Error::Failed {
@@ -188,7 +190,7 @@ impl Proxy {
         };
         if !is_json(headers) {
             let text = String::from_utf8_lossy(&whole);
-            return Ok(ReplyBody::whole(match text::to_local(&text, scope) {
+            return Ok(ReplyBody::whole(match text::to_local(&text, &plan.scope) {
                 Some(mapped) => mapped.into(),
                 None => whole,
             }));
@@ -198,8 +200,8 @@ impl Proxy {
             string_bytes_max: max,
             ..rewrite::Limits::default()
         };
-        let rules = self.response_rules.rules(Shape::Status, scope);
-        let handler = ResponseHandler::new(scope.clone(), Shape::Status);
+        let rules = self.response_rules.rules(Shape::Status, &plan.scope);
+        let handler = ResponseHandler::refusal(plan.scope, plan.beginning);
         let mut rewriter = Rewriter::new(rules, Framing::Many, limits, handler);
         let mut out = Output::default();
         let mapped = rewriter

@@ -1,60 +1,45 @@
 //! Media types: what the control plane is asked for, and which request bodies can be mapped.
 //!
-//! PartialObjectMetadata and error Status objects are served as protobuf to who accepts it
-//! (`apiserver/pkg/endpoints/handlers/rest.go`), so Accept is reduced to its JSON clauses before it
-//! goes on.
+//! Only JSON can be mapped, so Accept is put into terms of JSON before it goes on; what the client gets
+//! is written from that.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::accept::{self, Clause, Form, PROTOBUF, Serializer, YAML};
 use crate::error::Error;
 use crate::request_info::Verb;
 
 /// What a custom resource's endpoint has serializers for, in the words of its refusals
 /// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
 const SERIALIZED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// The same for who has sent protobuf.
 const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-const JSON: &str = "application/json";
-const YAML: &str = "application/yaml";
-/// What a watch comes in, in the words of its refusal of YAML.
+/// What a watch comes in, in the words of its refusal of anything else.
 pub(super) const STREAMED: &str =
     "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
-/// Clauses of an Accept header that are looked at. What clients send has five.
-const CLAUSES_MAX: usize = 100;
-
-/// What a client accepts in JSON or YAML, what it likes best first. The control plane is asked for
-/// JSON in either case.
+/// What a client accepts of what it can be given, what it likes best first.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Accept(Vec<Clause>);
 
-/// The form in which lists are wanted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
-    Object,
-    /// `as=Table`, with the version of meta.k8s.io.
-    Table(&'static str),
-    /// `as=PartialObjectMetadata` or its list.
-    Metadata(&'static str),
-}
-
 impl Accept {
-    /// The JSON and YAML clauses of the Accept header; wildcards become JSON. Of several headers the first
-    /// counts, as in kube-apiserver (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`).
+    /// The JSON and YAML clauses of the Accept header; wildcards become JSON. If there are none, those
+    /// in protobuf that can be served, for what is written in protobuf has to be held whole.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
-        let value = headers.get(ACCEPT).map(HeaderValue::as_bytes);
-        let value = value.filter(|value| !value.is_empty());
-        let value = String::from_utf8_lossy(value.unwrap_or(JSON.as_bytes()));
-        let mut clauses = Vec::new();
-        for clause in value.split(',').take(CLAUSES_MAX).filter_map(Clause::parse) {
-            let before = clauses.iter().rposition(|other| !clause.goes_before(other));
-            clauses.insert(before.map_or(0, |before| before + 1), clause);
+        let mut clauses = accept::clauses(headers);
+        // Of JSON also what the control plane has not, for it to say so.
+        clauses.retain(|clause| match clause.serializer() {
+            Some(Serializer::Json) => true,
+            serializer => serializer.is_some() && clause.form().is_some(),
+        });
+        let is_protobuf = |clause: &Clause| clause.serializer() == Some(Serializer::Protobuf);
+        let is_served = |clause: &Clause| !is_protobuf(clause) && clause.form().is_some();
+        if clauses.iter().any(is_served) {
+            clauses.retain(|clause| !is_protobuf(clause));
         }
-        clauses.retain(|clause| clause.is_json() || clause.is_yaml());
         if clauses.is_empty() {
             Err(Error::NotAcceptable(SERIALIZED))
         } else {
@@ -64,13 +49,8 @@ impl Accept {
 
     /// Without weights, for the order says it all.
     pub(super) fn header(&self) -> Result<HeaderValue, Error> {
-        let clauses = self.0.iter().map(|Clause { parameters, .. }| {
-            let parameters = parameters
-                .iter()
-                .map(|(key, value)| format!(";{key}={value}"));
-            parameters.fold(JSON.to_owned(), |clause, parameter| clause + &parameter)
-        });
-        HeaderValue::from_str(&clauses.collect::<Vec<_>>().join(","))
+        let clauses: Vec<String> = self.0.iter().map(Clause::in_json).collect();
+        HeaderValue::from_str(&clauses.join(","))
             .map_err(|_| Error::BadRequest("the Accept header cannot be passed on".into()))
     }
 
@@ -79,105 +59,11 @@ impl Accept {
         self.0.iter().find_map(Clause::form).unwrap_or(Form::Object)
     }
 
-    /// Whether that clause asks for YAML.
-    pub(super) fn is_yaml(&self) -> bool {
+    /// What that clause asks for.
+    pub(super) fn serializer(&self) -> Serializer {
         let mut served = self.0.iter().filter(|clause| clause.form().is_some());
-        served.next().is_some_and(Clause::is_yaml)
-    }
-
-    /// Whether the first that a Status can be had in, which has but one form, asks for YAML
-    /// (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `ErrorNegotiated`).
-    pub(super) fn refuses_in_yaml(&self) -> bool {
-        let is_plain = |clause: &&Clause| clause.form() == Some(Form::Object);
-        self.0.iter().find(is_plain).is_some_and(Clause::is_yaml)
-    }
-}
-
-/// A part of the Accept header, as kube-apiserver's library reads it, which is more lenient than
-/// RFC 9110 in weights, of which 0 is one like others, and less so in capitals
-/// (`github.com/munnerz/goautoneg`).
-#[derive(Clone, Debug, PartialEq)]
-struct Clause {
-    main: String,
-    sub: String,
-    weight: f32,
-    /// In their order; of the same key the last counts.
-    parameters: Vec<(String, String)>,
-}
-
-impl Clause {
-    fn parse(clause: &str) -> Option<Self> {
-        let spaces = |text: &str| text.trim_matches(' ').to_owned();
-        let mut parts = clause.trim_matches(' ').split(';');
-        let media_type = parts.next()?;
-        let (main, sub) = media_type.split_once('/').unwrap_or((media_type, ""));
-        let main = spaces(main);
-        let sub = match spaces(sub) {
-            sub if sub.is_empty() && main == "*" => "*".to_owned(),
-            sub if sub.is_empty() || sub.contains('/') => return None,
-            sub => sub,
-        };
-        let (mut weight, mut parameters) = (1.0, Vec::new());
-        for (key, value) in parts.filter_map(|part| part.split_once('=')) {
-            if value.is_empty() || value.contains('=') {
-                continue;
-            }
-            match spaces(key) {
-                key if key == "q" => weight = value.parse().unwrap_or(0.0),
-                key => parameters.push((key, spaces(value))),
-            }
-        }
-        Some(Self {
-            main,
-            sub,
-            weight,
-            parameters,
-        })
-    }
-
-    /// That library's order. It is none where something of less weight is the more exact, and then
-    /// the clauses' own order decides, so they are put in one by one, as it does with up to twelve.
-    fn goes_before(&self, other: &Self) -> bool {
-        self.weight > other.weight
-            || self.main != "*" && other.main == "*"
-            || self.sub != "*" && other.sub == "*"
-    }
-
-    fn is_json(&self) -> bool {
-        matches!(
-            (&*self.main, &*self.sub),
-            ("application", "json" | "*") | ("*", "*")
-        )
-    }
-
-    /// That of a stream is left out, for YAML has none.
-    fn is_yaml(&self) -> bool {
-        let is_streamed = self.parameters.iter().any(|(key, _)| key == "stream");
-        self.main == "application" && self.sub == "yaml" && !is_streamed
-    }
-
-    /// `None` for a clause that asks for what there is not, which kube-apiserver passes over
-    /// (`acceptMediaTypeOptions`, and `apiserver/pkg/endpoints/handlers/rest.go`).
-    fn form(&self) -> Option<Form> {
-        let parameter = |key: &str| {
-            let mut last_first = self.parameters.iter().rev();
-            last_first.find_map(|(k, value)| (k == key).then_some(value.as_str()))
-        };
-        let refused = |key, only| parameter(key).is_some_and(|value| value != only);
-        if refused("stream", "watch") || refused("sv", "v1") {
-            return None;
-        }
-        let version = match (parameter("g"), parameter("v")) {
-            (None, None) if parameter("as").is_none() => return Some(Form::Object),
-            (Some("meta.k8s.io"), Some("v1")) => "v1",
-            (Some("meta.k8s.io"), Some("v1beta1")) => "v1beta1",
-            _ => return None,
-        };
-        match parameter("as")? {
-            "Table" => Some(Form::Table(version)),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(Form::Metadata(version)),
-            _ => None,
-        }
+        let serializer = served.next().and_then(Clause::serializer);
+        serializer.unwrap_or(Serializer::Json)
     }
 }
 
@@ -235,6 +121,8 @@ impl RequestMedia {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     fn accept(value: &str) -> Result<Accept, Error> {
@@ -268,6 +156,44 @@ mod tests {
             ),
         ] {
             assert_eq!(accept(value).unwrap().header().unwrap(), reduced, "{value}");
+        }
+    }
+
+    #[test]
+    fn metadata_in_protobuf_is_asked_for_where_nothing_else_will_do() {
+        let metadata =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let in_json = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        for (value, reduced, serializer) in [
+            (
+                metadata.to_owned(),
+                in_json.to_owned(),
+                Serializer::Protobuf,
+            ),
+            (
+                format!("application/vnd.kubernetes.protobuf,{metadata}"),
+                in_json.to_owned(),
+                Serializer::Protobuf,
+            ),
+            (
+                format!("{metadata},application/json;as=Chair"),
+                format!("{in_json},application/json;as=Chair"),
+                Serializer::Protobuf,
+            ),
+            (
+                format!("{metadata},application/json"),
+                "application/json".to_owned(),
+                Serializer::Json,
+            ),
+            (
+                format!("{metadata},application/yaml"),
+                "application/json".to_owned(),
+                Serializer::Yaml,
+            ),
+        ] {
+            let accept = accept(&value).unwrap();
+            assert_eq!(accept.header().unwrap(), reduced, "{value}");
+            assert_eq!(accept.serializer(), serializer, "{value}");
         }
     }
 

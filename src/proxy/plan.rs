@@ -1,11 +1,13 @@
 //! Where a request goes on the control plane: its path and query in remote terms.
 
-use http::{StatusCode, Uri};
+use http::Uri;
 
 use super::ControlPlane;
-use super::media::{Accept, Form};
+use super::media::Accept;
+use crate::accept::{Form, Serializer};
 use crate::error::Error;
 use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::translate::beginning::Beginning;
 use crate::translate::{Scope, selector, token};
 
 /// A request in remote terms.
@@ -13,9 +15,10 @@ pub(super) struct Plan {
     pub(super) scope: Scope,
     /// The client wants rows without their objects, which are asked for to judge the rows by.
     pub(super) strips_rows: bool,
-    /// The client is answered in YAML, or refused in it.
-    answers_in_yaml: bool,
-    refuses_in_yaml: bool,
+    /// What the client is answered in, unless it is refused.
+    pub(super) serializer: Serializer,
+    /// How the body that is sent with it begins.
+    pub(super) beginning: Option<Beginning>,
     path: String,
     query: Query,
 }
@@ -53,20 +56,11 @@ impl Plan {
         Ok(Some(Self {
             scope,
             strips_rows,
-            answers_in_yaml: accept.is_yaml(),
-            refuses_in_yaml: accept.refuses_in_yaml(),
+            serializer: accept.serializer(),
+            beginning: None,
             path,
             query,
         }))
-    }
-
-    /// Whether an answer of this status is wanted in YAML.
-    pub(super) fn in_yaml(&self, status: StatusCode) -> bool {
-        if status.is_success() {
-            self.answers_in_yaml
-        } else {
-            self.refuses_in_yaml
-        }
     }
 
     pub(super) fn uri(&self) -> Result<Uri, Error> {

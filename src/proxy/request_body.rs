@@ -3,7 +3,8 @@
 //! A body that is held can be refused before anything of it was sent, and can be sent again after a
 //! GOAWAY. If it turns out to be no JSON, it goes on as it came, so that the control plane refuses
 //! it in its own words. A larger one streams; if that turns out to be bad, it is broken off, which
-//! makes the control plane drop the request, and the reason is left in [`Failure`].
+//! makes the control plane drop the request, and the reason is left in [`Failure`]. One that is cut
+//! ends as it came.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::request_info::Verb;
 use crate::rewrite::{self, Framing, Output, Rewriter};
+use crate::translate::beginning::Beginning;
 use crate::translate::hidden::OWNER_REFERENCES;
 use crate::translate::request::RequestHandler;
 use crate::upstream::RequestBody;
@@ -47,6 +49,14 @@ impl Failure {
     }
 }
 
+/// A body that goes on.
+#[derive(Default)]
+pub(super) struct Sent {
+    pub(super) body: RequestBody,
+    pub(super) failure: Failure,
+    pub(super) beginning: Option<Beginning>,
+}
+
 impl Proxy {
     /// Reads a body as far as it is held.
     pub(super) async fn request_body(
@@ -56,7 +66,7 @@ impl Proxy {
         headers: &HeaderMap,
         mut incoming: Incoming,
         verb: Verb,
-    ) -> Result<(RequestBody, Failure), Error> {
+    ) -> Result<Sent, Error> {
         let max = self.limits.body_bytes_max;
         let announced = headers
             .get(CONTENT_LENGTH)
@@ -64,9 +74,8 @@ impl Proxy {
         if announced.is_some_and(|announced: usize| announced > max) {
             return Err(Error::BodyTooLarge { max });
         }
-        let failure = Failure::default();
         if verb.is_read() || incoming.is_end_stream() {
-            return Ok((RequestBody::Empty, failure));
+            return Ok(Sent::default());
         }
         let mut mapping = self.mapping(media, plan, verb);
         let mut out = Output::default();
@@ -77,23 +86,38 @@ impl Proxy {
                 Some(frame) => mapping.feed(frame, &mut out),
                 None => mapping.finish(&mut out),
             };
-            let whole = match fed {
-                Ok(()) if is_whole => out.copy_to_bytes(out.remaining()),
+            let (whole, beginning) = match fed {
+                Ok(()) if is_whole => {
+                    let whole = out.copy_to_bytes(out.remaining());
+                    let beginning = mapping.beginning(&whole);
+                    (whole, beginning)
+                }
                 Ok(()) => continue,
                 Err(Stop::Refused(error)) => return Err(error),
-                Err(Stop::Unreadable(why)) => mapping.into_unmapped(incoming, why).await?,
+                Err(Stop::Unreadable(why)) => (mapping.into_unmapped(incoming, why).await?, None),
             };
-            return Ok((RequestBody::Full(whole), failure));
+            return Ok(Sent {
+                body: RequestBody::Full(whole),
+                failure: Failure::default(),
+                beginning,
+            });
         }
+        let begin = out.copy_to_bytes(out.remaining());
+        let beginning = mapping.beginning(&begin);
         mapping.held = None;
+        let failure = Failure::default();
         let streamed = Streamed {
             incoming,
             mapping,
-            out,
+            out: begin.into(),
             failure: failure.clone(),
             ended: false,
         };
-        Ok((RequestBody::stream(streamed), failure))
+        Ok(Sent {
+            body: RequestBody::stream(streamed),
+            failure,
+            beginning,
+        })
     }
 
     pub(super) fn mapping(&self, media: RequestMedia, plan: &Plan, verb: Verb) -> Mapping {
@@ -179,6 +203,10 @@ impl Mapping {
         }
     }
 
+    fn beginning(&self, sent: &[u8]) -> Option<Beginning> {
+        Beginning::new(self.held.as_deref()?, sent)
+    }
+
     fn finish(&mut self, out: &mut Output) -> Result<(), Stop> {
         match &mut self.rewriter {
             Some(rewriter) if self.taken > 0 => {
@@ -261,11 +289,14 @@ impl Body for Streamed {
                 }
             };
             if let Err(stop) = fed {
+                this.ended = true;
                 let error = match stop {
                     Stop::Refused(error) => error,
+                    // What has left is cut too, whatever of it was held back: the control plane
+                    // refuses it in its own words.
+                    Stop::Unreadable(rewrite::Error::Truncated) => continue,
                     Stop::Unreadable(why) => unreadable(&why),
                 };
-                this.ended = true;
                 return Poll::Ready(Some(Err(this.failure.set(&error))));
             }
         }

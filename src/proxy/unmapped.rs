@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::media::Form;
+use crate::accept::Form;
 use crate::body::Broken;
 use crate::request_info::Query;
 use crate::rewrite::Output;

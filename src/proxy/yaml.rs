@@ -1,38 +1,27 @@
-//! Bodies in YAML: from the client they go on as JSON, mapped; to the client they are written from
-//! the mapped JSON.
+//! Request bodies in YAML, which go on as JSON, mapped.
 //!
-//! Such bodies are held whole: those of requests up to `bodyMax`, as any, answers up to `heldBytesMax`.
-//! What can't be read here never goes on as it came, for then it would not be mapped.
+//! They are held whole, up to `bodyMax` as any. What can't be read here never goes on as it came, for
+//! then it would not be mapped.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, BytesMut};
-use http::{HeaderValue, Response, header};
+use bytes::Buf;
+use http::HeaderValue;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
 use super::Proxy;
-use super::compress::Whole;
 use super::media::RequestMedia;
 use super::plan::Plan;
-use super::request_body::{Stop, is_json, stop, unreadable};
-use crate::body::ReplyBody;
+use super::request_body::{Failure, Sent, Stop, is_json, stop, unreadable};
 use crate::error::Error;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::rewrite::Output;
+use crate::translate::beginning::{self, Beginning, QUOTED_BYTES_MAX};
 use crate::upstream::RequestBody;
 use crate::yaml;
-
-/// Conversions at once: a body of many short values takes some 25 times its bytes, and a processor to
-/// itself.
-pub(super) const CONVERSIONS_MAX: usize = 2;
-
-pub(super) const APPLICATION_YAML: HeaderValue = HeaderValue::from_static("application/yaml");
-
-/// Bytes of a body that kube-apiserver quotes (`apiserver/pkg/endpoints/handlers/rest.go`).
-const QUOTED_BYTES_MAX: usize = 30;
 
 const SCALE: &str = "Scale";
 
@@ -72,7 +61,7 @@ impl Proxy {
         expected: &Expected<'_>,
         mut incoming: Incoming,
         verb: Verb,
-    ) -> Result<(RequestBody, Vec<HeaderValue>), Error> {
+    ) -> Result<(Sent, Vec<HeaderValue>), Error> {
         let mut mapping = self.mapping(media, plan, verb);
         while let Some(frame) = incoming.frame().await {
             mapping.take(frame)?;
@@ -80,9 +69,10 @@ impl Proxy {
         let body = mapping.held.take().unwrap_or_default();
         let is_apply = media == RequestMedia::Apply;
         if is_apply && body.is_empty() {
-            return Ok((RequestBody::Empty, Vec::new()));
+            return Ok((Sent::default(), Vec::new()));
         }
         // What is JSON to the letter goes on to the byte; the control plane reads it as YAML itself.
+        let begin = body.get(..=QUOTED_BYTES_MAX).unwrap_or(&body).to_vec();
         let (json, warnings) = if is_apply && is_json(&body) {
             (body, Vec::new())
         } else {
@@ -100,7 +90,12 @@ impl Proxy {
             self.metrics.replacements(rewriter.replacements());
         }
         let whole = out.copy_to_bytes(out.remaining());
-        Ok((RequestBody::Full(whole), warnings))
+        let sent = Sent {
+            beginning: Beginning::new(&begin, &whole),
+            body: RequestBody::Full(whole),
+            failure: Failure::default(),
+        };
+        Ok((sent, warnings))
     }
 
     async fn read(
@@ -138,60 +133,6 @@ impl Proxy {
             "" | "Warn" => Ok((json, warnings(&duplicates))),
             _ => Ok((json, Vec::new())),
         }
-    }
-
-    /// An answer in JSON, in YAML.
-    pub(super) async fn in_yaml(
-        &self,
-        control_plane: &str,
-        mut body: ReplyBody,
-    ) -> Result<ReplyBody, Error> {
-        let max = self.limits.held_bytes_max;
-        let mut held = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|broken| Error::BadAnswer {
-                control_plane: control_plane.to_owned(),
-                why: broken.to_string(),
-            })?;
-            if let Ok(data) = frame.into_data() {
-                held.put(data);
-            }
-            if held.len() > max {
-                return Err(Error::TooLongForYaml { max });
-            }
-        }
-        let written = self.convert(move || yaml::from_json(&held)).await?;
-        let yaml = written.map_err(|error| Error::UnwritableInYaml(error.to_string()))?;
-        Ok(ReplyBody::streamed(Whole {
-            bytes: Some(yaml.into()),
-            _body: body,
-        }))
-    }
-
-    /// An error as its Status in YAML, or as it is if that can't be written.
-    pub(super) async fn refused_in_yaml(&self, error: Error) -> Result<Response<ReplyBody>, Error> {
-        if matches!(error, Error::PathNotFound) {
-            return Err(error);
-        }
-        let (mut parts, json) = error.response().into_parts();
-        match self.convert(move || yaml::from_json(&json)).await {
-            Ok(Ok(yaml)) => {
-                parts.headers.insert(header::CONTENT_TYPE, APPLICATION_YAML);
-                Ok(Response::from_parts(parts, ReplyBody::whole(yaml.into())))
-            }
-            _ => Err(error),
-        }
-    }
-
-    /// Runs a conversion where it keeps no other request waiting.
-    async fn convert<T: Send + 'static>(
-        &self,
-        conversion: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let failed = |why: &dyn std::fmt::Display| Error::Internal(format!("YAML: {why}"));
-        let _place = self.conversions.acquire().await.map_err(|e| failed(&e))?;
-        let converted = tokio::task::spawn_blocking(conversion).await;
-        converted.map_err(|error| failed(&error))
     }
 }
 
@@ -242,7 +183,7 @@ fn refused(media: RequestMedia, expected: &Expected<'_>, body: &[u8], why: &str)
         _ => format!(
             "the object provided is unrecognized (must be of type {}): {why} ({})",
             expected.kind,
-            summary(body)
+            beginning::quoted(body)
         ),
     })
 }
@@ -251,22 +192,4 @@ fn refused(media: RequestMedia, expected: &Expected<'_>, body: &[u8], why: &str)
 fn has_no_kind(json: &[u8]) -> bool {
     let has_none = |body: TypeMeta| body.kind.is_empty();
     json == b"null" || json.starts_with(b"{") && serde_json::from_slice(json).is_ok_and(has_none)
-}
-
-/// How a body begins, as kube-apiserver quotes it: JSON as text, anything else in hexadecimal.
-fn summary(body: &[u8]) -> String {
-    let quoted = body.get(..QUOTED_BYTES_MAX).unwrap_or(body);
-    let more = if body.len() > quoted.len() {
-        " ..."
-    } else {
-        ""
-    };
-    match quoted.first() {
-        None => "<empty>".to_owned(),
-        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(quoted)),
-        Some(_) => {
-            let digits = quoted.iter().map(|byte| format!("{byte:02x}"));
-            format!("{}{more}", digits.collect::<String>())
-        }
-    }
 }

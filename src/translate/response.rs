@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, RulesBuilder, Tag, Verdict};
 
+use super::beginning::Beginning;
 use super::columns::Columns;
 use super::hidden::{self, Hidden, Place};
 use super::token::{self, Next};
@@ -211,6 +212,8 @@ impl EventType {
 /// Maps remote namespaces to local ones and drops what is not mapped.
 pub struct ResponseHandler {
     scope: Scope,
+    /// Of the body that a Status may be the refusal of.
+    beginning: Option<Beginning>,
     shape: Shape,
     kind: Vec<u8>,
     event: Option<EventType>,
@@ -255,6 +258,7 @@ impl ResponseHandler {
     pub fn new(scope: Scope, shape: Shape) -> Self {
         Self {
             scope,
+            beginning: None,
             shape,
             kind: Vec::new(),
             event: None,
@@ -262,6 +266,14 @@ impl ResponseHandler {
             item: Item::default(),
             hidden: Hidden::default(),
             columns: Columns::default(),
+        }
+    }
+
+    /// For the answer to a request whose body began so.
+    pub fn refusal(scope: Scope, beginning: Option<Beginning>) -> Self {
+        Self {
+            beginning,
+            ..Self::new(scope, Shape::Status)
         }
     }
 
@@ -335,8 +347,11 @@ impl ResponseHandler {
         let Ok(message) = std::str::from_utf8(value) else {
             return Verdict::Keep;
         };
-        match text::to_local(message, &self.scope) {
-            Some(mapped) => Verdict::Replace(mapped.into()),
+        let split = self.beginning.as_ref().and_then(|it| it.split(message));
+        let (words, quoted) = split.unwrap_or((message, ""));
+        match text::to_local(words, &self.scope) {
+            Some(mapped) => Verdict::Replace((mapped + quoted).into()),
+            None if split.is_some() => Verdict::Replace(format!("{words}{quoted}").into()),
             None => Verdict::Keep,
         }
     }

@@ -15,7 +15,9 @@ use super::pool::Place;
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A request's body.
+#[derive(Default)]
 pub enum RequestBody {
+    #[default]
     Empty,
     /// Can be sent again.
     Full(Bytes),

@@ -126,6 +126,7 @@ func watchPaths() []operation {
 		single("watch YAML", get(watchOwn+short, acceptYAML)),
 		single("watch YAML or JSON", created(), get(watchOwn+short, acceptYAML+",application/json")),
 		single("watch protobuf", get(watchOwn+short, acceptProtobuf)),
+		single("watch metadata in protobuf alone", created(), get(watchOwn+short, acceptProtobuf+";as=PartialObjectMetadata;v=v1;g=meta.k8s.io")),
 		single("watch CBOR", get(watchOwn+short, "Accept: application/cbor-seq")),
 		single("watch text", get(watchOwn+short, "Accept: text/plain")),
 		single("watch with an odd truth", created(), get(resourcePath+"?watch=perhaps&fieldSelector=metadata.name%3D{name}"+short)),

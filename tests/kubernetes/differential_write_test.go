@@ -298,6 +298,9 @@ func deletes() []operation {
 		single("delete a collection dry", created(), remove(oneOfThem+"&dryRun=All", ""), then()),
 		single("delete a collection as Table", created(), step{method: "DELETE", path: oneOfThem, headers: []string{acceptTable}}),
 		single("delete a collection as metadata", created(), step{method: "DELETE", path: oneOfThem, headers: []string{acceptParts}}),
+		single("delete a collection as metadata in protobuf", created(), step{method: "DELETE", path: oneOfThem, headers: []string{acceptProtobuf + ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}}),
+		single("delete as metadata in protobuf", held, step{method: "DELETE", path: own, headers: []string{acceptProtobuf + ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}}, release),
+		single("delete of what is not held as metadata in protobuf", created(), step{method: "DELETE", path: own, headers: []string{acceptProtobuf + ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}}),
 		single("delete a collection by name", created(), remove(resourcePath+"?fieldSelector=metadata.name%3D{name}", options(`,"propagationPolicy":"Background"`)), then()),
 		single("delete a collection by a broken selector", remove(resourcePath+"?labelSelector=a+in+b", "")),
 	}

@@ -198,6 +198,20 @@ func TestBadInput(t *testing.T) {
 	contains(t, app(t, "get", "kc", "-A", "-o", "name"), "")
 }
 
+// TestRefusalsQuoteWhatTheClientSent is about the first 30 bytes of a body, which kube-apiserver quotes
+// wherever they end.
+func TestRefusalsQuoteWhatTheClientSent(t *testing.T) {
+	path := "/apis/" + groupVersion + "/namespaces/" + writing.local + "/kubernetesclusters"
+	for _, more := range []int{0, 100_000} {
+		body := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":"a"},"spec":{"notes":%q}}`, writing.local, strings.Repeat("n", more))
+		code, text := request(t, theBed.app, "POST", path, body, map[string]string{"Content-Type": "application/json"})
+		quoted := fmt.Sprintf(`({\"metadata\":{\"namespace\":\"%.4s ...)`, writing.local)
+		if code != http.StatusBadRequest || !strings.Contains(text, quoted) || strings.Contains(text, "app-") {
+			t.Errorf("%d %.300s ... %s", code, text, text[max(0, len(text)-200):])
+		}
+	}
+}
+
 func TestHeaderBounds(t *testing.T) {
 	claims := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
 	for user, most := range map[string]int{"front-proxy-client": 64 << 10, "developer": 16 << 10} {

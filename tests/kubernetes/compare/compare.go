@@ -46,7 +46,11 @@ func Reply(response *http.Response, body []byte, names Names) string {
 		return strings.Compare(a[:strings.Index(a, ":")], b[:strings.Index(b, ":")])
 	})
 	text.WriteString(strings.Join(lines, "\n") + "\n\n")
-	text.WriteString(names.replace(scrubBody(decoded(response, body))))
+	plain := decoded(response, body)
+	if bytes.HasPrefix(plain, protobufMagic) {
+		plain = fromProtobuf(plain)
+	}
+	text.WriteString(names.replace(scrubBody(plain)))
 	return text.String()
 }
 

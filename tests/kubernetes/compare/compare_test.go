@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 const (
@@ -111,8 +114,28 @@ func TestGzipIsDecodedInAllItsMembers(t *testing.T) {
 	}
 }
 
-func must(err error) {
-	if err != nil {
-		panic(err)
+func TestFaultsInProtobufAreSeen(t *testing.T) {
+	protobuf := func(version string) []byte {
+		object := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: version, Labels: map[string]string{"b": "c"}}}
+		raw, err := object.Marshal()
+		must(err)
+		unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}, Raw: raw}
+		document, err := unknown.Marshal()
+		must(err)
+		return append(bytes.Clone(protobufMagic), document...)
+	}
+	seen := func(document []byte) string { return observe(string(document), "remote-1", nil) }
+	if difference, differs := First(seen(protobuf("17")), seen(protobuf("18"))); differs {
+		t.Errorf("%+v", difference)
+	}
+	for name, fault := range map[string][]byte{
+		"another label":     bytes.Replace(protobuf("17"), []byte("c"), []byte("d"), 1),
+		"an unknown field":  append(protobuf("17"), 0x28, 1),
+		"no content type":   bytes.TrimSuffix(protobuf("17"), []byte{0x22, 0}),
+		"a broken document": protobuf("17")[:20],
+	} {
+		if _, differs := First(seen(protobuf("17")), seen(fault)); !differs {
+			t.Errorf("%s: not seen", name)
+		}
 	}
 }

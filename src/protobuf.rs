@@ -1,0 +1,227 @@
+//! Kubernetes' protobuf, written from JSON: a Status, and the metadata of objects, which is all that
+//! there is of custom resources in it.
+//!
+//! A document is a `runtime.Unknown` behind a magic number (`apimachinery/pkg/runtime/serializer/
+//! protobuf/protobuf.go`). The messages are those of `apimachinery/pkg/apis/meta/v1/generated.proto`, to
+//! the byte as gogo/protobuf's generated code writes them: in the order of their numbers, and with
+//! what is empty or 0 where Go has a value and no pointer. Bytes in, bytes out; no HTTP.
+
+mod meta;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+const MAGIC: &[u8] = b"k8s\0";
+
+/// The wire types that are used (protobuf.dev/programming-guides/encoding).
+const VARINT: u64 = 0;
+const LENGTH_DELIMITED: u64 = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{api_version} {kind} is not written in protobuf")]
+    Kind { api_version: String, kind: String },
+    #[error("not what is to be written in protobuf: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("not a time: {0}")]
+    Time(#[from] time::error::Parse),
+}
+
+/// A member of a message.
+struct Field {
+    number: u64,
+    /// In JSON.
+    name: &'static str,
+    kind: Kind,
+    /// Go has a value and no pointer, which is written in any case.
+    is_always: bool,
+}
+
+enum Kind {
+    Text,
+    Integer,
+    Boolean,
+    /// Seconds, since JSON has no more.
+    Time,
+    /// JSON within protobuf.
+    Raw,
+    Message(&'static [Field]),
+    Texts,
+    Messages(&'static [Field]),
+    /// From text to text.
+    Map,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TypeMeta {
+    api_version: String,
+    kind: String,
+}
+
+/// A JSON document in protobuf.
+///
+/// # Errors
+/// It is of a kind that is not known here, or not as Kubernetes writes it.
+pub fn from_json(json: &[u8]) -> Result<Vec<u8>, Error> {
+    let document: &RawValue = serde_json::from_slice(json)?;
+    let TypeMeta { api_version, kind } = serde_json::from_str(document.get())?;
+    let fields = match (api_version.as_str(), kind.as_str()) {
+        ("v1", "Status") => meta::STATUS,
+        ("meta.k8s.io/v1" | "meta.k8s.io/v1beta1", "PartialObjectMetadata") => {
+            meta::PARTIAL_OBJECT_METADATA
+        }
+        ("meta.k8s.io/v1" | "meta.k8s.io/v1beta1", "PartialObjectMetadataList") => {
+            meta::PARTIAL_OBJECT_METADATA_LIST
+        }
+        _ => return Err(Error::Kind { api_version, kind }),
+    };
+    let mut type_meta = Vec::new();
+    bytes(&mut type_meta, 1, api_version.as_bytes());
+    bytes(&mut type_meta, 2, kind.as_bytes());
+    let mut out = MAGIC.to_vec();
+    bytes(&mut out, 1, &type_meta);
+    bytes(&mut out, 2, &message(fields, document)?);
+    // Its contentEncoding and contentType.
+    bytes(&mut out, 3, b"");
+    bytes(&mut out, 4, b"");
+    Ok(out)
+}
+
+fn message(fields: &[Field], json: &RawValue) -> Result<Vec<u8>, Error> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(json.get())?;
+    let mut out = Vec::new();
+    for field in fields {
+        let value = members
+            .get(field.name)
+            .filter(|value| value.get() != "null");
+        match value {
+            Some(value) => field.write(value, &mut out)?,
+            None if field.is_always => field.write_empty(&mut out)?,
+            None => {}
+        }
+    }
+    Ok(out)
+}
+
+impl Field {
+    fn write(&self, json: &RawValue, out: &mut Vec<u8>) -> Result<(), Error> {
+        let (number, json) = (self.number, json);
+        match self.kind {
+            Kind::Text => bytes(out, number, parse::<String>(json)?.as_bytes()),
+            // Two's complement, as protobuf has it.
+            Kind::Integer => varint(out, number, parse::<i64>(json)?.cast_unsigned()),
+            Kind::Boolean => varint(out, number, parse::<bool>(json)?.into()),
+            Kind::Time => bytes(out, number, &timestamp(&parse::<String>(json)?)?),
+            Kind::Raw => {
+                let mut raw = Vec::new();
+                bytes(&mut raw, 1, json.get().as_bytes());
+                bytes(out, number, &raw);
+            }
+            Kind::Message(fields) => bytes(out, number, &message(fields, json)?),
+            Kind::Texts => {
+                for text in parse::<Vec<String>>(json)? {
+                    bytes(out, number, text.as_bytes());
+                }
+            }
+            Kind::Messages(fields) => {
+                for item in parse::<Vec<&RawValue>>(json)? {
+                    bytes(out, number, &message(fields, item)?);
+                }
+            }
+            Kind::Map => {
+                for (key, value) in parse::<BTreeMap<String, String>>(json)? {
+                    let mut entry = Vec::new();
+                    bytes(&mut entry, 1, key.as_bytes());
+                    bytes(&mut entry, 2, value.as_bytes());
+                    bytes(out, number, &entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_empty(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self.kind {
+            Kind::Integer | Kind::Boolean => varint(out, self.number, 0),
+            // What is in it may have to be written all the same.
+            Kind::Message(fields) => {
+                let empty: &RawValue = serde_json::from_str("{}")?;
+                bytes(out, self.number, &message(fields, empty)?);
+            }
+            _ => bytes(out, self.number, b""),
+        }
+        Ok(())
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, Error> {
+    Ok(serde_json::from_str(json.get())?)
+}
+
+/// `Timestamp`, of which the nanoseconds are 0 (`apimachinery/pkg/apis/meta/v1/time_proto.go`).
+fn timestamp(text: &str) -> Result<Vec<u8>, Error> {
+    let seconds = OffsetDateTime::parse(text, &Rfc3339)?.unix_timestamp();
+    let mut out = Vec::new();
+    varint(&mut out, 1, seconds.cast_unsigned());
+    varint(&mut out, 2, 0);
+    Ok(out)
+}
+
+fn varint(out: &mut Vec<u8>, number: u64, value: u64) {
+    base_128(out, number << 3 | VARINT);
+    base_128(out, value);
+}
+
+fn bytes(out: &mut Vec<u8>, number: u64, value: &[u8]) {
+    base_128(out, number << 3 | LENGTH_DELIMITED);
+    base_128(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Seven bits a byte, the lowest first.
+fn base_128(out: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let [low, ..] = value.to_le_bytes();
+        value >>= 7;
+        if value == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_written_all_the_same() {
+        let status = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"no","code":406}"#;
+        let expected = [
+            b"k8s\0\n\x0c\n\x02v1\x12\x06Status".as_slice(),
+            b"\x12\x1a\n\x06\n\0\x12\0\x1a\0\x12\x07Failure\x1a\x02no\x22\0\x30\x96\x03",
+            b"\x1a\0\x22\0",
+        ];
+        let written = from_json(status).unwrap();
+        assert_eq!(written, expected.concat(), "{written:?}");
+    }
+
+    #[test]
+    fn other_kinds_are_refused() {
+        for json in [
+            r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1"}"#,
+            r#"{"kind":"Status","apiVersion":"v2"}"#,
+            "{}",
+            "[]",
+            r#"{"kind":"Status","apiVersion":"v1","code":"x"}"#,
+            r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"creationTimestamp":"noon"}}"#,
+        ] {
+            assert!(from_json(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+}

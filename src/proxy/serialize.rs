@@ -1,0 +1,75 @@
+//! Answers in YAML and protobuf, written from the mapped JSON, and where conversions are run.
+//!
+//! Such an answer is held whole, up to `heldBytesMax`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::Response;
+use http_body_util::BodyExt;
+
+use super::Proxy;
+use super::compress::Whole;
+use crate::accept::Serializer;
+use crate::body::ReplyBody;
+use crate::error::Error;
+use crate::status;
+
+/// Conversions at once: a body of many short values takes some 25 times its bytes, and a processor to
+/// itself.
+pub(super) const CONVERSIONS_MAX: usize = 2;
+
+impl Proxy {
+    /// An answer in JSON, in what is wanted.
+    pub(super) async fn written(
+        &self,
+        serializer: Serializer,
+        control_plane: &str,
+        mut body: ReplyBody,
+    ) -> Result<ReplyBody, Error> {
+        if serializer == Serializer::Json {
+            return Ok(body);
+        }
+        let max = self.limits.held_bytes_max;
+        let mut held = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|broken| Error::BadAnswer {
+                control_plane: control_plane.to_owned(),
+                why: broken.to_string(),
+            })?;
+            if let Ok(data) = frame.into_data() {
+                held.put(data);
+            }
+            if held.len() > max {
+                let media_type = serializer.media_type();
+                return Err(Error::TooLongFor { media_type, max });
+            }
+        }
+        let written = self.convert(move || serializer.write(&held)).await?;
+        let written = written.map_err(|error| Error::Unwritable(error.to_string()))?;
+        Ok(ReplyBody::streamed(Whole {
+            bytes: Some(written.into()),
+            _body: body,
+        }))
+    }
+
+    /// The answer to who is refused.
+    pub async fn refused(&self, error: &Error, media: status::Media) -> Response<Bytes> {
+        if media.serializer == Serializer::Json {
+            return error.response(media);
+        }
+        // What is quoted may be as long as a body.
+        let quoting = error.clone();
+        let converted = self.convert(move || quoting.response(media)).await;
+        converted.unwrap_or_else(|error| error.response(status::Media::JSON))
+    }
+
+    /// Runs a conversion where it keeps no other request waiting.
+    pub(super) async fn convert<T: Send + 'static>(
+        &self,
+        conversion: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let failed = |why: &dyn std::fmt::Display| Error::Internal(format!("conversion: {why}"));
+        let _place = self.conversions.acquire().await.map_err(|e| failed(&e))?;
+        let converted = tokio::task::spawn_blocking(conversion).await;
+        converted.map_err(|error| failed(&error))
+    }
+}

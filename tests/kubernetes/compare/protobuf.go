@@ -1,0 +1,56 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+var protobufMagic = []byte("k8s\x00")
+
+// message is what gogo/protobuf generates.
+type message interface {
+	Unmarshal([]byte) error
+	Marshal() ([]byte, error)
+}
+
+// fromProtobuf is a document as JSON, of which what differs from call to call can be scrubbed, and
+// whether it is to the byte as Kubernetes' own code writes it.
+func fromProtobuf(document []byte) []byte {
+	var unknown runtime.Unknown
+	if err := unknown.Unmarshal(document[len(protobufMagic):]); err != nil {
+		return fmt.Appendf(nil, "broken protobuf: %v\n%q", err, document)
+	}
+	kinds := map[string]message{
+		"Status": &metav1.Status{}, "PartialObjectMetadata": &metav1.PartialObjectMetadata{},
+		"PartialObjectMetadataList": &metav1.PartialObjectMetadataList{},
+	}
+	object := kinds[unknown.Kind]
+	if object == nil {
+		return fmt.Appendf(nil, "protobuf of an unknown kind\n%q", document)
+	}
+	if err := object.Unmarshal(unknown.Raw); err != nil {
+		return fmt.Appendf(nil, "broken %s: %v\n%q", unknown.Kind, err, document)
+	}
+	raw, err := object.Marshal()
+	must(err)
+	unknown.Raw = raw
+	again, err := unknown.Marshal()
+	must(err)
+	if !bytes.Equal(append(bytes.Clone(protobufMagic), again...), document) {
+		return fmt.Appendf(nil, "protobuf as Kubernetes does not write it\n%q", document)
+	}
+	text, err := json.Marshal(object)
+	must(err)
+	return fmt.Appendf(nil, `{"protobuf":%q,"apiVersion":%q,"contentEncoding":%q,"contentType":%q}`+"\n%s\n",
+		unknown.Kind, unknown.APIVersion, unknown.ContentEncoding, unknown.ContentType, text)
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
