@@ -149,6 +149,7 @@ mod inner;
 mod item;
 mod masks;
 mod members;
+mod memory;
 mod output;
 mod rewriter;
 mod rules;

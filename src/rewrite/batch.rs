@@ -1,7 +1,5 @@
 //! Masks of several blocks: a bit a byte, the first byte lowest.
 
-use super::masks::Compared;
-
 /// Bytes that are looked at together.
 pub(super) const BLOCK_BYTES: usize = 64;
 
@@ -56,6 +54,19 @@ impl Bits {
     fn block(&self, at: usize) -> u64 {
         self.word(at - at % BLOCK_BYTES)
     }
+}
+
+/// Comparisons with single bytes, a bit a byte.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Compared {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    pub(super) open: u64,
+    pub(super) close: u64,
+    /// Bytes with bit 5: of a bracket it tells `{` from `[`, and `}` from `]`.
+    pub(super) curly: u64,
+    /// Below 0x20.
+    pub(super) controls: u64,
 }
 
 /// The masks of consecutive blocks. A block is named by where it or one of its bytes stands in the

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::Tag;
-use super::rewriter::give_back;
+use super::memory::give_back;
 use super::rules::{Node, Rules};
 use super::text;
 

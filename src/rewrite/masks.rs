@@ -6,7 +6,7 @@
 //! There are several sources of the comparisons, all of which give the same masks; the best that
 //! the machine has is chosen once a stream.
 
-use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch, Compared};
 #[cfg(target_arch = "x86_64")]
 use super::simd;
 
@@ -17,19 +17,6 @@ pub(super) struct Carry {
     in_string: u64,
     /// 1 if the next byte is escaped.
     escaped: u64,
-}
-
-/// Comparisons with single bytes, a bit a byte.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Compared {
-    pub(super) quotes: u64,
-    pub(super) backslashes: u64,
-    pub(super) open: u64,
-    pub(super) close: u64,
-    /// Bytes with bit 5: of a bracket it tells `{` from `[`, and `}` from `]`.
-    pub(super) curly: u64,
-    /// Below 0x20.
-    pub(super) controls: u64,
 }
 
 /// Who compares.

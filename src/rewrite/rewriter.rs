@@ -8,6 +8,7 @@ use super::handler::Handler;
 use super::inner::{Finds, Inner};
 use super::item::{Item, Start};
 use super::masks::{Carry, Source};
+use super::memory::give_back;
 use super::output::Output;
 use super::rules::{Node, Rules};
 use super::scalar::Scalar;
@@ -73,16 +74,6 @@ pub(super) enum State {
     Text { node: Option<Node> },
     Scalar { node: Option<Node>, scalar: Scalar },
     Skip { node: Option<Node> },
-}
-
-/// Bytes of each list for which a stream keeps memory from chunk to chunk.
-const KEPT_BYTES: usize = 512;
-
-/// Frees an empty list's memory, if it is more than a little.
-pub(super) fn give_back<T>(list: &mut Vec<T>) {
-    if list.is_empty() && list.capacity() * size_of::<T>() > KEPT_BYTES {
-        *list = Vec::new();
-    }
 }
 
 impl State {

@@ -12,8 +12,8 @@ use std::arch::x86_64::{
     _mm512_or_si512, _mm512_set1_epi8, _mm512_test_epi8_mask,
 };
 
-use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch};
-use super::masks::{self, Carry, Compared};
+use super::batch::{BATCH_BLOCKS, BLOCK_BYTES, Batch, Compared};
+use super::masks::{self, Carry};
 
 /// Proof that this machine has all that [`fill_avx512`] is compiled for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

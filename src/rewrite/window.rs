@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
+use super::memory::give_back;
 use super::output::{COPY_BELOW_BYTES, Output};
-use super::rewriter::give_back;
 use super::text;
 
 #[derive(Debug, Default)]
