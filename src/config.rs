@@ -96,6 +96,7 @@ pub struct ControlPlane {
     /// The name that the server's certificate has to have, if it is not the host.
     pub tls_server_name: Option<String>,
     pub mapping: Namespaces,
+    pub compression: Compression,
     pub timeouts: Timeouts,
 }
 
@@ -171,6 +172,15 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MASKED")
     }
+}
+
+/// Whether a control plane is asked for gzip.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Compression {
+    /// If the round trip to it is long.
+    Auto,
+    Off,
+    On,
 }
 
 #[derive(Clone, Debug)]

@@ -82,6 +82,8 @@ struct WatchEventLabels {
     r#type: &'static str,
 }
 
+type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
+
 type Durations = Family<DurationLabels, Histogram, fn() -> Histogram>;
 
 /// All metrics; clones are the same ones.
@@ -101,8 +103,9 @@ pub struct Metrics {
     streams: Family<LaneLabels, Gauge>,
     upstream_errors: Family<ErrorLabels, Counter>,
     retries: Family<Reason, Counter>,
+    round_trip: Family<ControlPlaneLabel, Seconds>,
     up: Family<ControlPlaneLabel, Gauge>,
-    discovery_age: Family<ControlPlaneLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    discovery_age: Family<ControlPlaneLabel, Seconds>,
     authentication_failures: Family<Reason, Counter>,
 }
 
@@ -130,6 +133,7 @@ impl Metrics {
             streams: Family::default(),
             upstream_errors: Family::default(),
             retries: Family::default(),
+            round_trip: Family::default(),
             up: Family::default(),
             discovery_age: Family::default(),
             authentication_failures: Family::default(),
@@ -212,6 +216,12 @@ impl Metrics {
             "upstream_retries",
             "Requests sent again",
             self.retries.clone(),
+        );
+        let round_trip = self.round_trip.clone();
+        claimgate.register(
+            "upstream_round_trip_seconds",
+            "TCP handshake of the last connection, by which compression: auto goes",
+            round_trip,
         );
         let up = self.up.clone();
         claimgate.register(
@@ -351,6 +361,15 @@ impl Metrics {
 
     pub fn upstream_retry(&self, reason: &'static str) {
         self.retries.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub fn round_trip(&self, control_plane: &str, round_trip: Duration) {
+        let labels = ControlPlaneLabel {
+            control_plane: control_plane.to_owned(),
+        };
+        self.round_trip
+            .get_or_create(&labels)
+            .set(round_trip.as_secs_f64());
     }
 
     pub fn control_plane_up(&self, control_plane: &str, up: bool) {

@@ -23,7 +23,7 @@ mod yaml;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT, WARNING};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT, WARNING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -198,7 +198,6 @@ impl Proxy {
         let headers = request.headers_mut();
         copy_headers(&parts.headers, headers);
         headers.insert(ACCEPT, accept.header()?);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         control_plane.credentials.authorize(headers);
         Ok(request)
     }

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use claimgate::config;
+use claimgate::config::{self, Compression};
 use claimgate::dev::certificates::Authority;
 
 fn shipped() -> PathBuf {
@@ -107,6 +107,7 @@ controlPlanes:
     mapping:
       namespaces: {default: app-ns-1, team-a: app-ns-1}
     impersonate: {prefix: x}
+    compression: gzip
     timeouts: {connect: 5}
 apis:
   - group: k8s.starter.org
@@ -127,11 +128,12 @@ limits: {bodyMax: 3MB}
         "authentication: lets nobody in",
         "local namespaces \"default\" and \"team-a\" are both mapped to \"app-ns-1\"",
         "controlPlanes.platform.impersonate: is not a key of this section",
+        "controlPlanes.platform.compression: \"gzip\" is none of its words\n    write one of auto, on, off",
         "controlPlanes.platform.timeouts.connect: is not a duration",
         "apis[0].controlPlane: \"platfrom\" is no control plane",
         "limits.bodyMax: is not a size",
         "limits.watchesMax: is not a whole number",
-        "10 problems",
+        "11 problems",
     ] {
         assert!(problems.contains(wanted), "no {wanted:?} in:\n{problems}");
     }
@@ -154,4 +156,40 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.admin, None);
     let unknown = load("claimgate.yaml", &text, &[("CLAIMGATE_NO__SUCH", "1")]).unwrap_err();
     assert!(unknown.contains("no: is not a key"), "{unknown}");
+}
+
+#[test]
+fn compression_is_a_word_or_what_other_parsers_make_of_it() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let key = |value: &str| {
+        let line = format!("    kubeconfig: platform.kubeconfig\n    compression: {value}\n");
+        let with = text.replace("    kubeconfig: platform.kubeconfig\n", &line);
+        assert_ne!(with, text, "the example has changed");
+        with
+    };
+    let compression = |text: &str, environment: &[(&str, &str)]| {
+        let config = load("claimgate.yaml", text, environment).unwrap();
+        config.control_planes["platform"].compression
+    };
+    assert_eq!(compression(&text, &[]), Compression::Auto);
+    for (value, wanted) in [
+        ("auto", Compression::Auto),
+        ("on", Compression::On),
+        ("\"on\"", Compression::On),
+        ("true", Compression::On),
+        ("off", Compression::Off),
+        ("false", Compression::Off),
+    ] {
+        assert_eq!(compression(&key(value), &[]), wanted, "{value}");
+    }
+    let variable = "CLAIMGATE_CONTROL_PLANES__PLATFORM__COMPRESSION";
+    assert_eq!(
+        compression(&key("off"), &[(variable, "on")]),
+        Compression::On
+    );
+    let problems = load("claimgate.yaml", &key("5"), &[]).unwrap_err();
+    assert!(
+        problems.contains("compression: is not a text"),
+        "{problems}"
+    );
 }

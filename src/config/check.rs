@@ -299,20 +299,11 @@ fn log(section: Section<'_>) -> Log {
             "write info, or as in RUST_LOG",
         );
     }
-    let text = section.text("format").unwrap_or_else(|| "auto".to_owned());
-    let format = match text.as_str() {
-        "auto" => LogFormat::Auto,
-        "json" => LogFormat::Json,
-        "text" => LogFormat::Text,
-        _ => {
-            section.problem(
-                "format",
-                format!("{text:?} is no format"),
-                "write auto, json or text",
-            );
-            LogFormat::Auto
-        }
-    };
+    let format = section.choice(
+        "format",
+        ("auto", LogFormat::Auto),
+        &[("json", LogFormat::Json), ("text", LogFormat::Text)],
+    );
     section.finish();
     Log { level, format }
 }

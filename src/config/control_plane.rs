@@ -8,7 +8,8 @@ use url::Url;
 use super::check::SECOND;
 use super::section::Section;
 use super::{
-    CertificateAuthority, ControlPlane, Credentials, PemSource, Server, Timeouts, files, kubeconfig,
+    CertificateAuthority, Compression, ControlPlane, Credentials, PemSource, Server, Timeouts,
+    files, kubeconfig,
 };
 use crate::mapping::Namespaces;
 
@@ -46,6 +47,11 @@ fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
         Some(from_keys(&section))
     };
     let mapping = mapping(section.section("mapping"));
+    let compression = section.choice(
+        "compression",
+        ("auto", Compression::Auto),
+        &[("on", Compression::On), ("off", Compression::Off)],
+    );
     let timeouts = timeouts(section.section("timeouts"));
     section.finish();
     let access = access?;
@@ -56,6 +62,7 @@ fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
         credentials: access.credentials?,
         tls_server_name: access.tls_server_name,
         mapping: mapping?,
+        compression,
         timeouts,
     })
 }

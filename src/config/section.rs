@@ -194,6 +194,35 @@ impl<'a> Section<'a> {
         time
     }
 
+    /// One of some words, the first by default. To YAML 1.1 `on` and `off` are flags, and so they may be
+    /// in what another program made of it.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        name: &'static str,
+        default: (&str, T),
+        others: &[(&str, T)],
+    ) -> T {
+        let text = match self.value(name) {
+            None => return default.1,
+            Some(Value::String(_, text)) => text.as_str(),
+            Some(Value::Bool(_, true)) => "on",
+            Some(Value::Bool(_, false)) => "off",
+            Some(_) => {
+                return self
+                    .wrong_type(name, "a text", default.0)
+                    .unwrap_or(default.1);
+            }
+        };
+        let known = || std::iter::once(&default).chain(others);
+        if let Some((_, choice)) = known().find(|(word, _)| *word == text) {
+            return *choice;
+        }
+        let words: Vec<&str> = known().map(|(word, _)| *word).collect();
+        let cure = format!("write one of {}", words.join(", "));
+        self.problem(name, format!("{text:?} is none of its words"), cure);
+        default.1
+    }
+
     pub(super) fn texts(&self, name: &'static str, default: &[&str]) -> Vec<String> {
         let default = || default.iter().map(|text| (*text).to_owned()).collect();
         match self.value(name) {

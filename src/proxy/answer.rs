@@ -85,6 +85,7 @@ impl Proxy {
                 self.written(serializer, &control_plane.name, mapped)
                     .await?
             }
+            _ if let Err(error) = body.readable() => return Err(bad(error.to_string())),
             _ if !is_json(&headers) => {
                 let kind = headers.get(CONTENT_TYPE).cloned();
                 return Err(bad(format!("content type {kind:?} instead of JSON")));

@@ -125,7 +125,7 @@ impl Relay {
             },
             // A control plane that goes away between two events ends the watch as a timeout does:
             // the client starts the next one from the last resourceVersion.
-            Some(Err(_)) if self.rewriter.at_boundary() => Ok(Step::End),
+            Some(Err(BodyError::BrokeOff(_))) if self.rewriter.at_boundary() => Ok(Step::End),
             Some(Err(error)) => return Err(Broken(error.to_string())),
             None => self.rewriter.finish(&mut out).map(|()| Step::End),
         };

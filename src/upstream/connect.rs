@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::client::conn::http2::{self, Connection as Driver};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -61,7 +61,7 @@ impl Connector {
     }
 
     async fn try_connect(&self, windows: Windows) -> Result<(Arc<Connection>, Driving), Error> {
-        let stream = self.tcp().await?;
+        let (stream, round_trip) = self.tcp().await?;
         let (config, name) = self.tls.config().map_err(Error::Tls)?;
         let tls = TlsConnector::from(config).connect(name, stream).await;
         let tls = tls.map_err(|error| Error::Tls(error.to_string()))?;
@@ -82,11 +82,13 @@ impl Connector {
         let shaken = builder.handshake(TokioIo::new(tls)).await;
         let (sender, driver) = shaken.map_err(|error| Error::Protocol(error.to_string()))?;
         let max = driver.current_max_send_streams();
-        Ok((Arc::new(Connection::new(sender, max)), Driving(driver)))
+        let connection = Connection::new(sender, max, round_trip);
+        Ok((Arc::new(connection), Driving(driver)))
     }
 
-    /// The first address that answers, in the order in which they were found.
-    async fn tcp(&self) -> Result<TcpStream, Error> {
+    /// The first address that answers, in the order in which they were found, and how long it took:
+    /// one round trip between the two kernels. A busy server adds nothing to it, this one being busy does.
+    async fn tcp(&self) -> Result<(TcpStream, Duration), Error> {
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
         let addresses: Vec<_> = found
             .map_err(|error| Error::Resolve(error.to_string()))?
@@ -95,9 +97,10 @@ impl Connector {
         let share = self.timeouts.connect / u32::try_from(addresses.len().max(1)).unwrap_or(1);
         let mut last = Error::Resolve("it has no address".into());
         for address in addresses {
+            let begin = Instant::now();
             last = match tokio::time::timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => match self.tune(&stream) {
-                    Ok(()) => return Ok(stream),
+                    Ok(()) => return Ok((stream, begin.elapsed())),
                     Err(error) => Error::Connect(phrase(&error)),
                 },
                 Ok(Err(error)) => Error::Connect(phrase(&error)),

@@ -28,6 +28,8 @@ const IDLE_KEPT: usize = 1;
 /// A connection and how many streams it has.
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
+    /// Of its TCP handshake.
+    round_trip: Duration,
     /// What the peer allows now.
     pub(super) peer_streams_max: AtomicUsize,
     /// It is ending, or it gave a request back.
@@ -72,9 +74,14 @@ pub(super) struct Place {
 }
 
 impl Connection {
-    pub(super) fn new(sender: SendRequest<RequestBody>, peer_streams_max: usize) -> Self {
+    pub(super) fn new(
+        sender: SendRequest<RequestBody>,
+        peer_streams_max: usize,
+        round_trip: Duration,
+    ) -> Self {
         Self {
             sender,
+            round_trip,
             peer_streams_max: AtomicUsize::new(peer_streams_max),
             retired: AtomicBool::new(false),
             used: AtomicUsize::new(0),
@@ -184,6 +191,8 @@ impl Pool {
         }
         self.0.changed.notify_waiters();
         if let Some((connection, driver)) = driver {
+            let round_trip = connection.round_trip;
+            self.0.metrics.round_trip(&self.0.name, round_trip);
             self.0.metrics.connections(&self.0.name, self.0.lane, 1);
             driver.run(Arc::clone(&connection)).await;
             connection.retired.store(true, Ordering::Relaxed);
@@ -236,6 +245,10 @@ impl Drop for Waiting<'_> {
 impl Place {
     pub(super) fn sender(&self) -> SendRequest<RequestBody> {
         self.connection.sender.clone()
+    }
+
+    pub(super) fn round_trip(&self) -> Duration {
+        self.connection.round_trip
     }
 
     /// No further stream is put on the connection.

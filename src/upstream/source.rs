@@ -1,7 +1,7 @@
 //! Plain reads of a control plane, for discovery and OpenAPI.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
@@ -50,7 +50,6 @@ impl Source {
         let uri = format!("{}{path}", self.path_prefix);
         let mut request = Request::get(uri)
             .header(ACCEPT, accept)
-            .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, AGENT)
             .body(RequestBody::Empty)
             .map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 )]
 
 mod bodies;
+mod compression;
 mod discovery;
 mod harness;
 mod metrics;

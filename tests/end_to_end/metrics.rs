@@ -17,6 +17,7 @@ body_bytes_total{direction="sent"} 1000 10000
 rewrite_replacements_total 3 10
 upstream_connections{P,lane="watches"} 1 1
 upstream_streams{P,lane="watches"} 1 1
+upstream_round_trip_seconds{P} 0.000001 2
 control_plane_up{P} 1 1
 discovery_age_seconds{P} 0 20
 authentication_failures_total{reason="no_certificate"} 1 1

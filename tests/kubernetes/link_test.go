@@ -15,6 +15,8 @@ type link struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
+	// Bytes that came from the control plane.
+	received int64
 	// Set: new connections are accepted and never answered, and what is open passes nothing on.
 	silent chan struct{}
 	// If not 0, connections break after so many more bytes from the control plane.
@@ -78,7 +80,7 @@ func (l *link) copy(to, from net.Conn, fromControlPlane bool) {
 			<-wait
 			return
 		}
-		if fromControlPlane && l.cut(int64(n)) {
+		if fromControlPlane && l.count(int64(n)) {
 			return
 		}
 		if n > 0 {
@@ -92,9 +94,11 @@ func (l *link) copy(to, from net.Conn, fromControlPlane bool) {
 	}
 }
 
-func (l *link) cut(n int64) bool {
+// count counts what came, and says whether the connection is to break before it.
+func (l *link) count(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.received += n
 	if l.cutAfter == 0 {
 		return false
 	}
@@ -110,6 +114,12 @@ func (l *link) setCut(bytes int64) {
 	l.mu.Lock()
 	l.cutAfter = bytes
 	l.mu.Unlock()
+}
+
+func (l *link) bytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.received
 }
 
 func (l *link) silence() chan struct{} {

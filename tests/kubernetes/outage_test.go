@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -137,7 +139,10 @@ func TestAnUnansweredConnectionIsGivenUp(t *testing.T) {
 }
 
 func TestACutListIsAnErrorAndNotAShorterList(t *testing.T) {
-	notes := strings.Repeat("n", 1<<20)
+	// Such as gzip makes little less of.
+	random := make([]byte, 3<<18)
+	rand.Read(random)
+	notes := base64.StdEncoding.EncodeToString(random)
 	object := fmt.Sprintf(`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"long"},"spec":{"notes":%q}}`, notes)
 	path := "/apis/" + groupVersion + "/namespaces/team-a/kubernetesclusters"
 	if status, body := request(t, theBed.app, "POST", path, object, map[string]string{"Content-Type": "application/json"}); status != 201 {

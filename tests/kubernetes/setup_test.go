@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -134,7 +135,8 @@ func (b *bed) seedControlPlane() error {
 	})
 }
 
-func (b *bed) config() string {
+// config is claimgate's, with these ports of its own and this kubeconfig towards the control plane.
+func (b *bed) config(port, adminPort int, kubeconfig, compression string) string {
 	var rows []string
 	for local, remote := range mapping {
 		rows = append(rows, local+": "+remote)
@@ -147,26 +149,35 @@ authentication:
 authorization: {directGroups: [dev-users]}
 controlPlanes:
   platform:
-    kubeconfig: connector.kubeconfig
+    kubeconfig: %s
     mapping: {namespaces: {%s}}
+    compression: %s
     timeouts: {pingInterval: %s, pingTimeout: %s}
 apis: [{group: k8s.starter.org, controlPlane: platform}]
 admin: {address: "127.0.0.1:%d"}
 log: {level: "info,claimgate=debug", format: text}
-`, b.port, strings.Join(rows, ", "), pings, pongs, b.adminPort)
+`, port, kubeconfig, strings.Join(rows, ", "), compression, pings, pongs, adminPort)
 }
 
 func (b *bed) startClaimgate() (err error) {
-	url := fmt.Sprintf("https://localhost:%d", b.link.port)
-	must(os.WriteFile(b.path("connector.kubeconfig"), []byte(b.pki.kubeconfig(url, "connector")), 0o600))
-	must(os.WriteFile(b.path("claimgate.yaml"), []byte(b.config()), 0o600))
-	b.claimgate, err = b.run("claimgate", os.Getenv("BED_CLAIMGATE"), "serve", "--config", b.path("claimgate.yaml"))
+	b.claimgate, err = b.runClaimgate("claimgate", b.port, b.adminPort, b.link, cmp.Or(os.Getenv("BED_COMPRESSION"), "auto"))
 	return err
 }
 
+// runClaimgate runs one of this name, which reaches the control plane over this link.
+func (b *bed) runClaimgate(name string, port, adminPort int, link *link, compression string) (*process, error) {
+	url, kubeconfig := fmt.Sprintf("https://localhost:%d", link.port), name+"-connector.kubeconfig"
+	must(os.WriteFile(b.path(kubeconfig), []byte(b.pki.kubeconfig(url, "connector")), 0o600))
+	file := b.path(name + ".yaml")
+	must(os.WriteFile(file, []byte(b.config(port, adminPort, kubeconfig, compression)), 0o600))
+	return b.run(name, os.Getenv("BED_CLAIMGATE"), "serve", "--config", file)
+}
+
+func (b *bed) ready() error { return ready(b.adminPort) }
+
 // ready asks claimgate itself.
-func (b *bed) ready() error {
-	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", b.adminPort))
+func ready(adminPort int) error {
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", adminPort))
 	if err != nil {
 		return err
 	}
