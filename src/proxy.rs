@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use self::admission::Admitted;
 use self::media::{Accept, RequestMedia};
 use self::plan::Plan;
-use self::request_body::Sent;
+use self::request_body::{Failure, Sent};
 use self::unmapped::EmptyWatch;
 use crate::accept::{Form, Serializer};
 use crate::body::ReplyBody;
@@ -65,6 +65,24 @@ pub struct ControlPlane {
     /// Path under which the API is served, without a slash at its end.
     pub path_prefix: String,
     pub request_timeout: Duration,
+}
+
+/// A request for claims, as it was routed.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub control_plane: &'a ControlPlane,
+    pub kind: &'a unmapped::Kind,
+    pub request: &'a ResourceRequest,
+    pub parts: &'a Parts,
+}
+
+/// The same on its way to the control plane, but for its body.
+#[derive(Clone, Copy)]
+struct Outgoing<'a> {
+    asked: Asked<'a>,
+    media: RequestMedia,
+    accept: &'a Accept,
+    plan: &'a Plan,
 }
 
 /// What all requests share.
@@ -106,13 +124,16 @@ impl Proxy {
     /// Sends a request to its control plane and answers with the response.
     pub async fn forward(
         &self,
-        control_plane: &ControlPlane,
-        kind: &unmapped::Kind,
-        request: &ResourceRequest,
-        parts: &Parts,
+        asked: Asked<'_>,
         body: Incoming,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
+        let Asked {
+            control_plane,
+            request,
+            parts,
+            ..
+        } = asked;
         let accept = Accept::parse(&parts.headers);
         let media = RequestMedia::parse(request.verb, &parts.headers);
         // kube-apiserver looks at a patch's type before it looks at Accept, at another body's after
@@ -129,7 +150,7 @@ impl Proxy {
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let Some(mut plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
-            let answer = self.unmapped(control_plane, kind, request, &query, accept.form())?;
+            let answer = self.unmapped(asked, &query, accept.form())?;
             let (mut head, body) = answer.into_parts();
             let written = self.written(serializer, &control_plane.name, body).await?;
             head.headers.insert(CONTENT_TYPE, serializer.content_type());
@@ -138,7 +159,7 @@ impl Proxy {
         let mut warnings = Vec::new();
         let sent = if media.is_yaml() {
             let validation = query.get("fieldValidation").unwrap_or_default();
-            let expected = yaml::Expected::new(request, &kind.kind, validation);
+            let expected = yaml::Expected::new(request, &asked.kind.kind, validation);
             let (sent, duplicates) = self
                 .yaml_body(media, &plan, &expected, body, request.verb)
                 .await?;
@@ -154,62 +175,79 @@ impl Proxy {
             beginning,
         } = sent;
         plan.beginning = beginning;
-        let mut request_sent = self.request(control_plane, parts, &accept, &plan, body)?;
-        if media == RequestMedia::Yaml {
-            request_sent
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
+        let outgoing = Outgoing {
+            asked,
+            media,
+            accept: &accept,
+            plan: &plan,
+        };
+        let response = self.send(outgoing, body, &failure).await?;
+        let mut answer = self.answer(asked, plan, response, admitted).await?;
+        warn_first(answer.headers_mut(), warnings);
+        Ok(answer)
+    }
+
+    async fn send(
+        &self,
+        outgoing: Outgoing<'_>,
+        body: upstream::RequestBody,
+        failure: &Failure,
+    ) -> Result<Response<upstream::ResponseBody>, Error> {
+        let Asked {
+            control_plane,
+            request,
+            ..
+        } = outgoing.asked;
         let lane = if request.verb == Verb::Watch {
             Lane::Watches
         } else {
             Lane::Requests
         };
-        let response = match control_plane.upstream.send(lane, request_sent).await {
-            Ok(response) => response,
-            Err(error) => {
-                return Err(failure
-                    .take()
-                    .unwrap_or_else(|| upstream_error(control_plane, request.verb, &error)));
-            }
-        };
+        let sent = self.request(outgoing, body)?;
+        let sent = control_plane.upstream.send(lane, sent).await;
         // The control plane may answer a body that we broke off, with whatever it made of the rest.
         if let Some(error) = failure.take() {
             return Err(error);
         }
-        let mut answer = self
-            .answer(control_plane, request, plan, parts, response, admitted)
-            .await?;
-        warn_first(answer.headers_mut(), warnings);
-        Ok(answer)
+        sent.map_err(|error| upstream_error(control_plane, request.verb, &error))
     }
 
     fn request(
         &self,
-        control_plane: &ControlPlane,
-        parts: &Parts,
-        accept: &Accept,
-        plan: &Plan,
+        outgoing: Outgoing<'_>,
         body: upstream::RequestBody,
     ) -> Result<Request<upstream::RequestBody>, Error> {
+        let Outgoing {
+            asked,
+            media,
+            accept,
+            plan,
+        } = outgoing;
         let mut request = Request::new(body);
-        *request.method_mut() = parts.method.clone();
+        *request.method_mut() = asked.parts.method.clone();
         *request.uri_mut() = plan.uri()?;
         let headers = request.headers_mut();
-        copy_headers(&parts.headers, headers);
+        copy_headers(&asked.parts.headers, headers);
+        if media == RequestMedia::Yaml {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         headers.insert(ACCEPT, accept.header()?);
-        control_plane.credentials.authorize(headers);
+        asked.control_plane.credentials.authorize(headers);
         Ok(request)
     }
 
     fn unmapped(
         &self,
-        control_plane: &ControlPlane,
-        kind: &unmapped::Kind,
-        request: &ResourceRequest,
+        asked: Asked<'_>,
         query: &Query,
         form: Form,
     ) -> Result<Response<ReplyBody>, Error> {
+        let Asked {
+            control_plane,
+            kind,
+            request,
+            ..
+        } = asked;
         let body = match request.verb {
             Verb::List | Verb::DeleteCollection => ReplyBody::whole(unmapped::list(kind, form)),
             Verb::Watch => {

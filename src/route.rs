@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::proxy::admission::Admission;
-use crate::proxy::{ControlPlane, Proxy, unmapped};
+use crate::proxy::{Asked, ControlPlane, Proxy, unmapped};
 use crate::request_info::{Query, ResourceRequest, Target, Verb};
 use crate::serve::HEADERS_MAX;
 use crate::status;
@@ -289,9 +289,13 @@ impl Router {
             kind: resource.kind.clone(),
             list_kind: format!("{}List", resource.kind),
         };
-        self.proxy
-            .forward(control_plane, &kind, request, parts, body, admitted)
-            .await
+        let asked = Asked {
+            control_plane,
+            kind: &kind,
+            request,
+            parts,
+        };
+        self.proxy.forward(asked, body, admitted).await
     }
 }
 

@@ -6,14 +6,14 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName,
     LOCATION, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WARNING,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use super::admission::Admitted;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
-use super::{ControlPlane, Proxy, watch};
+use super::{Asked, ControlPlane, Proxy, watch};
 use crate::accept::Serializer;
 use crate::body::ReplyBody;
 use crate::error::Error;
@@ -49,13 +49,17 @@ const DROPPED: [HeaderName; 14] = [
 impl Proxy {
     pub(super) async fn answer(
         &self,
-        control_plane: &ControlPlane,
-        request: &ResourceRequest,
+        asked: Asked<'_>,
         plan: Plan,
-        asked: &request::Parts,
         response: Response<ResponseBody>,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
+        let Asked {
+            control_plane,
+            request,
+            parts: asked,
+            ..
+        } = asked;
         let (parts, body) = response.into_parts();
         let mut headers = headers(&parts.headers, &plan.scope);
         let serializer = match is_json(&headers) {
