@@ -2,12 +2,13 @@
 //!
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
-//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of what is read as YAML
-//! all; of a response nothing but failures and what leaves as YAML or protobuf, up to `heldBytesMax`, and of what
-//! may leave as gzip the beginning.
+//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of a patch and of what is
+//! read as YAML all; of a response nothing but failures and what leaves as YAML or protobuf, up to
+//! `heldBytesMax`, and of what may leave as gzip the beginning.
 
 pub mod admission;
 mod answer;
+mod completion;
 mod compress;
 mod media;
 #[cfg(feature = "pass-through")]
@@ -31,9 +32,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::Admitted;
+use self::completion::Carried;
 use self::media::{Accept, RequestMedia};
 use self::plan::Plan;
-use self::request_body::{Failure, Sent};
+use self::request_body::Sent;
 use self::unmapped::EmptyWatch;
 use crate::accept::{Form, Serializer};
 use crate::body::ReplyBody;
@@ -156,43 +158,24 @@ impl Proxy {
             head.headers.insert(CONTENT_TYPE, serializer.content_type());
             return Ok(Response::from_parts(head, written));
         };
-        let mut warnings = Vec::new();
-        let sent = if media.is_yaml() {
-            let validation = query.get("fieldValidation").unwrap_or_default();
-            let expected = yaml::Expected::new(request, &asked.kind.kind, validation);
-            let (sent, duplicates) = self
-                .yaml_body(media, &plan, &expected, body, request.verb)
-                .await?;
-            warnings = duplicates;
-            sent
-        } else {
-            self.request_body(media, &plan, &parts.headers, body, request.verb)
-                .await?
-        };
-        let Sent {
-            body,
-            failure,
-            beginning,
-        } = sent;
-        plan.beginning = beginning;
         let outgoing = Outgoing {
             asked,
             media,
             accept: &accept,
             plan: &plan,
         };
-        let response = self.send(outgoing, body, &failure).await?;
-        let mut answer = self.answer(asked, plan, response, admitted).await?;
+        let Carried {
+            answer,
+            beginning,
+            warnings,
+        } = self.carry_out(outgoing, body).await?;
+        plan.beginning = beginning;
+        let mut answer = self.answer(asked, plan, answer, admitted).await?;
         warn_first(answer.headers_mut(), warnings);
         Ok(answer)
     }
 
-    async fn send(
-        &self,
-        outgoing: Outgoing<'_>,
-        body: upstream::RequestBody,
-        failure: &Failure,
-    ) -> Result<Response<upstream::ResponseBody>, Error> {
+    async fn send(&self, outgoing: Outgoing<'_>, sent: Sent) -> Result<Carried, Error> {
         let Asked {
             control_plane,
             request,
@@ -203,13 +186,18 @@ impl Proxy {
         } else {
             Lane::Requests
         };
-        let sent = self.request(outgoing, body)?;
-        let sent = control_plane.upstream.send(lane, sent).await;
+        let outgoing = self.request(outgoing, sent.body)?;
+        let answer = control_plane.upstream.send(lane, outgoing).await;
         // The control plane may answer a body that we broke off, with whatever it made of the rest.
-        if let Some(error) = failure.take() {
+        if let Some(error) = sent.failure.take() {
             return Err(error);
         }
-        sent.map_err(|error| upstream_error(control_plane, request.verb, &error))
+        let answer = answer.map_err(|error| upstream_error(control_plane, request.verb, &error))?;
+        Ok(Carried {
+            answer,
+            beginning: sent.beginning,
+            warnings: sent.warnings,
+        })
     }
 
     fn request(

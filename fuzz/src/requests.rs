@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use bytes::{Buf, Bytes};
 use claimgate::rewrite::{Error, Framing, Limits, Output, Rewriter, Rules};
-use claimgate::translate::{LAST_APPLIED, Scope, hidden::ANNOTATION, request::RequestRules};
+use claimgate::translate::hidden::{ANNOTATION, Current, Effect};
+use claimgate::translate::{LAST_APPLIED, Scope, request::RequestRules};
 use serde_json::Value;
 
 const LOCAL: &str = "default";
@@ -12,9 +13,17 @@ const REMOTE: &str = "app-ns-1";
 
 static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
 
-fn rewritten(rules: &Rules, is_update: bool, text: &[u8]) -> Result<Bytes, Error> {
+/// What the control plane hides of every object.
+static CURRENT: LazyLock<Current> = LazyLock::new(|| {
+    let hidden = r#"{"ownerReferences":[{"uid":"1"}],"finalizers":["orphan"]}"#;
+    let metadata = serde_json::json!({"resourceVersion": "7", "annotations": {ANNOTATION: hidden}});
+    let object = serde_json::json!({ "metadata": metadata }).to_string();
+    Current::read(object.as_bytes()).unwrap()
+});
+
+fn rewritten(rules: &Rules, effect: Effect, text: &[u8]) -> Result<Bytes, Error> {
     let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
-    let handler = RULES.handler(Scope::One { local, remote }, is_update);
+    let handler = RULES.handler(Scope::One { local, remote }, effect);
     let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler);
     let mut out = Output::default();
     rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
@@ -24,7 +33,7 @@ fn rewritten(rules: &Rules, is_update: bool, text: &[u8]) -> Result<Bytes, Error
 
 /// An object, a merge patch or an apply patch.
 pub fn object(text: &[u8]) {
-    let output = rewritten(&RULES.object, false, text);
+    let output = rewritten(&RULES.object, Effect::Harmless, text);
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
@@ -37,13 +46,32 @@ pub fn object(text: &[u8]) {
     update(text);
 }
 
-/// An update brings back what was hidden, and is JSON after it if it was before.
+/// An update, and a patch of all finalizers, has what is hidden, and is JSON after it if it was before.
 fn update(text: &[u8]) {
-    let parsed = serde_json::from_slice::<Value>(text);
-    if let (Ok(_), Ok(output)) = (parsed, rewritten(&RULES.object, true, text)) {
+    let current = || CURRENT.clone();
+    for effect in [Effect::Update(current()), Effect::Patch(Some(current()))] {
+        let is_update = matches!(effect, Effect::Update(_));
+        let (Ok(input), Ok(output)) = (
+            serde_json::from_slice::<Value>(text),
+            rewritten(&RULES.object, effect, text),
+        ) else {
+            continue;
+        };
         let output = serde_json::from_slice::<Value>(&output).unwrap();
         let hidden = output.pointer("/metadata/annotations/claimgate.dev~1hidden");
         assert!(hidden.is_none(), "{output}");
+        let Some(metadata) = output.get("metadata").and_then(Value::as_object) else {
+            continue;
+        };
+        let owners = metadata.get("ownerReferences");
+        assert_eq!(owners.is_some(), is_update, "{output}");
+        let finalizers = metadata.get("finalizers");
+        assert!(finalizers.is_some() || !is_update, "{output}");
+        let names = finalizers.and_then(Value::as_array);
+        if let Some(names) = names.filter(|names| names.iter().all(Value::is_string)) {
+            assert!(names.iter().any(|name| name == "orphan"), "{input} {output}");
+        }
+        assert!(is_update || metadata.contains_key("resourceVersion"), "{output}");
     }
 }
 
@@ -63,9 +91,12 @@ fn leave_out_hidden(object: &mut Value, is_input: bool) {
 
 /// A list of operations.
 pub fn json_patch(text: &[u8]) {
-    let output = rewritten(&RULES.json_patch, false, text);
+    let output = rewritten(&RULES.json_patch, Effect::Patch(None), text);
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
+        if let Ok(completed) = CURRENT.complete_json_patch(&output) {
+            serde_json::from_slice::<Vec<Value>>(&completed).unwrap();
+        }
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
         operations(&mut input, true);
         operations(&mut output, false);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::{Buf, Bytes};
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName,
     LOCATION, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WARNING,
@@ -18,7 +19,7 @@ use crate::accept::Serializer;
 use crate::body::ReplyBody;
 use crate::error::Error;
 use crate::request_info::{ResourceRequest, Verb};
-use crate::rewrite::{self, Framing, Output, Rewriter};
+use crate::rewrite::{self, Framing, Output, Rewriter, Rules};
 use crate::status;
 use crate::translate::Scope;
 use crate::translate::response::{ResponseHandler, Shape};
@@ -81,7 +82,7 @@ impl Proxy {
             status if status.is_redirection() || status.is_informational() => {
                 return Err(bad(format!("status {status}")));
             }
-            _ if asked.method == Method::HEAD => ReplyBody::whole(bytes::Bytes::new()),
+            _ if asked.method == Method::HEAD => ReplyBody::whole(Bytes::new()),
             status if !status.is_success() => {
                 let mapped = self
                     .failure(control_plane, status, &headers, plan, body)
@@ -200,24 +201,39 @@ impl Proxy {
                 None => whole,
             }));
         }
-        let limits = rewrite::Limits {
-            held_bytes_max: max,
-            string_bytes_max: max,
-            ..rewrite::Limits::default()
-        };
         let rules = self.response_rules.rules(Shape::Status, &plan.scope);
         let handler = ResponseHandler::refusal(plan.scope, plan.beginning);
-        let mut rewriter = Rewriter::new(rules, Framing::Many, limits, handler);
-        let mut out = Output::default();
-        let mapped = rewriter
-            .feed(whole, &mut out)
-            .and_then(|()| rewriter.finish(&mut out));
-        mapped.map_err(|error| bad(error.to_string()))?;
-        let length = bytes::Buf::remaining(&out);
-        Ok(ReplyBody::whole(bytes::Buf::copy_to_bytes(
-            &mut out, length,
-        )))
+        let mapped = map_whole(rules, Framing::Many, handler, max, whole);
+        let mapped = mapped.map_err(|error| bad(error.to_string()))?;
+        Ok(ReplyBody::whole(mapped))
     }
+
+    /// What a read of one object answers, as the app cluster would see it.
+    pub(super) fn object(&self, scope: &Scope, whole: Bytes) -> Result<Bytes, rewrite::Error> {
+        let handler = ResponseHandler::new(scope.clone(), Shape::Object);
+        let rules = self.response_rules.rules(Shape::Object, scope);
+        let max = self.limits.held_bytes_max;
+        map_whole(rules, Framing::One, handler, max, whole)
+    }
+}
+
+fn map_whole(
+    rules: Rules,
+    framing: Framing,
+    handler: ResponseHandler,
+    max: usize,
+    whole: Bytes,
+) -> Result<Bytes, rewrite::Error> {
+    let limits = rewrite::Limits {
+        held_bytes_max: max,
+        string_bytes_max: max,
+        ..rewrite::Limits::default()
+    };
+    let mut rewriter = Rewriter::new(rules, framing, limits, handler);
+    let mut out = Output::default();
+    rewriter.feed(whole, &mut out)?;
+    rewriter.finish(&mut out)?;
+    Ok(out.copy_to_bytes(out.remaining()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

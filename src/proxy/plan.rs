@@ -63,15 +63,28 @@ impl Plan {
         }))
     }
 
+    /// `fieldValidation`, as the client gave it.
+    pub(super) fn validation(&self) -> &str {
+        self.query.get("fieldValidation").unwrap_or_default()
+    }
+
+    /// The object itself, without what the request says of how it is to be written.
+    pub(super) fn object_uri(&self) -> Result<Uri, Error> {
+        uri(&self.path)
+    }
+
     pub(super) fn uri(&self) -> Result<Uri, Error> {
         let query = self.query.to_string();
-        let text = match query.as_str() {
-            "" => self.path.clone(),
-            query => format!("{}?{query}", self.path),
-        };
-        text.parse()
-            .map_err(|_| Error::BadRequest("the request's path cannot be passed on".into()))
+        match query.as_str() {
+            "" => uri(&self.path),
+            query => uri(&format!("{}?{query}", self.path)),
+        }
     }
+}
+
+fn uri(text: &str) -> Result<Uri, Error> {
+    text.parse()
+        .map_err(|_| Error::BadRequest("the request's path cannot be passed on".into()))
 }
 
 fn scope(

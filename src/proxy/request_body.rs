@@ -4,30 +4,29 @@
 //! GOAWAY. If it turns out to be no JSON, it goes on as it came, so that the control plane refuses
 //! it in its own words. A larger one streams; if that turns out to be bad, it is broken off, which
 //! makes the control plane drop the request, and the reason is left in [`Failure`]. One that is cut
-//! ends as it came.
+//! ends as it came. A patch is held whole in any case, for what comes last in it may show that it has to
+//! be completed.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
+use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 
-use super::Proxy;
 use super::media::RequestMedia;
-use super::plan::Plan;
+use super::{Asked, Outgoing, Proxy};
 use crate::body::Broken;
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::request_info::Verb;
 use crate::rewrite::{self, Framing, Output, Rewriter};
 use crate::translate::beginning::Beginning;
-use crate::translate::hidden::OWNER_REFERENCES;
+use crate::translate::hidden::{Current, Effect, OWNER_REFERENCES};
 use crate::translate::request::RequestHandler;
 use crate::upstream::RequestBody;
 
@@ -55,18 +54,27 @@ pub(super) struct Sent {
     pub(super) body: RequestBody,
     pub(super) failure: Failure,
     pub(super) beginning: Option<Beginning>,
+    /// What the client is to be warned of.
+    pub(super) warnings: Vec<HeaderValue>,
+}
+
+/// A body that was read as far as it is held.
+pub(super) enum Prepared {
+    Ready(Sent),
+    /// A patch, whole and as it came, which may lose something that is hidden.
+    Incomplete(Bytes),
 }
 
 impl Proxy {
     /// Reads a body as far as it is held.
     pub(super) async fn request_body(
         &self,
-        media: RequestMedia,
-        plan: &Plan,
-        headers: &HeaderMap,
+        outgoing: Outgoing<'_>,
+        effect: Effect,
         mut incoming: Incoming,
-        verb: Verb,
-    ) -> Result<Sent, Error> {
+    ) -> Result<Prepared, Error> {
+        let Asked { request, parts, .. } = outgoing.asked;
+        let headers = &parts.headers;
         let max = self.limits.body_bytes_max;
         let announced = headers
             .get(CONTENT_LENGTH)
@@ -74,12 +82,13 @@ impl Proxy {
         if announced.is_some_and(|announced: usize| announced > max) {
             return Err(Error::BodyTooLarge { max });
         }
-        if verb.is_read() || incoming.is_end_stream() {
-            return Ok(Sent::default());
+        if request.verb.is_read() || incoming.is_end_stream() {
+            return Ok(Prepared::Ready(Sent::default()));
         }
-        let mut mapping = self.mapping(media, plan, verb);
+        let is_patch = matches!(effect, Effect::Patch(_));
+        let mut mapping = self.mapping(outgoing, effect);
         let mut out = Output::default();
-        while out.len() <= HELD_BYTES_MAX {
+        while is_patch || out.len() <= HELD_BYTES_MAX {
             let frame = incoming.frame().await;
             let is_whole = frame.is_none();
             let fed = match frame {
@@ -87,6 +96,10 @@ impl Proxy {
                 None => mapping.finish(&mut out),
             };
             let (whole, beginning) = match fed {
+                Ok(()) if is_whole && mapping.needs_current() => {
+                    let held = mapping.held.unwrap_or_default();
+                    return Ok(Prepared::Incomplete(held.into()));
+                }
                 Ok(()) if is_whole => {
                     let whole = out.copy_to_bytes(out.remaining());
                     let beginning = mapping.beginning(&whole);
@@ -96,11 +109,11 @@ impl Proxy {
                 Err(Stop::Refused(error)) => return Err(error),
                 Err(Stop::Unreadable(why)) => (mapping.into_unmapped(incoming, why).await?, None),
             };
-            return Ok(Sent {
+            return Ok(Prepared::Ready(Sent {
                 body: RequestBody::Full(whole),
-                failure: Failure::default(),
                 beginning,
-            });
+                ..Sent::default()
+            }));
         }
         let begin = out.copy_to_bytes(out.remaining());
         let beginning = mapping.beginning(&begin);
@@ -113,16 +126,43 @@ impl Proxy {
             failure: failure.clone(),
             ended: false,
         };
-        Ok(Sent {
+        Ok(Prepared::Ready(Sent {
             body: RequestBody::stream(streamed),
             failure,
             beginning,
-        })
+            ..Sent::default()
+        }))
     }
 
-    pub(super) fn mapping(&self, media: RequestMedia, plan: &Plan, verb: Verb) -> Mapping {
+    /// A patch that was found incomplete, with what is hidden of its object now; and whether it says
+    /// itself of which version of that it is meant to be.
+    pub(super) fn completed(
+        &self,
+        outgoing: Outgoing<'_>,
+        patch: Bytes,
+        current: &Current,
+    ) -> Result<(Sent, bool), Error> {
+        let mut mapping = self.mapping(outgoing, Effect::Patch(Some(current.clone())));
+        let mut whole = mapping.map(patch.clone())?;
+        let handler = mapping.rewriter.as_ref().map(Rewriter::handler);
+        let names_version = handler.is_some_and(RequestHandler::names_version);
+        if outgoing.media == RequestMedia::JsonPatch {
+            let completed = current.complete_json_patch(&whole).map_err(|error| {
+                Error::BadRequest(format!("the JSON patch cannot be read: {error}"))
+            })?;
+            whole = completed.into();
+        }
+        let sent = Sent {
+            beginning: Beginning::new(&patch, &whole),
+            body: RequestBody::Full(whole),
+            ..Sent::default()
+        };
+        Ok((sent, names_version))
+    }
+
+    pub(super) fn mapping(&self, outgoing: Outgoing<'_>, effect: Effect) -> Mapping {
         let max = self.limits.body_bytes_max;
-        let rules = match media {
+        let rules = match outgoing.media {
             RequestMedia::Opaque => None,
             RequestMedia::Object | RequestMedia::Yaml | RequestMedia::Apply => {
                 Some(&self.request_rules.object)
@@ -136,9 +176,8 @@ impl Proxy {
             ..rewrite::Limits::default()
         };
         let rewriter = rules.map(|rules| {
-            let handler = self
-                .request_rules
-                .handler(plan.scope.clone(), verb == Verb::Update);
+            let scope = outgoing.plan.scope.clone();
+            let handler = self.request_rules.handler(scope, effect);
             Rewriter::new(rules.clone(), Framing::One, limits, handler)
         });
         Mapping {
@@ -162,7 +201,7 @@ pub(super) struct Mapping {
 }
 
 /// Why a body is not mapped to its end.
-pub(super) enum Stop {
+enum Stop {
     Refused(Error),
     /// It may be no JSON at all.
     Unreadable(rewrite::Error),
@@ -217,6 +256,28 @@ impl Mapping {
         }
     }
 
+    fn needs_current(&self) -> bool {
+        let rewriter = self.rewriter.as_ref();
+        rewriter.is_some_and(|rewriter| rewriter.handler().needs_current())
+    }
+
+    /// Maps a body that is there whole, whose bytes were counted.
+    pub(super) fn map(&mut self, whole: Bytes) -> Result<Bytes, Error> {
+        let Some(rewriter) = &mut self.rewriter else {
+            return Ok(whole);
+        };
+        let mut out = Output::default();
+        let mapped = rewriter
+            .feed(whole, &mut out)
+            .and_then(|()| rewriter.finish(&mut out));
+        mapped.map_err(|error| match stop(error) {
+            Stop::Refused(error) => error,
+            Stop::Unreadable(why) => unreadable(&why),
+        })?;
+        self.metrics.replacements(rewriter.replacements());
+        Ok(out.copy_to_bytes(out.remaining()))
+    }
+
     /// All of a body that stopped the rewriter, to be refused by the control plane, which quotes how
     /// it begins and says what its own parser found (`apiserver/pkg/endpoints/handlers/rest.go`,
     /// `transformDecodeError`).
@@ -249,7 +310,7 @@ pub(super) fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 
-pub(super) fn stop(error: rewrite::Error) -> Stop {
+fn stop(error: rewrite::Error) -> Stop {
     match error {
         rewrite::Error::Refused(OWNER_REFERENCES) => Stop::Refused(Error::OwnerReferences),
         rewrite::Error::Refused(why) => Stop::Refused(Error::BadRequest(why.to_owned())),
@@ -257,7 +318,7 @@ pub(super) fn stop(error: rewrite::Error) -> Stop {
     }
 }
 
-pub(super) fn unreadable(why: &rewrite::Error) -> Error {
+fn unreadable(why: &rewrite::Error) -> Error {
     Error::BadRequest(format!("the request body cannot be read as JSON: {why}"))
 }
 

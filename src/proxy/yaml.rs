@@ -6,27 +6,25 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bytes::Buf;
 use http::HeaderValue;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::Proxy;
 use super::media::RequestMedia;
-use super::plan::Plan;
-use super::request_body::{Failure, Sent, Stop, is_json, stop, unreadable};
+use super::request_body::{Sent, is_json};
+use super::{Outgoing, Proxy};
 use crate::error::Error;
-use crate::request_info::{ResourceRequest, Verb};
-use crate::rewrite::Output;
+use crate::request_info::ResourceRequest;
 use crate::translate::beginning::{self, Beginning, QUOTED_BYTES_MAX};
+use crate::translate::hidden::Effect;
 use crate::upstream::RequestBody;
 use crate::yaml;
 
 const SCALE: &str = "Scale";
 
 /// What a body is to be, as messages name it.
-pub(super) struct Expected<'a> {
+struct Expected<'a> {
     kind: &'a str,
     version: &'a str,
     /// `fieldValidation`, from the query.
@@ -34,7 +32,7 @@ pub(super) struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    pub(super) fn new(request: &'a ResourceRequest, kind: &'a str, validation: &'a str) -> Self {
+    fn new(request: &'a ResourceRequest, kind: &'a str, validation: &'a str) -> Self {
         let is_scale = request.subresource.as_deref() == Some("scale");
         Self {
             kind: if is_scale { SCALE } else { kind },
@@ -56,46 +54,37 @@ impl Proxy {
     /// A request body in YAML as JSON, mapped, and what is to be warned of.
     pub(super) async fn yaml_body(
         &self,
-        media: RequestMedia,
-        plan: &Plan,
-        expected: &Expected<'_>,
+        outgoing: Outgoing<'_>,
+        effect: Effect,
         mut incoming: Incoming,
-        verb: Verb,
-    ) -> Result<(Sent, Vec<HeaderValue>), Error> {
-        let mut mapping = self.mapping(media, plan, verb);
+    ) -> Result<Sent, Error> {
+        let Outgoing {
+            asked, media, plan, ..
+        } = outgoing;
+        let expected = Expected::new(asked.request, &asked.kind.kind, plan.validation());
+        let mut mapping = self.mapping(outgoing, effect);
         while let Some(frame) = incoming.frame().await {
             mapping.take(frame)?;
         }
         let body = mapping.held.take().unwrap_or_default();
         let is_apply = media == RequestMedia::Apply;
         if is_apply && body.is_empty() {
-            return Ok((Sent::default(), Vec::new()));
+            return Ok(Sent::default());
         }
         // What is JSON to the letter goes on to the byte; the control plane reads it as YAML itself.
         let begin = body.get(..=QUOTED_BYTES_MAX).unwrap_or(&body).to_vec();
         let (json, warnings) = if is_apply && is_json(&body) {
             (body, Vec::new())
         } else {
-            self.read(media, expected, body).await?
+            self.read(media, &expected, body).await?
         };
-        let mut out = Output::default();
-        if let Some(rewriter) = &mut mapping.rewriter {
-            let mapped = rewriter
-                .feed(json.into(), &mut out)
-                .and_then(|()| rewriter.finish(&mut out));
-            mapped.map_err(|error| match stop(error) {
-                Stop::Refused(error) => error,
-                Stop::Unreadable(why) => unreadable(&why),
-            })?;
-            self.metrics.replacements(rewriter.replacements());
-        }
-        let whole = out.copy_to_bytes(out.remaining());
-        let sent = Sent {
+        let whole = mapping.map(json.into())?;
+        Ok(Sent {
             beginning: Beginning::new(&begin, &whole),
             body: RequestBody::Full(whole),
-            failure: Failure::default(),
-        };
-        Ok((sent, warnings))
+            warnings,
+            ..Sent::default()
+        })
     }
 
     async fn read(

@@ -4,15 +4,20 @@
 //! A collector deletes what has owners that it can't find, and takes the finalizers `orphan` and
 //! `foregroundDeletion` for its own (`pkg/controller/garbagecollector/garbagecollector.go`). So the
 //! control plane's owner references and these finalizers leave an object on its way to the app cluster,
-//! in an annotation, and an update brings them back from there. The annotation is never stored.
+//! and an annotation tells of them. It is for people to read: what comes back in it is dropped, for
+//! it could be another object's, and a write that would lose what is hidden is completed from the
+//! object as the control plane has it ([`Current`]).
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod current;
+pub(super) mod json_patch;
+pub(super) mod restored;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::current::Current;
+pub use self::restored::Effect;
 use crate::rewrite::{Addition, RulesBuilder, Tag, Verdict};
 
 /// The annotation; its value is an object of what is hidden, as JSON in a string.
@@ -26,9 +31,6 @@ const FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
 pub const OWNER_REFERENCES: &str = "owner references to objects of this cluster cannot be kept: the claim lives on \
      the control plane, whose garbage collector would not find its owner and delete it; leave \
      metadata.ownerReferences out, and let the claim own the object instead, or delete the claim yourself";
-
-const UNREADABLE: &str =
-    "the annotation claimgate.dev/hidden is not as claimgate wrote it; leave it as it was read";
 
 /// Where in an object [`rules`] point; a tag is the first one plus this.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,14 +69,14 @@ pub(super) fn rules(rules: RulesBuilder, path: &str, first: Tag) -> RulesBuilder
             tag(Place::OwnerReferences),
         )
         .value(&format!("{metadata}.finalizers"), tag(Place::Finalizers))
-        // One that somebody stored would be taken for ours.
+        // One that a client wrote, or that somebody stored, would be taken for ours.
         .remove(&format!("{metadata}.annotations[{ANNOTATION:?}]"))
         .end(&format!("{metadata}.annotations"), tag(Place::Annotations))
         .end(&metadata, tag(Place::Metadata))
 }
 
 /// What the annotation holds.
-#[derive(Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Content {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,89 +155,6 @@ impl Hidden {
                 Addition::Members(format!("\"annotations\":{{{annotation}}}").into())
             }
             _ => Addition::Nothing,
-        }
-    }
-}
-
-/// One object on its way back.
-#[derive(Debug, Default)]
-pub(super) struct Restored {
-    /// What was hidden comes back: the body is to replace the whole object.
-    is_update: bool,
-    content: Content,
-    /// Finalizers as the client sees them, as they were written; one list, unless keys stand twice.
-    finalizers: Vec<Box<RawValue>>,
-}
-
-impl Restored {
-    pub(super) fn new(is_update: bool) -> Self {
-        Self {
-            is_update,
-            ..Self::default()
-        }
-    }
-
-    /// The annotation; it never leaves for the control plane.
-    pub(super) fn annotation(&mut self, value: &[u8]) -> Verdict<'static> {
-        if self.is_update {
-            match serde_json::from_slice(value) {
-                Ok(content) => self.content = content,
-                Err(_) => return Verdict::Fail(UNREADABLE),
-            }
-        }
-        Verdict::Remove
-    }
-
-    pub(super) fn value(&mut self, place: Place, raw: &[u8]) -> Verdict<'static> {
-        match place {
-            // None is what the client sees, and so says nothing about those that there are.
-            Place::OwnerReferences if is_nothing(raw) => Verdict::Remove,
-            Place::OwnerReferences => Verdict::Fail(OWNER_REFERENCES),
-            Place::Finalizers if self.is_update => {
-                match RawValue::from_string(text(raw).to_owned()) {
-                    Ok(list) => self.finalizers.push(list),
-                    Err(_) => return Verdict::Keep,
-                }
-                Verdict::Remove
-            }
-            _ => Verdict::Keep,
-        }
-    }
-
-    /// Brings back what was hidden, and the finalizers with it, at the end of the metadata.
-    pub(super) fn end(&mut self, place: Place) -> Addition<'static> {
-        if place != Place::Metadata {
-            return Addition::Nothing;
-        }
-        let Content {
-            owner_references,
-            finalizers: hidden,
-        } = std::mem::take(&mut self.content);
-        let mut members = Vec::new();
-        let mut lists = std::mem::take(&mut self.finalizers);
-        if !hidden.is_empty() {
-            let shown = lists.pop();
-            let names = shown.as_ref().map_or("null", |list| list.get());
-            match serde_json::from_str::<Option<Vec<String>>>(names) {
-                Ok(names) => {
-                    let mut known = HashSet::new();
-                    let names = hidden.into_iter().chain(names.unwrap_or_default());
-                    let all: Vec<String> =
-                        names.filter(|name| known.insert(name.clone())).collect();
-                    lists.extend(RawValue::from_string(json(&all)));
-                }
-                // The control plane will refuse it.
-                Err(_) => lists.extend(shown),
-            }
-        }
-        let lists = lists
-            .iter()
-            .map(|list| format!("\"finalizers\":{}", list.get()));
-        members.extend(lists);
-        members.extend(owner_references.map(|raw| format!("\"ownerReferences\":{}", raw.get())));
-        match members.as_slice() {
-            [] => Addition::Nothing,
-            members => Addition::Members(Cow::Owned(members.join(","))),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Bodies on their way to the control plane.
 
-use std::borrow::Cow;
-
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, Tag, Verdict};
 
-use super::hidden::{self, ANNOTATION, OWNER_REFERENCES, Place, Restored};
+use super::hidden::json_patch::{self, METADATA, OWNERS, ROOT, pointer};
+use super::hidden::restored::Restored;
+use super::hidden::{self, ANNOTATION, Effect, OWNER_REFERENCES, Place};
 use super::{LAST_APPLIED, Scope};
 
 const NAMESPACE: Tag = 1;
@@ -19,8 +19,7 @@ const VALUE_METADATA_NAMESPACE: Tag = 8;
 const VALUE_ANNOTATION: Tag = 9;
 const VALUE_ANNOTATIONS_ANNOTATION: Tag = 10;
 const VALUE_METADATA_ANNOTATION: Tag = 11;
-/// The annotation of what is hidden.
-const HIDDEN_ANNOTATION: Tag = 12;
+const VERSION: Tag = 12;
 /// Owner references in an operation's value.
 const VALUE_OWNERS: Tag = 13;
 const VALUE_METADATA_OWNERS: Tag = 14;
@@ -32,11 +31,8 @@ const VALUE_METADATA_HIDDEN: Tag = 17;
 const HIDDEN: Tag = 20;
 
 /// The namespace and the last-applied annotation as members of `metadata`, in a JSON patch's terms.
-const POINTER_ROOT: &str = "";
-const POINTER_METADATA: &str = "/metadata";
 const POINTER_NAMESPACE: &str = "/metadata/namespace";
 const POINTER_HIDDEN: &str = "/metadata/annotations/claimgate.dev~1hidden";
-const POINTER_OWNERS: &str = "/metadata/ownerReferences";
 const POINTER_ANNOTATIONS: &str = "/metadata/annotations";
 const POINTER_ANNOTATION: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
@@ -47,8 +43,8 @@ const MISMATCH: &str =
 
 /// What may not be copied within the object, for it holds the remote name.
 const HOLD_NAMESPACE: [&str; 5] = [
-    POINTER_ROOT,
-    POINTER_METADATA,
+    ROOT,
+    METADATA,
     POINTER_NAMESPACE,
     POINTER_ANNOTATIONS,
     POINTER_ANNOTATION,
@@ -80,10 +76,7 @@ impl RequestRules {
         let annotation = format!("[{LAST_APPLIED:?}]");
         let object = hidden::rules(Rules::builder(), "$", HIDDEN)
             .string("$.metadata.namespace", NAMESPACE)
-            .string(
-                &format!("$.metadata.annotations[{ANNOTATION:?}]"),
-                HIDDEN_ANNOTATION,
-            )
+            .value("$.metadata.resourceVersion", VERSION)
             .inside(
                 &format!("$.metadata.annotations{annotation}"),
                 applied.clone(),
@@ -125,14 +118,13 @@ impl RequestRules {
         })
     }
 
-    /// The handler for one body of a request on an object in `scope`; `is_update` says that the body
-    /// replaces the object.
-    pub fn handler(&self, scope: Scope, is_update: bool) -> RequestHandler {
+    /// The handler for one body of a request on an object in `scope`.
+    pub fn handler(&self, scope: Scope, effect: Effect) -> RequestHandler {
         RequestHandler {
             scope,
             applied: self.applied.clone(),
             operation: Operation::default(),
-            restored: Restored::new(is_update),
+            restored: Restored::new(effect),
         }
     }
 }
@@ -145,20 +137,12 @@ pub struct RequestHandler {
     restored: Restored,
 }
 
-/// A pointer as kube-apiserver's patch library reads it, which does not look at what stands before
-/// the first slash (`gopkg.in/evanphx/json-patch.v4`, `findObject`).
-fn pointer(text: &[u8]) -> Cow<'_, str> {
-    let slash = text.iter().position(|byte| *byte == b'/');
-    let path = slash.and_then(|slash| text.get(slash..));
-    path.map_or_else(|| POINTER_ROOT.into(), String::from_utf8_lossy)
-}
-
 /// One operation of a JSON patch, as far as it was read.
 #[derive(Default)]
 struct Operation {
     op: Vec<u8>,
-    path: Option<Vec<u8>>,
-    from: Option<Vec<u8>>,
+    path: Option<String>,
+    from: Option<String>,
     /// Pointers at which its value would have to be put to bring owner references.
     owners_at: Vec<&'static str>,
 }
@@ -166,7 +150,7 @@ struct Operation {
 impl Operation {
     /// Takes the member in hand out of the value, if that is put there or nobody knows yet where.
     fn without_if_at(&self, at: &str) -> Verdict<'static> {
-        let elsewhere = self.path.as_deref().is_some_and(|path| pointer(path) != at);
+        let elsewhere = self.path.as_deref().is_some_and(|path| path != at);
         if elsewhere {
             Verdict::Keep
         } else {
@@ -181,42 +165,53 @@ impl Operation {
     /// Why it may not pass, from what was read of it; the last part to come decides.
     fn refused(&self) -> Option<&'static str> {
         let op = self.op.as_slice();
-        let from = self.from.as_deref().map(pointer);
-        let path = self.path.as_deref().map(pointer);
+        let from = self.from.as_deref();
+        let path = self.path.as_deref();
         let copies = matches!(op, b"copy" | b"move");
-        if copies
-            && from
-                .as_deref()
-                .is_some_and(|from| HOLD_NAMESPACE.contains(&from))
-        {
+        if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
             return Some(COPIES_NAMESPACE);
         }
-        let path = path.as_deref();
         // What is copied was not seen as metadata when it came.
-        if copies
-            && matches!(
-                path,
-                Some(POINTER_ROOT | POINTER_METADATA | POINTER_ANNOTATIONS)
-            )
-        {
+        if copies && matches!(path, Some(ROOT | METADATA | POINTER_ANNOTATIONS)) {
             return Some(COPIES_METADATA);
         }
         let is_value = matches!(op, b"add" | b"replace") || copies;
         if is_value && path == Some(POINTER_HIDDEN) {
             return Some(SETS_HIDDEN);
         }
-        let is_owner = |pointer: &str| {
-            let below = pointer.strip_prefix(POINTER_OWNERS);
-            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        };
+        let is_owner = |pointer: &str| json_patch::is_within(pointer, OWNERS);
         let changes = !op.is_empty() && op != b"test";
         let owners = path.is_some_and(|path| is_owner(path) || self.owners_at.contains(&path));
-        let moves = copies && from.as_deref().is_some_and(is_owner);
+        let moves = copies && from.is_some_and(is_owner);
         (changes && owners || moves).then_some(OWNER_REFERENCES)
+    }
+
+    fn is_partial(&self) -> bool {
+        let mut pointers = self.path.iter().chain(&self.from);
+        pointers.any(|pointer| json_patch::is_partial(pointer))
+    }
+
+    fn names_version(&self) -> bool {
+        let path = self.path.as_deref();
+        self.op != b"test" && path.is_some_and(json_patch::names_version)
     }
 }
 
+fn at(text: &[u8]) -> String {
+    pointer(&String::from_utf8_lossy(text)).to_owned()
+}
+
 impl RequestHandler {
+    /// Whether what the patch would change can't be told without the object as it is now.
+    pub fn needs_current(&self) -> bool {
+        self.restored.needs_current()
+    }
+
+    /// Whether the patch says itself of which version of the object it is meant to be.
+    pub fn names_version(&self) -> bool {
+        self.restored.names_version
+    }
+
     /// A name that is not the request's own goes on as one that the control plane refuses too, so
     /// that the answer is its own: never may it become the remote name by being left alone.
     fn namespace(&self, value: &[u8]) -> Verdict<'_> {
@@ -243,13 +238,12 @@ impl Handler for RequestHandler {
         match tag {
             NAMESPACE => return self.namespace(value),
             APPLIED_NAMESPACE => return self.applied_namespace(value),
-            HIDDEN_ANNOTATION => return self.restored.annotation(value),
             VALUE_HIDDEN => return self.operation.without_if_at(POINTER_ANNOTATIONS),
-            VALUE_ANNOTATIONS_HIDDEN => return self.operation.without_if_at(POINTER_METADATA),
-            VALUE_METADATA_HIDDEN => return self.operation.without_if_at(POINTER_ROOT),
+            VALUE_ANNOTATIONS_HIDDEN => return self.operation.without_if_at(METADATA),
+            VALUE_METADATA_HIDDEN => return self.operation.without_if_at(ROOT),
             OPERATION => value.clone_into(&mut self.operation.op),
-            PATH => self.operation.path = Some(value.to_owned()),
-            FROM => self.operation.from = Some(value.to_owned()),
+            PATH => self.operation.path = Some(at(value)),
+            FROM => self.operation.from = Some(at(value)),
             _ => return Verdict::Later,
         }
         self.operation.verdict()
@@ -257,8 +251,12 @@ impl Handler for RequestHandler {
 
     fn value(&mut self, tag: Tag, raw: &[u8]) -> Verdict<'_> {
         let at = match tag {
-            VALUE_OWNERS => POINTER_METADATA,
-            VALUE_METADATA_OWNERS => POINTER_ROOT,
+            VALUE_OWNERS => METADATA,
+            VALUE_METADATA_OWNERS => ROOT,
+            VERSION => {
+                self.restored.version();
+                return Verdict::Keep;
+            }
             tag => {
                 let place = Place::of(tag, HIDDEN);
                 return place.map_or(Verdict::Keep, |place| self.restored.value(place, raw));
@@ -280,19 +278,21 @@ impl Handler for RequestHandler {
     }
 
     fn judge(&mut self, _item: Tag) -> Fate {
+        self.restored.is_partial |= self.operation.is_partial();
+        self.restored.names_version |= self.operation.names_version();
         Fate::Keep
     }
 
     fn resolve(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         let path = self.operation.path.as_deref().unwrap_or_default();
-        match (tag, &*pointer(path)) {
+        match (tag, path) {
             (VALUE, POINTER_NAMESPACE)
-            | (VALUE_NAMESPACE, POINTER_METADATA)
-            | (VALUE_METADATA_NAMESPACE, POINTER_ROOT) => self.namespace(value),
+            | (VALUE_NAMESPACE, METADATA)
+            | (VALUE_METADATA_NAMESPACE, ROOT) => self.namespace(value),
             (VALUE, POINTER_ANNOTATION)
             | (VALUE_ANNOTATION, POINTER_ANNOTATIONS)
-            | (VALUE_ANNOTATIONS_ANNOTATION, POINTER_METADATA)
-            | (VALUE_METADATA_ANNOTATION, POINTER_ROOT) => Verdict::Inside(self.applied.clone()),
+            | (VALUE_ANNOTATIONS_ANNOTATION, METADATA)
+            | (VALUE_METADATA_ANNOTATION, ROOT) => Verdict::Inside(self.applied.clone()),
             _ => Verdict::Keep,
         }
     }
@@ -310,7 +310,7 @@ mod tests {
     fn patched(patch: &str) -> Result<String, Error> {
         let rules = RequestRules::compile().unwrap();
         let (local, remote) = ("default".to_owned(), "app-ns-1".to_owned());
-        let handler = rules.handler(Scope::One { local, remote }, false);
+        let handler = rules.handler(Scope::One { local, remote }, Effect::Patch(None));
         let limits = Limits::default();
         let mut rewriter = Rewriter::new(rules.json_patch, Framing::One, limits, handler);
         let mut out = Output::default();

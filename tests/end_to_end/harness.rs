@@ -58,7 +58,13 @@ impl Bed {
 
     /// `keys` is YAML of the control plane's section, in one line.
     pub(crate) async fn start_towards(keys: &str) -> Self {
-        Self::configured(Self::control_plane().await, keys, "").await
+        Self::configured(Self::control_plane().await, keys, "", "").await
+    }
+
+    /// Before a control plane that is given so much time for an answer.
+    pub(crate) async fn with_request_timeout(timeout: &str) -> Self {
+        let timeout = format!(", request: {timeout}");
+        Self::configured(Self::control_plane().await, "", &timeout, "").await
     }
 
     pub(crate) async fn control_plane() -> ControlPlane {
@@ -73,10 +79,15 @@ impl Bed {
 
     /// Before a control plane that is there, with whatever faults.
     pub(crate) async fn start_before(control_plane: ControlPlane, more: &str) -> Self {
-        Self::configured(control_plane, "", more).await
+        Self::configured(control_plane, "", "", more).await
     }
 
-    async fn configured(control_plane: ControlPlane, keys: &str, more: &str) -> Self {
+    async fn configured(
+        control_plane: ControlPlane,
+        keys: &str,
+        timeouts: &str,
+        more: &str,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (serving, clients, front) = (
             Authority::new("serving").unwrap(),
@@ -91,7 +102,7 @@ impl Bed {
              authorization: {{directGroups: [dev-users]}}\n\
              controlPlanes:\n  platform:\n    kubeconfig: platform.kubeconfig\n    \
              mapping: {{namespaces: {{default: app-ns-1, team-a: app-ns-2}}}}\n    \
-             timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s}}\n    {keys}\n\
+             timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s{timeouts}}}\n    {keys}\n\
              apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
              admin: {{address: '127.0.0.1:0'}}\n{more}\n"
         );

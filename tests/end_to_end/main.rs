@@ -10,6 +10,7 @@ mod bodies;
 mod compression;
 mod discovery;
 mod harness;
+mod hidden;
 mod metrics;
 mod outage;
 mod serving;

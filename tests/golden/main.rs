@@ -18,6 +18,7 @@ use bytes::{Buf, Bytes};
 use claimgate::mapping::Namespaces;
 use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Rules};
 use claimgate::translate::Scope;
+use claimgate::translate::hidden::{Current, Effect};
 use claimgate::translate::request::RequestRules;
 use claimgate::translate::response::{ResponseHandler, ResponseRules, Shape};
 
@@ -94,13 +95,24 @@ fn by(rules: &Rules, shape: Shape, scope: fn() -> Scope, input: &[u8]) -> Result
     rewritten(rules, framing, handler, input)
 }
 
+/// What the control plane hides of the objects that are written.
+fn current() -> Current {
+    let hidden = r#"{"ownerReferences":[{"uid":"1\\\""}],"finalizers":["foregroundDeletion"]}"#;
+    let annotations = serde_json::json!({ "claimgate.dev/hidden": hidden });
+    let metadata = serde_json::json!({
+        "resourceVersion": "7", "finalizers": ["x", "y"], "annotations": annotations,
+    });
+    let object = serde_json::json!({ "metadata": metadata }).to_string();
+    Current::read(object.as_bytes()).unwrap()
+}
+
 fn request(
     rules: impl Fn(&RequestRules) -> &Rules,
-    is_update: bool,
+    effect: Effect,
     input: &[u8],
 ) -> Result<Vec<u8>, String> {
     let all = RequestRules::compile().unwrap();
-    let handler = || all.handler(one(), is_update);
+    let handler = || all.handler(one(), effect.clone());
     rewritten(rules(&all), Framing::One, handler, input)
 }
 
@@ -162,20 +174,37 @@ fn statuses() {
 #[test]
 fn requests() {
     check("request", |input| {
-        request(|rules| &rules.object, false, input)
+        request(|rules| &rules.object, Effect::Harmless, input)
     });
 }
 
 #[test]
 fn updates() {
     check("update", |input| {
-        request(|rules| &rules.object, true, input)
+        request(|rules| &rules.object, Effect::Update(current()), input)
+    });
+}
+
+#[test]
+fn merge_patches() {
+    check("merge-patch", |input| {
+        let effect = Effect::Patch(Some(current()));
+        request(|rules| &rules.object, effect, input)
     });
 }
 
 #[test]
 fn patches() {
     check("patch", |input| {
-        request(|rules| &rules.json_patch, false, input)
+        request(|rules| &rules.json_patch, Effect::Patch(None), input)
+    });
+}
+
+#[test]
+fn patches_of_what_is_hidden() {
+    check("completed-patch", |input| {
+        let patch = request(|rules| &rules.json_patch, Effect::Patch(None), input)?;
+        let completed = current().complete_json_patch(&patch);
+        completed.map_err(|error| error.to_string())
     });
 }

@@ -1,0 +1,159 @@
+//! Writes on their way to the control plane, and the reads before those that could lose what the app
+//! cluster does not see of their object (`translate::hidden`).
+//!
+//! An update replaces its object, and some patches replace lists of it. So claimgate first reads the
+//! object's metadata, as itself and as any answer is read, and completes the write with what is hidden
+//! there. Between the two the object may change; then the write's precondition fails it. An update
+//! always has one, since a custom resource can't be updated without its `resourceVersion`
+//! (`apiextensions-apiserver/pkg/registry/customresource/strategy.go`). A patch is given the version
+//! that was read, unless it names one itself, and is completed anew if that has gone by.
+//!
+//! A version that a client names is its own affair: an honest one is no newer than what is read after
+//! it, so it is either the same or a conflict. Who guesses the version of a change that is only just
+//! to come undoes what that change hides.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use super::media::RequestMedia;
+use super::request_body::Prepared;
+use super::{Outgoing, Proxy, copy_headers, upstream_error};
+use crate::error::Error;
+use crate::request_info::Verb;
+use crate::translate::beginning::Beginning;
+use crate::translate::hidden::{Current, Effect};
+use crate::upstream::{Lane, RequestBody, ResponseBody};
+
+/// How often a patch is completed and sent, if the object changes each time in between; as often as
+/// clients that update try (`client-go/util/retry/util.go`, `DefaultRetry`).
+const TRIES_MAX: usize = 5;
+
+/// The metadata alone; and failures as to whom asks for an object, which can't be had in that form
+/// (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `ErrorNegotiated`).
+const METADATA: HeaderValue = HeaderValue::from_static(
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+);
+
+/// What became of a request.
+pub(super) struct Carried {
+    pub(super) answer: Response<ResponseBody>,
+    /// How the body that was sent with it begins.
+    pub(super) beginning: Option<Beginning>,
+    /// What the client is to be warned of.
+    pub(super) warnings: Vec<HeaderValue>,
+}
+
+/// What a read before a write found.
+enum Found {
+    Object(Current),
+    /// The read failed, so that the write is not sent; this is its answer.
+    Failure(Carried),
+}
+
+impl Proxy {
+    /// Sends a request with its body, and takes the control plane's answer to it, or to the read that
+    /// had to come before it.
+    pub(super) async fn carry_out(
+        &self,
+        outgoing: Outgoing<'_>,
+        body: Incoming,
+    ) -> Result<Carried, Error> {
+        let Outgoing { asked, media, .. } = outgoing;
+        let is_of_object = asked.request.name.is_some() && asked.request.subresource.is_none();
+        let effect = match asked.request.verb {
+            _ if !is_of_object => Effect::Harmless,
+            Verb::Update => match self.current(outgoing).await? {
+                Found::Object(current) => Effect::Update(current),
+                Found::Failure(answer) => return Ok(answer),
+            },
+            Verb::Patch if media != RequestMedia::Apply => Effect::Patch(None),
+            _ => Effect::Harmless,
+        };
+        let prepared = if media.is_yaml() {
+            Prepared::Ready(self.yaml_body(outgoing, effect, body).await?)
+        } else {
+            self.request_body(outgoing, effect, body).await?
+        };
+        match prepared {
+            Prepared::Ready(sent) => self.send(outgoing, sent).await,
+            Prepared::Incomplete(patch) => self.complete(outgoing, patch).await,
+        }
+    }
+
+    /// Sends a patch together with what it would lose.
+    async fn complete(&self, outgoing: Outgoing<'_>, patch: Bytes) -> Result<Carried, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let current = match self.current(outgoing).await? {
+                Found::Object(current) => current,
+                Found::Failure(answer) => return Ok(answer),
+            };
+            let (sent, names_version) = self.completed(outgoing, patch.clone(), &current)?;
+            let carried = self.send(outgoing, sent).await?;
+            let is_outdated = carried.answer.status() == StatusCode::CONFLICT && !names_version;
+            if !is_outdated || tries == TRIES_MAX {
+                return Ok(carried);
+            }
+        }
+    }
+
+    /// Reads what is hidden of the request's object, at most for the time that a request may take.
+    async fn current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
+        let control_plane = outgoing.asked.control_plane;
+        let time = control_plane.request_timeout;
+        let read = tokio::time::timeout(time, self.read_current(outgoing)).await;
+        read.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                control_plane: control_plane.name.clone(),
+                seconds: time.as_secs(),
+            })
+        })
+    }
+
+    async fn read_current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
+        let Outgoing { asked, plan, .. } = outgoing;
+        let control_plane = asked.control_plane;
+        let mut request = Request::new(RequestBody::Empty);
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = plan.object_uri()?;
+        let headers = request.headers_mut();
+        copy_headers(&asked.parts.headers, headers);
+        headers.remove(CONTENT_TYPE);
+        headers.insert(ACCEPT, METADATA);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        control_plane.credentials.authorize(headers);
+        let sent = control_plane.upstream.send(Lane::Requests, request).await;
+        let answer = sent.map_err(|error| upstream_error(control_plane, Verb::Get, &error))?;
+        if !answer.status().is_success() {
+            return Ok(Found::Failure(Carried {
+                answer,
+                beginning: None,
+                warnings: Vec::new(),
+            }));
+        }
+        let bad = |why: &dyn fmt::Display| Error::BadAnswer {
+            control_plane: control_plane.name.clone(),
+            why: why.to_string(),
+        };
+        let body = Limited::new(answer.into_body(), self.limits.held_bytes_max);
+        let whole = body.collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                return bad(&error);
+            }
+            Error::Away {
+                control_plane: control_plane.name.clone(),
+                why: error.to_string(),
+            }
+        })?;
+        let mapped = self.object(&plan.scope, whole.to_bytes());
+        let mapped = mapped.map_err(|error| bad(&error))?;
+        let current = Current::read(&mapped).map_err(|error| bad(&error))?;
+        Ok(Found::Object(current))
+    }
+}

@@ -1,0 +1,130 @@
+//! JSON patches (RFC 6902) of objects of which something is hidden.
+//!
+//! Before the client's operations come some that hide it here too, so that indices and tests mean what
+//! the client sees, and after them some that put it back.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::Current;
+
+pub(in crate::translate) const ROOT: &str = "";
+pub(in crate::translate) const METADATA: &str = "/metadata";
+pub(in crate::translate) const OWNERS: &str = "/metadata/ownerReferences";
+const FINALIZERS: &str = "/metadata/finalizers";
+const VERSION: &str = "/metadata/resourceVersion";
+
+/// Whether a pointer leads to a member or to what is below it.
+pub(in crate::translate) fn is_within(pointer: &str, member: &str) -> bool {
+    let below = pointer.strip_prefix(member);
+    below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Whether what is done at a pointer depends on finalizers that the client does not see.
+pub(in crate::translate) fn is_partial(pointer: &str) -> bool {
+    matches!(pointer, ROOT | METADATA) || is_within(pointer, FINALIZERS)
+}
+
+/// Whether a change at a pointer sets the version that the patch is meant for.
+pub(in crate::translate) fn names_version(pointer: &str) -> bool {
+    matches!(pointer, ROOT | METADATA | VERSION)
+}
+
+/// A pointer as kube-apiserver's patch library reads it, which does not look at what stands before
+/// the first slash (`gopkg.in/evanphx/json-patch.v4`, `findObject`).
+pub(in crate::translate) fn pointer(text: &str) -> &str {
+    text.find('/')
+        .and_then(|slash| text.get(slash..))
+        .unwrap_or(ROOT)
+}
+
+/// The members of an object; of one that stands twice the last counts, as in Go.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The patch in the control plane's terms, with what it takes to lose nothing of what is hidden.
+///
+/// # Errors
+/// It is no list of operations.
+pub(super) fn completed(patch: &[u8], current: &Current) -> Result<Vec<u8>, serde_json::Error> {
+    let operations: Vec<&RawValue> = serde_json::from_slice(patch)?;
+    let hidden = &current.hidden;
+    // First of all, so that a version that the client asks for counts.
+    let mut all =
+        vec![json!({"op": "replace", "path": VERSION, "value": current.version}).to_string()];
+    let mut restore = Vec::new();
+    if !hidden.finalizers.is_empty() {
+        let hide = match current.shown.as_slice() {
+            [] => json!({"op": "remove", "path": FINALIZERS}),
+            shown => json!({"op": "replace", "path": FINALIZERS, "value": shown}),
+        };
+        all.push(hide.to_string());
+        if leaves_list(&operations, !current.shown.is_empty())? {
+            let last = format!("{FINALIZERS}/-");
+            let add = |name| json!({"op": "add", "path": last, "value": name}).to_string();
+            restore.extend(hidden.finalizers.iter().map(add));
+        } else {
+            let value = &hidden.finalizers;
+            restore.push(json!({"op": "add", "path": FINALIZERS, "value": value}).to_string());
+        }
+    }
+    if let Some(owners) = &hidden.owner_references {
+        all.push(json!({"op": "remove", "path": OWNERS}).to_string());
+        let value = owners.get();
+        restore.push(format!(
+            r#"{{"op":"add","path":"{OWNERS}","value":{value}}}"#
+        ));
+    }
+    all.extend(
+        operations
+            .iter()
+            .map(|operation| operation.get().to_owned()),
+    );
+    all.append(&mut restore);
+    Ok(format!("[{}]", all.join(",")).into_bytes())
+}
+
+/// Whether there is a list of finalizers after these operations, if there was one before them or not.
+/// Only what is done to the list as a whole or around it can change that.
+fn leaves_list(operations: &[&RawValue], before: bool) -> Result<bool, serde_json::Error> {
+    let mut is_there = before;
+    for operation in operations {
+        let operation: Members<'_> = serde_json::from_str(operation.get())?;
+        let text = |member: &str| -> Result<String, serde_json::Error> {
+            let raw = operation.get(member).map(|raw| raw.get());
+            raw.map_or(Ok(String::new()), serde_json::from_str)
+        };
+        let op = text("op")?;
+        if op == "move" && pointer(&text("from")?) == FINALIZERS {
+            is_there = false;
+        }
+        let below: &[&str] = match pointer(&text("path")?) {
+            ROOT => &["metadata", "finalizers"],
+            METADATA => &["finalizers"],
+            FINALIZERS => &[],
+            _ => continue,
+        };
+        is_there = match op.as_str() {
+            "add" | "replace" => has_list(operation.get("value").copied(), below)?,
+            // Of something else than a list, which the control plane will refuse.
+            "copy" | "move" => true,
+            "remove" => false,
+            _ => is_there,
+        };
+    }
+    Ok(is_there)
+}
+
+/// Whether there is something at the end of these members.
+fn has_list(value: Option<&RawValue>, members: &[&str]) -> Result<bool, serde_json::Error> {
+    let value = value.filter(|raw| raw.get() != "null");
+    match (value, members) {
+        (None, _) => Ok(false),
+        (Some(_), []) => Ok(true),
+        (Some(object), [member, below @ ..]) => {
+            let object: Members<'_> = serde_json::from_str(object.get())?;
+            has_list(object.get(*member).copied(), below)
+        }
+    }
+}
