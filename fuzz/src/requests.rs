@@ -69,9 +69,15 @@ fn update(text: &[u8]) {
         assert!(finalizers.is_some() || !is_update, "{output}");
         let names = finalizers.and_then(Value::as_array);
         if let Some(names) = names.filter(|names| names.iter().all(Value::is_string)) {
-            assert!(names.iter().any(|name| name == "orphan"), "{input} {output}");
+            assert!(
+                names.iter().any(|name| name == "orphan"),
+                "{input} {output}"
+            );
         }
-        assert!(is_update || metadata.contains_key("resourceVersion"), "{output}");
+        assert!(
+            is_update || metadata.contains_key("resourceVersion"),
+            "{output}"
+        );
     }
 }
 
