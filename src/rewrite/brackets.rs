@@ -1,6 +1,7 @@
 //! The brackets that are open in what is skipped: their kinds, and how deep they are.
 
 use super::batch::{BLOCK_BYTES, Found};
+use super::memory::give_back;
 
 /// Why a container can't be skipped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +41,11 @@ impl Brackets {
             self.word_changed();
         }
         self.open(u64::from(bracket & 0x20 != 0))
+    }
+
+    /// Frees what a deep container made large.
+    pub(super) fn give_back(&mut self) {
+        give_back(&mut self.outer);
     }
 
     /// Goes through brackets of a block; the place of the one that closes the first, if it is there.

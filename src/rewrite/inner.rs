@@ -250,7 +250,7 @@ impl Inner {
         found: &mut Finds,
     ) -> Option<&'a [u8]> {
         match raw {
-            [b'{', b'}', after @ ..] => Some(after),
+            [b'{', b'}', after @ ..] if self.open.len() < DEPTH_MAX => Some(after),
             [b'-' | b'0'..=b'9' | b'a'..=b'z', ..] => {
                 let end = raw.iter().position(|byte| !is_scalar(*byte))?;
                 raw.get(end..)

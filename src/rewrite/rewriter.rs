@@ -288,6 +288,8 @@ impl<H: Handler> Rewriter<H> {
         give_back(&mut self.finds.values);
         give_back(&mut self.finds.all);
         give_back(&mut self.item.later);
+        give_back(&mut self.frames);
+        self.skipped.give_back();
         self.window.give_back();
         if let Some(inner) = &mut self.inner
             && !matches!(self.state, State::Inside { .. })

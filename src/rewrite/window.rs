@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
-use super::memory::give_back;
+use super::memory::{give_back, give_back_beyond};
 use super::output::{COPY_BELOW_BYTES, Output};
 use super::text;
 
@@ -43,6 +43,10 @@ struct Edit {
 
 /// Bytes of texts that were put in and have left, for which it is not worth to move the others.
 const UNUSED_TEXTS_BYTES: usize = 4096;
+
+/// Bytes of edits for which memory is kept where there are none: as many as there are in a chunk of claims
+/// with an annotation that is mapped too.
+const KEPT_EDITS_BYTES: usize = 512;
 
 /// Chunks for which memory is kept where none is held.
 const KEPT_CHUNKS: usize = 4;
@@ -207,7 +211,7 @@ impl Window {
 
     /// Frees what a long wait made large.
     pub(super) fn give_back(&mut self) {
-        give_back(&mut self.edits);
+        give_back_beyond(KEPT_EDITS_BYTES, &mut self.edits);
         give_back(&mut self.texts);
         if self.chunks.is_empty() && self.chunks.capacity() > KEPT_CHUNKS {
             self.chunks.shrink_to(KEPT_CHUNKS);

@@ -1,5 +1,6 @@
 //! Strings that hold JSON.
 
+use bytes::{Buf as _, Bytes};
 use claimgate::rewrite::*;
 
 use super::behaviour::{NAME, filtering, one, plain};
@@ -42,6 +43,30 @@ fn strings_that_hold_json_keep_their_escapes() {
     }
 }
 
+/// What is deeper than the walk goes ends it, in one piece and in many.
+#[test]
+fn the_depth_of_strings_that_hold_json_is_bounded_however_they_come() {
+    let inner = Rules::builder().string("$.x", NAME).build().unwrap();
+    let rules = Rules::builder().inside("$.a", inner).build().unwrap();
+    for (levels, is_seen) in [(998, true), (999, true), (1000, false)] {
+        let (open, close) = (r#"{\"a\":"#.repeat(levels), "}".repeat(levels - 1));
+        let wrap = |name: &str| format!(r#"{{"a":"{open}{{}}{close},\"x\":\"{name}\"}}"}}"#);
+        let expected = wrap(if is_seen { "local" } else { "remote" });
+        for size in [usize::MAX, 64, 7, 1] {
+            let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), Local);
+            let mut out = Output::default();
+            for chunk in wrap("remote").as_bytes().chunks(size) {
+                rewriter
+                    .feed(Bytes::copy_from_slice(chunk), &mut out)
+                    .unwrap();
+            }
+            rewriter.finish(&mut out).unwrap();
+            let text = out.copy_to_bytes(out.len());
+            assert!(text == expected, "{levels} levels in {size}s");
+        }
+    }
+}
+
 /// What is escaped at both levels, and what only looks like a pair.
 #[test]
 fn surrogates_in_strings_that_hold_json_are_what_they_stand_for() {
@@ -64,5 +89,14 @@ fn surrogates_in_strings_that_hold_json_are_what_they_stand_for() {
         let value = |value: &str| format!(r#"{{"a":"{{\"{key}\":\"{value}\"}}"}}"#);
         let expected = value(if known { "local" } else { "remote" });
         assert_eq!(one(&rules, &value("remote")).unwrap(), expected);
+    }
+}
+
+/// Puts in the local name.
+struct Local;
+
+impl Handler for Local {
+    fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+        Verdict::Replace("local".into())
     }
 }

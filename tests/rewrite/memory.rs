@@ -112,7 +112,8 @@ fn what_was_long_is_not_kept() {
     let long = "x".repeat(60 << 10);
     let held = r#"{"ns":"x","last":"{\"m\":{\"ns\":\"x\"}}"},"#.repeat(2000);
     let long_key = "k".repeat(4000);
-    for (what, first) in [
+    let deep = |of: &str| of.repeat(9900);
+    let mut cases = vec![
         ("a string", format!(r#"{{"ns":"{long}"}}"#)),
         ("an escaped string", format!(r#"{{"ns":"\n{long}"}}"#)),
         (
@@ -121,7 +122,14 @@ fn what_was_long_is_not_kept() {
         ),
         ("a key", format!(r#"{{"\n{long_key}":1}}"#)),
         ("what is put off", format!(r#"{{"all":[{held}0]}}"#)),
-    ] {
+        (
+            "what is deep",
+            format!(r#"{{"x":{}{}}}"#, deep("["), deep("]")),
+        ),
+    ];
+    let all: Vec<&str> = cases.iter().map(|(_, first)| first.as_str()).collect();
+    cases.push(("all of it", all.join("\n")));
+    for (what, first) in cases {
         let own = size_of::<Rewriter<Later>>() as u64;
         for size in [CHUNK_BYTES, 700] {
             let chunks = chunks(format!("{first} {{}}"), size);
