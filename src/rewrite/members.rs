@@ -45,10 +45,11 @@ impl<H: Handler> Rewriter<H> {
                 return self.key_part(chunk, at).map(Next::State);
             };
             let quote = key.end;
-            if let Some(Start { at, .. }) = member
-                && chunk.offset(quote) - at > room
+            if let Some(Start { at: begin, .. }) = member
+                && chunk.offset(quote) - begin > room
             {
-                self.check_held(chunk.offset(quote) - at, chunk.offset(quote))?;
+                self.member = member;
+                self.check_key(chunk, at, quote)?;
             }
             let child = if key.is_plain && lengths.exclude(quote - at) {
                 None
@@ -210,6 +211,7 @@ impl<H: Handler> Rewriter<H> {
     /// What the chunk has of a key that ends in another one.
     fn key_part(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
         let part = chunk.from(at);
+        self.check_key(chunk, at, chunk.bytes.len())?;
         if self.key.len() + part.len() > KEY_BYTES_MAX {
             return Err(self.key_too_long(chunk.offset(at)));
         }
@@ -226,7 +228,7 @@ impl<H: Handler> Rewriter<H> {
         let Some(node) = self.frames.last().map(|frame| frame.node) else {
             return Ok(at);
         };
-        self.check_member(chunk.offset(string.end))?;
+        self.check_key(chunk, at, string.end)?;
         let child = self.child(node, chunk, at, string.end, string.is_plain)?;
         self.found_key(child);
         Ok(string.end + 1)
@@ -255,6 +257,13 @@ impl<H: Handler> Rewriter<H> {
         text::unescape(&self.key, &mut key).ok_or(Error::Syntax { offset, what })?;
         self.key.clear();
         Ok(self.rules.key(node, &key))
+    }
+
+    /// The same up to the end of a key, or to where it is too long, since that comes first then. The
+    /// part of the key in hand begins at `at`.
+    fn check_key(&self, chunk: &Chunk<'_>, at: usize, end: usize) -> Result<(), Error> {
+        let too_long = at + (KEY_BYTES_MAX + 1).saturating_sub(self.key.len());
+        self.check_member(chunk.offset(end.min(too_long)))
     }
 
     /// What came of a member that may go is within its bound.

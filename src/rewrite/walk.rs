@@ -313,6 +313,7 @@ impl<H: Handler> Rewriter<H> {
             && self.frames.last().is_some_and(|frame| !frame.is_object)
             && !self.is_more_than_a_value(node)
         {
+            self.check_member(chunk.offset(at) - 1)?;
             self.member = None;
             return self.scalars(chunk, at, node, scalar);
         }
@@ -358,6 +359,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     pub(super) fn close(&mut self, bracket: u8, offset: u64) -> Result<(), Error> {
+        self.check_member(offset)?;
         let frame = self.frames.pop();
         match frame {
             Some(frame) if frame.is_object == (bracket == b'}') => {

@@ -207,6 +207,80 @@ fn a_value_that_is_shown_is_bounded() {
     }
 }
 
+/// White space and keys that wait for what comes behind them are held too, however they come.
+#[test]
+fn what_waits_for_a_member_is_bounded_however_it_comes() {
+    let space = " ".repeat(300);
+    let key = "k".repeat(5000);
+    let builder = Rules::builder;
+    for (rules, held_bytes_max, text, is_held) in [
+        (
+            builder().string("$[*]", OWNERS),
+            100,
+            format!("[{space}]"),
+            true,
+        ),
+        (
+            builder().string("$[*]", OWNERS),
+            100,
+            format!("[{space}1]"),
+            true,
+        ),
+        (
+            builder().string("$[*]", OWNERS),
+            100,
+            format!("[1,{space}1]"),
+            true,
+        ),
+        (
+            builder().string("$.a", OWNERS),
+            100,
+            format!("{{{space}}}"),
+            true,
+        ),
+        (
+            builder().value("$.a[*]", OWNERS),
+            100,
+            format!(r#"{{"a":[{space}]}}"#),
+            true,
+        ),
+        (
+            builder().remove("$.a[*]"),
+            100,
+            format!(r#"{{"a":[{space}]}}"#),
+            true,
+        ),
+        (
+            builder().string("$.a", OWNERS),
+            4000,
+            format!(r#"{{"x":1,"{key}":1}}"#),
+            true,
+        ),
+        (
+            builder().string("$.a", OWNERS),
+            4500,
+            format!(r#"{{"x":1,"{key}":1}}"#),
+            false,
+        ),
+    ] {
+        let rules = rules.build().unwrap();
+        let limits = Limits {
+            held_bytes_max,
+            ..Limits::default()
+        };
+        for cut in [1, 7, 64, text.len()] {
+            let rewriter = Rewriter::new(rules.clone(), Framing::One, limits, Hide::default());
+            let error = oracle::run(rewriter, text.as_bytes().chunks(cut)).unwrap_err();
+            let as_meant = match error {
+                Error::HeldTooLarge { .. } => is_held,
+                Error::KeyTooLong { .. } => !is_held,
+                _ => false,
+            };
+            assert!(as_meant, "{error:?} in {cut}s of {}", text.trim());
+        }
+    }
+}
+
 /// Puts all off, whenever it is asked.
 struct Never;
 
