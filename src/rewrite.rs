@@ -142,6 +142,7 @@
 
 mod batch;
 mod brackets;
+mod chunk;
 mod ended;
 mod error;
 mod handler;

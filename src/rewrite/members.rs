@@ -1,12 +1,12 @@
 //! Objects that are walked: their keys, and the members that can be passed at once.
 
+use super::chunk::Chunk;
 use super::error::Error;
 use super::handler::Handler;
 use super::item::Start;
 use super::rewriter::{Rewriter, State};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
-use super::walk::Chunk;
 use super::{KEY_BYTES_MAX, text};
 
 /// Where the walk goes on.

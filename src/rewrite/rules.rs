@@ -129,7 +129,8 @@ impl Rules {
             .map(|(_, child)| *child)
     }
 
-    fn are_for_strings(&self) -> bool {
+    /// Whether no rule is for anything but strings, as must be within a string.
+    pub(super) fn are_for_strings(&self) -> bool {
         self.0.iter().all(|rules| {
             let others = rules.is_more_than_a_value() || rules.inside.is_some();
             !others && rules.end.is_none()

@@ -93,6 +93,9 @@ impl<H: Handler> Rewriter<H> {
         let verdict = self.handler.resolve(one.tag, &self.value);
         let verdict = one.replaced(verdict, &mut self.window);
         let resolved = match verdict {
+            Verdict::Inside(rules) if !one.within && !rules.are_for_strings() => Err(
+                Error::Refused("within a string only strings can have rules"),
+            ),
             Verdict::Inside(rules) if !one.within => self.look_inside(rules, &raw, one.from),
             Verdict::Later => Err(Error::Refused("a string was put off twice")),
             verdict => self.apply(verdict, one),

@@ -1,6 +1,7 @@
 //! One step of the walk for each state.
 
 use super::brackets::Bad;
+use super::chunk::{Chunk, is_space};
 use super::error::Error;
 use super::handler::Handler;
 use super::inner::Inner;
@@ -11,77 +12,15 @@ use super::scalar::Scalar;
 use super::scan::Scan;
 use super::{Framing, Tag};
 
-/// The chunk in hand and where in the stream it stands.
-pub(super) struct Chunk<'a> {
-    pub(super) bytes: &'a [u8],
-    base: u64,
-    pub(super) scan: Scan<'a>,
-}
-
-impl<'a> Chunk<'a> {
-    pub(super) fn offset(&self, at: usize) -> u64 {
-        self.base + at as u64
-    }
-
-    pub(super) fn from(&self, at: usize) -> &'a [u8] {
-        self.bytes.get(at..).unwrap_or_default()
-    }
-
-    /// The first position from `at` on that is no white space, and its byte if the chunk has it.
-    #[inline]
-    pub(super) fn after_space(&self, at: usize) -> (usize, Option<u8>) {
-        match self.bytes.get(at) {
-            Some(byte) if *byte > b' ' => (at, Some(*byte)),
-            _ => self.past_space(at),
-        }
-    }
-
-    /// Behind a key, where the value begins after a colon, and its first byte if the chunk has it.
-    #[inline(always)]
-    pub(super) fn value_of_key(&self, at: usize) -> Option<(usize, Option<u8>)> {
-        // As it is in compact JSON.
-        if self.bytes.get(at) == Some(&b':')
-            && let Some(first) = self.bytes.get(at + 1)
-            && *first > b' '
-        {
-            return Some((at + 1, Some(*first)));
-        }
-        match self.after_space(at) {
-            (colon, Some(b':')) => Some(self.after_space(colon + 1)),
-            _ => None,
-        }
-    }
-
-    /// Behind a value, where a comma and the next key stand, if they do.
-    #[inline(always)]
-    pub(super) fn next_key(&self, at: usize) -> Option<(usize, usize)> {
-        if self.bytes.get(at) == Some(&b',') && self.bytes.get(at + 1) == Some(&b'"') {
-            return Some((at, at + 1));
-        }
-        let (comma, Some(b',')) = self.after_space(at) else {
-            return None;
-        };
-        match self.after_space(comma + 1) {
-            (next, Some(b'"')) => Some((comma, next)),
-            _ => None,
-        }
-    }
-
-    fn past_space(&self, at: usize) -> (usize, Option<u8>) {
-        let spaces = self.from(at).iter().take_while(|byte| is_space(**byte));
-        let at = at + spaces.count();
-        (at, self.bytes.get(at).copied())
-    }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+/// Whether a byte may stand behind a number or literal that is a document of a sequence.
+fn may_follow(byte: u8) -> bool {
+    is_space(byte) || matches!(byte, b'{' | b'[' | b'"')
 }
 
 impl<H: Handler> Rewriter<H> {
     pub(super) fn walk(&mut self, bytes: &[u8], base: u64) -> Result<(), Error> {
         let scan = Scan::new(bytes, self.source, self.carry);
-        let mut chunk = Chunk { bytes, base, scan };
+        let mut chunk = Chunk::new(bytes, base, scan);
         let mut at = 0;
         while at < bytes.len() {
             at = self.step(&mut chunk, at)?;
@@ -194,6 +133,13 @@ impl<H: Handler> Rewriter<H> {
     ) -> Result<usize, Error> {
         let end = self.scalar_end(chunk, at, node, scalar)?;
         if let Some(end) = end {
+            let next = chunk.bytes.get(end).copied();
+            if self.frames.is_empty()
+                && self.framing == Framing::Many
+                && !next.is_some_and(may_follow)
+            {
+                return Err(syntax(chunk.offset(end), "a number or literal is broken"));
+            }
             self.ended(node, chunk.offset(end))?;
         }
         Ok(end.unwrap_or(chunk.bytes.len()))

@@ -132,6 +132,30 @@ pub(crate) fn one(rules: &Rules, input: &str) -> Result<String, Error> {
     every_way(rules, Framing::One, input.as_bytes())
 }
 
+/// As serde_json reads sequences.
+#[test]
+fn numbers_and_literals_of_a_sequence_stand_apart() {
+    for (input, is_good) in [
+        ("0 1\n-0", true),
+        ("1{}2[]null\"\"true", true),
+        ("01", false),
+        ("-0-0", false),
+        ("1-2", false),
+        ("truefalse", false),
+        ("1true", false),
+        ("1,2", false),
+    ] {
+        let sequence = every_way(&plain(), Framing::Many, input.as_bytes());
+        assert_eq!(sequence.is_ok(), is_good, "{input}");
+        let serde = serde_json::Deserializer::from_str(input).into_iter::<serde_json::Value>();
+        assert_eq!(
+            serde.into_iter().all(|value| value.is_ok()),
+            is_good,
+            "{input}"
+        );
+    }
+}
+
 #[test]
 fn only_what_rules_point_at_changes() {
     for (input, output) in [

@@ -92,6 +92,35 @@ fn surrogates_in_strings_that_hold_json_are_what_they_stand_for() {
     }
 }
 
+/// Looks into all strings by rules that can't be followed there.
+struct Inside(Rules);
+
+impl Handler for Inside {
+    fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+        Verdict::Later
+    }
+
+    fn resolve(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+        Verdict::Inside(self.0.clone())
+    }
+}
+
+#[test]
+fn rules_that_are_not_for_strings_are_refused_within_them() {
+    for inner in [
+        Rules::builder().remove("$.secret"),
+        Rules::builder().value("$.secret", NAME),
+        Rules::builder().item("$.secret", "$.secret", NAME),
+    ] {
+        let rules = Rules::builder().string("$.a", NAME).build().unwrap();
+        let inside = Inside(inner.build().unwrap());
+        let mut rewriter = Rewriter::new(rules, Framing::One, Limits::default(), inside);
+        let input = Bytes::from_static(br#"{"a":"{\"secret\":1}"}"#);
+        let fed = rewriter.feed(input, &mut Output::default());
+        assert!(matches!(fed, Err(Error::Refused(_))), "{fed:?}");
+    }
+}
+
 /// Puts in the local name.
 struct Local;
 
