@@ -186,7 +186,8 @@ pub enum Framing {
 pub struct Limits {
     /// Bytes that wait for a decision, and in an item with them what is to be changed there: a few tens
     /// of bytes for each string that waits, is replaced or goes, and the text that comes in its place.
-    /// Whether the bound is kept does not depend on the chunks.
+    /// Whether the bound is kept does not depend on the chunks. Strings within a string that holds JSON have
+    /// a bound of their own, 64 KiB as they are written: longer ones are left alone.
     pub held_bytes_max: usize,
     /// Bytes of a string that is shown to the handler.
     pub string_bytes_max: usize,

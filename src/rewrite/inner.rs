@@ -11,7 +11,8 @@ use super::memory::give_back;
 use super::rules::{Node, Rules};
 use super::text;
 
-/// Bytes of an inner string that are compared; longer ones are left alone.
+/// Bytes of an inner string that are compared, as it is written; longer ones are left alone. They are
+/// held whole, whatever else may be.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// Containers that may be open at once, those that are skipped included.
@@ -181,7 +182,9 @@ impl Inner {
                     self.byte(b'"', at, at + 2, found);
                     2
                 }
-                (Escape::None, _) if in_text && !self.escaped && *first != b'\\' => self.run(rest),
+                (Escape::None, _) if in_text && !self.escaped && *first != b'\\' => {
+                    self.run(rest, at)
+                }
                 _ => {
                     self.raw(*first, at, found);
                     1
@@ -270,10 +273,10 @@ impl Inner {
     }
 
     /// Takes the bytes of an inner string up to the next backslash; how many they are.
-    fn run(&mut self, rest: &[u8]) -> usize {
+    fn run(&mut self, rest: &[u8], at: u64) -> usize {
         let run = text::up_to_backslash(rest);
         if self.is_compared {
-            if self.text.len() + run.len() > TEXT_BYTES_MAX {
+            if at + run.len() as u64 - self.from > TEXT_BYTES_MAX as u64 {
                 self.state = State::Done;
             } else {
                 self.text.extend_from_slice(run);
@@ -378,7 +381,7 @@ impl Inner {
     fn byte(&mut self, byte: u8, from: u64, to: u64, found: &mut Finds) {
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.state = match self.state {
-            State::InKey | State::Text(_) => self.in_text(byte, from, found),
+            State::InKey | State::Text(_) => self.in_text(byte, from, to, found),
             state if space => state,
             State::Value(node) => self.value(byte, node, to),
             State::Key if byte == b'"' => {
@@ -448,13 +451,13 @@ impl Inner {
         self.is_compared = is_compared;
     }
 
-    fn in_text(&mut self, byte: u8, at: u64, found: &mut Finds) -> State {
+    fn in_text(&mut self, byte: u8, from: u64, to: u64, found: &mut Finds) -> State {
         if byte == b'"' && !self.escaped {
-            return self.text_end(at, found);
+            return self.text_end(from, found);
         }
         self.escaped = byte == b'\\' && !self.escaped;
         if self.is_compared {
-            if self.text.len() == TEXT_BYTES_MAX {
+            if to - self.from > TEXT_BYTES_MAX as u64 {
                 return State::Done;
             }
             self.text.push(byte);

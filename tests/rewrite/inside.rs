@@ -67,6 +67,50 @@ fn the_depth_of_strings_that_hold_json_is_bounded_however_they_come() {
     }
 }
 
+/// As it is written, so that no more is held than that.
+#[test]
+fn long_strings_within_strings_are_left_alone_however_they_come() {
+    let inner = Rules::builder().string("$.x", NAME).build().unwrap();
+    let rules = Rules::builder().inside("$.a", inner).build().unwrap();
+    for (part, times, is_seen) in [
+        ("x", 64 << 10, true),
+        ("x", (64 << 10) + 1, false),
+        (r"\u0061", (64 << 10) / 6, true),
+        (r"\u0061", (64 << 10) / 6 + 1, false),
+        (r"\u0061", 60_000, false),
+    ] {
+        let wrap = |text: &str| format!(r#"{{"a":"{{\"x\":\"{text}\"}}"}}"#);
+        let text = wrap(&part.repeat(times));
+        let expected = if is_seen { wrap("local") } else { text.clone() };
+        for size in [usize::MAX, 1000, 7] {
+            let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), Local);
+            let (mut out, mut written, mut fed) = (Output::default(), Vec::new(), 0);
+            for chunk in text.as_bytes().chunks(size) {
+                rewriter
+                    .feed(Bytes::copy_from_slice(chunk), &mut out)
+                    .unwrap();
+                fed += chunk.len();
+                let length = out.len();
+                written.extend_from_slice(&out.copy_to_bytes(length));
+                let held = fed.saturating_sub(written.len());
+                assert!(
+                    is_seen || size == usize::MAX || held <= (64 << 10) + size,
+                    "{held}"
+                );
+            }
+            rewriter.finish(&mut out).unwrap();
+            let length = out.len();
+            written.extend_from_slice(&out.copy_to_bytes(length));
+            assert!(
+                written == expected.as_bytes(),
+                "{times} {part} in {size}s: {} of {}",
+                written.len(),
+                expected.len()
+            );
+        }
+    }
+}
+
 /// What is escaped at both levels, and what only looks like a pair.
 #[test]
 fn surrogates_in_strings_that_hold_json_are_what_they_stand_for() {
