@@ -24,9 +24,9 @@ mod yaml;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT, WARNING};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -151,12 +151,13 @@ impl Proxy {
             return Err(Error::NotAcceptable(media::STREAMED));
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        let Some(mut plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
-            let answer = self.unmapped(asked, &query, accept.form())?;
-            let (mut head, body) = answer.into_parts();
+        let Some(plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
+            let body = self.unmapped(asked, &query, accept.form())?;
             let written = self.written(serializer, &control_plane.name, body).await?;
-            head.headers.insert(CONTENT_TYPE, serializer.content_type());
-            return Ok(Response::from_parts(head, written));
+            let mut response = Response::new(written);
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, serializer.content_type());
+            return Ok(response);
         };
         let outgoing = Outgoing {
             asked,
@@ -164,15 +165,8 @@ impl Proxy {
             accept: &accept,
             plan: &plan,
         };
-        let Carried {
-            answer,
-            beginning,
-            warnings,
-        } = self.carry_out(outgoing, body).await?;
-        plan.beginning = beginning;
-        let mut answer = self.answer(asked, plan, answer, admitted).await?;
-        warn_first(answer.headers_mut(), warnings);
-        Ok(answer)
+        let carried = self.carry_out(outgoing, body).await?;
+        self.answer(asked, plan, carried, admitted).await
     }
 
     async fn send(&self, outgoing: Outgoing<'_>, sent: Sent) -> Result<Carried, Error> {
@@ -224,12 +218,8 @@ impl Proxy {
         Ok(request)
     }
 
-    fn unmapped(
-        &self,
-        asked: Asked<'_>,
-        query: &Query,
-        form: Form,
-    ) -> Result<Response<ReplyBody>, Error> {
+    /// The body of the answer to a request about local namespaces that no remote one belongs to.
+    fn unmapped(&self, asked: Asked<'_>, query: &Query, form: Form) -> Result<ReplyBody, Error> {
         let Asked {
             control_plane,
             kind,
@@ -258,21 +248,7 @@ impl Proxy {
                 });
             }
         };
-        let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::OK;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
-    }
-}
-
-/// Puts warnings before those that are there.
-fn warn_first(headers: &mut HeaderMap, mut warnings: Vec<HeaderValue>) {
-    warnings.extend(headers.get_all(WARNING).iter().cloned());
-    headers.remove(WARNING);
-    for warning in warnings {
-        headers.append(WARNING, warning);
+        Ok(body)
     }
 }
 

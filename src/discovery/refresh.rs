@@ -115,12 +115,14 @@ impl Learner {
         let name = source.name();
         let groups = self.catalog.groups(name).unwrap_or_default();
         let known = self.catalog.openapi(name);
-        let openapi = openapi::fetch(source, &groups_of(&groups), known).await;
-        if let Ok(Some(openapi)) = &openapi {
-            self.catalog.set_openapi(name, openapi.clone());
-        }
+        let fetched = openapi::fetch(source, &groups_of(&groups), known).await;
+        let learned = fetched.map(|changed| {
+            if let Some(openapi) = changed {
+                self.catalog.set_openapi(name, openapi);
+            }
+        });
         self.catalog.asked_openapi(name);
-        openapi.map(|_| ())
+        learned
     }
 }
 

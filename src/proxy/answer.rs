@@ -11,17 +11,19 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use super::admission::Admitted;
+use super::completion::Carried;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
 use super::{Asked, ControlPlane, Proxy, watch};
 use crate::accept::Serializer;
-use crate::body::ReplyBody;
+use crate::body::{Broken, ReplyBody};
 use crate::error::Error;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::rewrite::{self, Framing, Output, Rewriter, Rules};
 use crate::status;
 use crate::translate::Scope;
+use crate::translate::beginning::Beginning;
 use crate::translate::response::{ResponseHandler, Shape};
 use crate::translate::text;
 use crate::upstream::ResponseBody;
@@ -52,7 +54,7 @@ impl Proxy {
         &self,
         asked: Asked<'_>,
         plan: Plan,
-        response: Response<ResponseBody>,
+        carried: Carried,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
         let Asked {
@@ -61,7 +63,12 @@ impl Proxy {
             parts: asked,
             ..
         } = asked;
-        let (parts, body) = response.into_parts();
+        let Carried {
+            answer,
+            beginning,
+            warnings,
+        } = carried;
+        let (parts, body) = answer.into_parts();
         let mut headers = headers(&parts.headers, &plan.scope);
         let serializer = match is_json(&headers) {
             false => Serializer::Json,
@@ -85,7 +92,7 @@ impl Proxy {
             _ if asked.method == Method::HEAD => ReplyBody::whole(Bytes::new()),
             status if !status.is_success() => {
                 let mapped = self
-                    .failure(control_plane, status, &headers, plan, body)
+                    .failure(control_plane, status, &headers, plan.scope, beginning, body)
                     .await?;
                 self.written(serializer, &control_plane.name, mapped)
                     .await?
@@ -104,21 +111,15 @@ impl Proxy {
                 if is_watch || !compress::is_accepted(&asked.headers) {
                     written
                 } else {
-                    let encoded = compress::compress(written).await;
-                    match encoded.map_err(|broken| bad(broken.to_string()))? {
-                        Encoded::Identity(body) => body,
-                        Encoded::Gzip(body) => {
-                            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
-                            body
-                        }
-                    }
+                    let packed = packed(written, &mut headers).await;
+                    packed.map_err(|broken| bad(broken.to_string()))?
                 }
             }
         };
         if serializer != Serializer::Json {
             headers.insert(CONTENT_TYPE, serializer.content_type());
         }
+        warn_first(&mut headers, warnings);
         let mut answer = Response::new(reply);
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = headers;
@@ -181,7 +182,8 @@ impl Proxy {
         control_plane: &ControlPlane,
         status: StatusCode,
         headers: &HeaderMap,
-        plan: Plan,
+        scope: Scope,
+        beginning: Option<Beginning>,
         body: ResponseBody,
     ) -> Result<ReplyBody, Error> {
         let bad = |why: String| Error::Failed {
@@ -196,13 +198,13 @@ impl Proxy {
         };
         if !is_json(headers) {
             let text = String::from_utf8_lossy(&whole);
-            return Ok(ReplyBody::whole(match text::to_local(&text, &plan.scope) {
+            return Ok(ReplyBody::whole(match text::to_local(&text, &scope) {
                 Some(mapped) => mapped.into(),
                 None => whole,
             }));
         }
-        let rules = self.response_rules.rules(Shape::Status, &plan.scope);
-        let handler = ResponseHandler::refusal(plan.scope, plan.beginning);
+        let rules = self.response_rules.rules(Shape::Status, &scope);
+        let handler = ResponseHandler::refusal(scope, beginning);
         let mapped = map_whole(rules, Framing::Many, handler, max, whole);
         let mapped = mapped.map_err(|error| bad(error.to_string()))?;
         Ok(ReplyBody::whole(mapped))
@@ -234,6 +236,27 @@ fn map_whole(
     rewriter.feed(whole, &mut out)?;
     rewriter.finish(&mut out)?;
     Ok(out.copy_to_bytes(out.remaining()))
+}
+
+/// A body for who takes gzip, and with headers that say so if it is in that.
+async fn packed(body: ReplyBody, headers: &mut HeaderMap) -> Result<ReplyBody, Broken> {
+    Ok(match compress::compress(body).await? {
+        Encoded::Identity(body) => body,
+        Encoded::Gzip(body) => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+            body
+        }
+    })
+}
+
+/// Puts warnings before those that are there.
+fn warn_first(headers: &mut HeaderMap, mut warnings: Vec<HeaderValue>) {
+    warnings.extend(headers.get_all(WARNING).iter().cloned());
+    headers.remove(WARNING);
+    for warning in warnings {
+        headers.append(WARNING, warning);
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

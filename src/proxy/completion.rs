@@ -15,7 +15,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -126,7 +126,6 @@ impl Proxy {
         copy_headers(&asked.parts.headers, headers);
         headers.remove(CONTENT_TYPE);
         headers.insert(ACCEPT, METADATA);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         control_plane.credentials.authorize(headers);
         let sent = control_plane.upstream.send(Lane::Requests, request).await;
         let answer = sent.map_err(|error| upstream_error(control_plane, Verb::Get, &error))?;

@@ -7,7 +7,6 @@ use super::media::Accept;
 use crate::accept::{Form, Serializer};
 use crate::error::Error;
 use crate::request_info::{Query, ResourceRequest, Verb};
-use crate::translate::beginning::Beginning;
 use crate::translate::{Scope, selector, token};
 
 /// A request in remote terms.
@@ -17,8 +16,6 @@ pub(super) struct Plan {
     pub(super) strips_rows: bool,
     /// What the client is answered in, unless it is refused.
     pub(super) serializer: Serializer,
-    /// How the body that is sent with it begins.
-    pub(super) beginning: Option<Beginning>,
     path: String,
     query: Query,
 }
@@ -57,7 +54,6 @@ impl Plan {
             scope,
             strips_rows,
             serializer: accept.serializer(),
-            beginning: None,
             path,
             query,
         }))
