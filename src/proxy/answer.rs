@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName,
     LOCATION, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, WARNING,
@@ -231,11 +231,7 @@ fn map_whole(
         string_bytes_max: max,
         ..rewrite::Limits::default()
     };
-    let mut rewriter = Rewriter::new(rules, framing, limits, handler);
-    let mut out = Output::default();
-    rewriter.feed(whole, &mut out)?;
-    rewriter.finish(&mut out)?;
-    Ok(out.copy_to_bytes(out.remaining()))
+    Rewriter::new(rules, framing, limits, handler).whole(whole)
 }
 
 /// A body for who takes gzip, and with headers that say so if it is in that.

@@ -266,16 +266,12 @@ impl Mapping {
         let Some(rewriter) = &mut self.rewriter else {
             return Ok(whole);
         };
-        let mut out = Output::default();
-        let mapped = rewriter
-            .feed(whole, &mut out)
-            .and_then(|()| rewriter.finish(&mut out));
-        mapped.map_err(|error| match stop(error) {
+        let mapped = rewriter.whole(whole).map_err(|error| match stop(error) {
             Stop::Refused(error) => error,
             Stop::Unreadable(why) => unreadable(&why),
         })?;
         self.metrics.replacements(rewriter.replacements());
-        Ok(out.copy_to_bytes(out.remaining()))
+        Ok(mapped)
     }
 
     /// All of a body that stopped the rewriter, to be refused by the control plane, which quotes how

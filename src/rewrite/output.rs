@@ -151,9 +151,9 @@ impl Buf for Output {
         );
         self.length -= count;
         while let Some(first) = self.pieces.front_mut() {
-            let (length, copied) = match first {
-                Piece::Shared(bytes) => (bytes.len(), 0),
-                Piece::Copied(length) => (*length, *length),
+            let length = match first {
+                Piece::Shared(bytes) => bytes.len(),
+                Piece::Copied(length) => *length,
             };
             if count < length {
                 match first {
@@ -165,8 +165,8 @@ impl Buf for Output {
                 }
                 return;
             }
-            if copied > 0 {
-                self.copied.advance(copied);
+            if let Piece::Copied(_) = first {
+                self.copied.advance(length);
             }
             self.pieces.pop_front();
             count -= length;

@@ -1,6 +1,6 @@
 //! The walk through a stream: what is pointed at by rules is looked at, the rest is skipped.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::brackets::Brackets;
 use super::error::Error;
@@ -161,6 +161,17 @@ impl<H: Handler> Rewriter<H> {
         }
         self.window.flush(self.window.end(), out);
         Ok(())
+    }
+
+    /// All of a stream that is there whole, changed.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed) and [`finish`](Self::finish).
+    pub fn whole(&mut self, stream: Bytes) -> Result<Bytes, Error> {
+        let mut out = Output::default();
+        self.feed(stream, &mut out)?;
+        self.finish(&mut out)?;
+        Ok(out.copy_to_bytes(out.remaining()))
     }
 
     /// Whether the stream is between two documents, all of the former let out.

@@ -93,9 +93,6 @@ impl<H: Handler> Rewriter<H> {
         let verdict = self.handler.resolve(one.tag, &self.value);
         let verdict = one.replaced(verdict, &mut self.window);
         let resolved = match verdict {
-            Verdict::Inside(rules) if !one.within && !rules.are_for_strings() => Err(
-                Error::Refused("within a string only strings can have rules"),
-            ),
             Verdict::Inside(rules) if !one.within => self.look_inside(rules, &raw, one.from),
             Verdict::Later => Err(Error::Refused("a string was put off twice")),
             verdict => self.apply(verdict, one),
@@ -105,6 +102,11 @@ impl<H: Handler> Rewriter<H> {
     }
 
     fn look_inside(&mut self, rules: Rules, raw: &[u8], from: u64) -> Result<(), Error> {
+        if !rules.are_for_strings() {
+            return Err(Error::Refused(
+                "within a string only strings can have rules",
+            ));
+        }
         let mut inner = Inner::begin(&rules, self.inner.take());
         let done = self.inside(&mut inner, raw, from);
         self.inner = Some(inner);

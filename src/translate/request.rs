@@ -302,10 +302,10 @@ impl Handler for RequestHandler {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-    use bytes::{Buf, Bytes};
+    use bytes::Bytes;
 
     use super::*;
-    use crate::rewrite::{Error, Framing, Limits, Output, Rewriter};
+    use crate::rewrite::{Error, Framing, Limits, Rewriter};
 
     fn patched(patch: &str) -> Result<String, Error> {
         let rules = RequestRules::compile().unwrap();
@@ -313,10 +313,8 @@ mod tests {
         let handler = rules.handler(Scope::One { local, remote }, Effect::Patch(None));
         let limits = Limits::default();
         let mut rewriter = Rewriter::new(rules.json_patch, Framing::One, limits, handler);
-        let mut out = Output::default();
-        rewriter.feed(Bytes::copy_from_slice(patch.as_bytes()), &mut out)?;
-        rewriter.finish(&mut out)?;
-        Ok(String::from_utf8(out.copy_to_bytes(out.len()).to_vec()).unwrap())
+        let mapped = rewriter.whole(Bytes::copy_from_slice(patch.as_bytes()))?;
+        Ok(String::from_utf8(mapped.to_vec()).unwrap())
     }
 
     #[test]
