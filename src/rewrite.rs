@@ -128,7 +128,7 @@
 //! # Bounds
 //! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler and how
 //! deep brackets are nested, [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
-//! error. Nothing else grows: a stream keeps 2.5 KiB, of which most are the rules that streams
+//! error. Nothing else grows: a stream keeps up to 2.8 KiB, of which most are the rules that streams
 //! share, and a chunk in which nothing changes allocates nothing. Pieces below [`COPY_BELOW_BYTES`]
 //! are copied, so that no small rest keeps a large chunk in memory.
 //!
