@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use claimgate_benches::rewrite::{Framing, Limits, Output, Rewriter};
 use claimgate_benches::{
-    CHUNK_BYTES, Claims, cases, chunks, consume, judging, pass, rewriter, worst,
+    CHUNK_BYTES, Claims, cases, chunks, consume, judging, looking, pass, rewriter, worst,
 };
 use criterion::measurement::WallTime;
 use criterion::{
@@ -134,7 +134,7 @@ fn event(criterion: &mut Criterion) {
 fn worst(criterion: &mut Criterion) {
     const LONG_BYTES: usize = 1 << 30;
     const SHORT_BYTES: usize = 8 << 20;
-    let [(_, plain), ..] = cases();
+    let rules = looking();
     for worst in worst::inputs() {
         let mut group = criterion.benchmark_group("worst inputs");
         group.sampling_mode(SamplingMode::Flat).sample_size(10);
@@ -145,7 +145,7 @@ fn worst(criterion: &mut Criterion) {
         ] {
             group.throughput(Throughput::Bytes(bytes as u64));
             group.bench_function(format!("{}, {how}", worst.what), |bencher| {
-                bencher.iter(|| pass(rewriter(&plain), worst.chunks(bytes, size)))
+                bencher.iter(|| pass(rewriter(&rules), worst.chunks(bytes, size)))
             });
         }
         group.finish();

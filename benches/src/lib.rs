@@ -166,6 +166,20 @@ pub fn judging() -> Rewriter<Judged> {
     Rewriter::new(rules, Framing::One, limits, Judged::default())
 }
 
+/// The rules for [`worst::inputs`].
+///
+/// # Panics
+/// Never: the paths are paths.
+pub fn looking() -> Rules {
+    let inner = Rules::builder().string("$.m.ns", NAMESPACE);
+    Rules::builder()
+        .item("$.items[*]", "$.items[*].m", 0)
+        .string("$.items[*].m.ns", NAMESPACE)
+        .inside("$.last", inner.build().expect("rules"))
+        .build()
+        .expect("rules")
+}
+
 /// The rules for watch events.
 ///
 /// # Panics

@@ -32,14 +32,16 @@ impl Worst {
     }
 }
 
-/// For rules that walk `$.items[*].m` or the like, skip `$.x` and look into the string `$.last`.
+/// For rules by which an item `$.items[*]` is held until its `m` has ended, `$.x` is skipped and the
+/// string `$.last` is looked into.
 pub fn inputs() -> Vec<Worst> {
-    let nested = format!("{}{},", "[{\"a\":".repeat(400), "1}]".repeat(400));
+    // As deep as may be by default, with what it stands in.
+    let nested = format!("{}{},", "[{\"a\":".repeat(4_999), "1}]".repeat(4_999));
     [
         ("empty strings", r#"{"x":["#, "\"\",", "0]}"),
         ("escaped quotes", r#"{"x":""#, "\\\"", "\"}"),
         ("backslashes", r#"{"x":""#, "\\\\", "\"}"),
-        ("brackets 800 deep", r#"{"x":["#, &nested, "0]}"),
+        ("brackets 10,000 deep", r#"{"x":["#, &nested, "0]}"),
         ("empty containers", r#"{"x":["#, "{},[],", "0]}"),
         ("one string", r#"{"x":""#, "x", "\"}"),
         ("white space", r#"{"x":1"#, " \n", "}"),
