@@ -69,6 +69,16 @@ pub struct ControlPlane {
     pub request_timeout: Duration,
 }
 
+impl ControlPlane {
+    /// What a read that took too long is answered with.
+    fn timeout(&self) -> Error {
+        Error::Timeout {
+            control_plane: self.name.clone(),
+            seconds: self.request_timeout.as_secs(),
+        }
+    }
+}
+
 /// A request for claims, as it was routed.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
@@ -76,6 +86,21 @@ pub struct Asked<'a> {
     pub kind: &'a unmapped::Kind,
     pub request: &'a ResourceRequest,
     pub parts: &'a Parts,
+}
+
+impl Asked<'_> {
+    /// Headers of what is sent to the control plane for it.
+    fn headers(&self, accept: HeaderValue) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for name in FORWARDED {
+            if let Some(value) = self.parts.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers.insert(ACCEPT, accept);
+        self.control_plane.credentials.authorize(&mut headers);
+        headers
+    }
 }
 
 /// The same on its way to the control plane, but for its body.
@@ -208,13 +233,11 @@ impl Proxy {
         let mut request = Request::new(body);
         *request.method_mut() = asked.parts.method.clone();
         *request.uri_mut() = plan.uri()?;
-        let headers = request.headers_mut();
-        copy_headers(&asked.parts.headers, headers);
+        *request.headers_mut() = asked.headers(accept.header()?);
         if media == RequestMedia::Yaml {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
         }
-        headers.insert(ACCEPT, accept.header()?);
-        asked.control_plane.credentials.authorize(headers);
         Ok(request)
     }
 
@@ -252,30 +275,15 @@ impl Proxy {
     }
 }
 
-fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
-    for name in FORWARDED {
-        if let Some(value) = from.get(&name) {
-            to.insert(name, value.clone());
-        }
-    }
-}
-
 /// A read, and a write that was certainly not carried out, is told that the control plane is away;
 /// of any other write the outcome is not known.
 fn upstream_error(control_plane: &ControlPlane, verb: Verb, error: &upstream::Error) -> Error {
-    let (control_plane, seconds) = (
-        control_plane.name.clone(),
-        control_plane.request_timeout.as_secs(),
-    );
-    let why = error.to_string();
+    if error.reason() == "timeout" && verb.is_read() {
+        return control_plane.timeout();
+    }
+    let (control_plane, why) = (control_plane.name.clone(), error.to_string());
     match error.outcome() {
         upstream::Outcome::NotProcessed => Error::Away { control_plane, why },
-        upstream::Outcome::Unknown if error.reason() == "timeout" && verb.is_read() => {
-            Error::Timeout {
-                control_plane,
-                seconds,
-            }
-        }
         upstream::Outcome::Unknown if verb.is_read() => Error::Away { control_plane, why },
         upstream::Outcome::Unknown => Error::OutcomeUnknown { control_plane, why },
     }

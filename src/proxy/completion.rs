@@ -15,14 +15,14 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::media::RequestMedia;
 use super::request_body::Prepared;
-use super::{Outgoing, Proxy, copy_headers, upstream_error};
+use super::{Outgoing, Proxy, upstream_error};
 use crate::error::Error;
 use crate::request_info::Verb;
 use crate::translate::beginning::Beginning;
@@ -108,12 +108,7 @@ impl Proxy {
         let control_plane = outgoing.asked.control_plane;
         let time = control_plane.request_timeout;
         let read = tokio::time::timeout(time, self.read_current(outgoing)).await;
-        read.unwrap_or_else(|_| {
-            Err(Error::Timeout {
-                control_plane: control_plane.name.clone(),
-                seconds: time.as_secs(),
-            })
-        })
+        read.unwrap_or_else(|_| Err(control_plane.timeout()))
     }
 
     async fn read_current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
@@ -122,11 +117,8 @@ impl Proxy {
         let mut request = Request::new(RequestBody::Empty);
         *request.method_mut() = Method::GET;
         *request.uri_mut() = plan.object_uri()?;
-        let headers = request.headers_mut();
-        copy_headers(&asked.parts.headers, headers);
-        headers.remove(CONTENT_TYPE);
-        headers.insert(ACCEPT, METADATA);
-        control_plane.credentials.authorize(headers);
+        *request.headers_mut() = asked.headers(METADATA);
+        request.headers_mut().remove(CONTENT_TYPE);
         let sent = control_plane.upstream.send(Lane::Requests, request).await;
         let answer = sent.map_err(|error| upstream_error(control_plane, Verb::Get, &error))?;
         if !answer.status().is_success() {
