@@ -211,6 +211,80 @@ mod tests {
         assert_eq!(written, expected.concat(), "{written:?}");
     }
 
+    /// All fields, with something in them and without, as `k8s.io/apimachinery` 0.37 writes the same.
+    #[test]
+    fn every_field_is_as_kubernetes_writes_it() {
+        for (json, expected) in [
+            (
+                concat!(
+                    r#"{"kind":"Status","apiVersion":"v1","#,
+                    r#""metadata":{"selfLink":"/l","resourceVersion":"7","continue":"c","remainingItemCount":300,"shardInfo":{"selector":"s"}},"#,
+                    r#""status":"Failure","message":"no","reason":"Invalid","#,
+                    r#""details":{"name":"n","group":"g","kind":"k","uid":"u","#,
+                    r#""causes":[{"reason":"r","message":"m","field":"f"}],"retryAfterSeconds":1},"code":422}"#
+                ),
+                b"k8s\0\n\x0c\n\x02v1\x12\x06Status\
+                  \x12H\n\x12\n\x02/l\x12\x017\x1a\x01c \xac\x02*\x03\n\x01s\
+                  \x12\x07Failure\x1a\x02no\"\x07Invalid\
+                  *\x19\n\x01n\x12\x01g\x1a\x01k\"\t\n\x01r\x12\x01m\x1a\x01f(\x012\x01u\
+                  0\xa6\x03\x1a\0\"\0".as_slice(),
+            ),
+            (
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{"shardInfo":{}},"details":{"causes":[{}]}}"#,
+                b"k8s\0\n\x0c\n\x02v1\x12\x06Status\
+                  \x12(\n\n\n\0\x12\0\x1a\0*\x02\n\0\x12\0\x1a\0\"\0\
+                  *\x12\n\0\x12\0\x1a\0\"\x06\n\0\x12\0\x1a\0(\x002\x000\0\x1a\0\"\0".as_slice(),
+            ),
+            (
+                r#"{"kind":"Status","apiVersion":"v1","details":{}}"#,
+                b"k8s\0\n\x0c\n\x02v1\x12\x06Status\
+                  \x12\x1c\n\x06\n\0\x12\0\x1a\0\x12\0\x1a\0\"\0*\n\n\0\x12\0\x1a\0(\x002\x000\0\x1a\0\"\0".as_slice(),
+            ),
+            (
+                concat!(
+                    r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","#,
+                    r#""metadata":{"resourceVersion":"9"},"#,
+                    r#""items":[{"metadata":{"name":"n","generateName":"g","namespace":"default","selfLink":"/s","#,
+                    r#""uid":"u","resourceVersion":"8","generation":2,"creationTimestamp":"2026-01-02T03:04:05Z","#,
+                    r#""deletionTimestamp":"2026-01-02T03:04:06Z","deletionGracePeriodSeconds":0,"#,
+                    r#""labels":{"b":"2","a":"1"},"annotations":{"x":"y"},"#,
+                    r#""ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"o","#,
+                    r#""controller":true,"blockOwnerDeletion":false}],"finalizers":["one","two"],"#,
+                    r#""managedFields":[{"manager":"m","operation":"Apply","apiVersion":"v1","#,
+                    r#""time":"2026-01-02T03:04:07Z","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{}},"subresource":"status"}]}}]}"#
+                ),
+                b"k8s\0\n+\n\x0emeta.k8s.io/v1\x12\x19PartialObjectMetadataList\
+                  \x12\xb5\x01\n\x07\n\0\x12\x019\x1a\0\
+                  \x12\xa9\x01\n\xa6\x01\n\x01n\x12\x01g\x1a\x07default\"\x02/s*\x01u2\x0188\x02\
+                  B\x08\x08\xa5\xeb\xdc\xca\x06\x10\0J\x08\x08\xa6\xeb\xdc\xca\x06\x10\0P\0\
+                  Z\x06\n\x01a\x12\x011Z\x06\n\x01b\x12\x012b\x06\n\x01x\x12\x01y\
+                  j\x13\n\x03Pod\x1a\x01p\"\x01o*\x02v10\x018\0r\x03oner\x03two\
+                  \x8a\x01;\n\x01m\x12\x05Apply\x1a\x02v1\"\x08\x08\xa7\xeb\xdc\xca\x06\x10\0\
+                  2\x08FieldsV1:\x0f\n\r{\"f:spec\":{}}B\x06status\
+                  \x1a\0\"\0".as_slice(),
+            ),
+            (
+                concat!(
+                    r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","#,
+                    r#""items":[{"metadata":{"ownerReferences":[{}],"managedFields":[{}]}},{}]}"#
+                ),
+                b"k8s\0\n+\n\x0emeta.k8s.io/v1\x12\x19PartialObjectMetadataList\
+                  \x12G\n\x06\n\0\x12\0\x1a\0\
+                  \x12)\n'\n\0\x12\0\x1a\0\"\0*\x002\x008\0B\0\
+                  j\x08\n\0\x1a\0\"\0*\0\x8a\x01\n\n\0\x12\0\x1a\x002\0B\0\
+                  \x12\x12\n\x10\n\0\x12\0\x1a\0\"\0*\x002\x008\0B\0\x1a\0\"\0".as_slice(),
+            ),
+            (
+                r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1"}"#,
+                b"k8s\0\n+\n\x0emeta.k8s.io/v1\x12\x19PartialObjectMetadataList\
+                  \x12\x08\n\x06\n\0\x12\0\x1a\0\x1a\0\"\0".as_slice(),
+            ),
+        ] {
+            let written = from_json(json.as_bytes()).unwrap();
+            assert_eq!(written, expected, "{json}: {}", written.escape_ascii());
+        }
+    }
+
     #[test]
     fn other_kinds_are_refused() {
         for json in [

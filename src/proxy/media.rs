@@ -201,6 +201,7 @@ mod tests {
     fn what_is_not_json_to_the_letter_is_not_acceptable() {
         for value in [
             "application/vnd.kubernetes.protobuf",
+            "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1",
             "APPLICATION/JSON",
             "application/",
             "application",

@@ -195,16 +195,14 @@ mod tests {
     /// Even if a step's room ends in the middle of a repetition.
     #[test]
     fn nothing_is_kept_back_of_what_has_come() {
-        for length in (STEP_BYTES_MAX..).step_by(17).take(16) {
-            let packed = gzip(&vec![b' '; length]);
-            for at in (0..packed.len()).step_by(31) {
-                let (prefix, _) = packed.split_at(at);
-                let mut all = Vec::with_capacity(2 * STEP_BYTES_MAX);
-                let mut inflate = Decompress::new_gzip(WINDOW_BITS);
-                let status = inflate.decompress_vec(prefix, &mut all, FlushDecompress::None);
-                assert!(status.is_ok());
-                assert_eq!(gunzip([prefix]).0.len(), all.len(), "{at} of {length}");
-            }
+        let packed = gzip(&vec![b' '; STEP_BYTES_MAX + 1000]);
+        for at in 0..packed.len() {
+            let (prefix, _) = packed.split_at(at);
+            let mut all = Vec::with_capacity(2 * STEP_BYTES_MAX);
+            let mut inflate = Decompress::new_gzip(WINDOW_BITS);
+            let status = inflate.decompress_vec(prefix, &mut all, FlushDecompress::None);
+            assert!(status.is_ok());
+            assert_eq!(gunzip([prefix]).0.len(), all.len(), "after {at}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What becomes of names in bodies.
 
+use http::header::CONTENT_TYPE;
+
 use super::*;
 
 #[tokio::test]
@@ -193,6 +195,26 @@ async fn large_lists_are_compressed_for_who_asks() {
     assert!(!String::from_utf8_lossy(&unpacked).contains("app-ns"));
 }
 
+/// With the 9 bytes of its header.
+#[tokio::test]
+async fn a_frame_of_what_is_mapped_fills_one_tls_record() {
+    const FRAME_BYTES: usize = (16 << 10) - 9;
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let mut long: Value = serde_json::from_str(&claim("long")).unwrap();
+    long["metadata"]["annotations"] = serde_json::json!({"note": "n".repeat(10 * FRAME_BYTES)});
+    let (status, body) = client.write("POST", CLAIMS, JSON, &long.to_string()).await;
+    assert_eq!(status, 201, "{body}");
+    let mut body = client.get(&format!("{CLAIMS}/long")).await.into_body();
+    let mut lengths = Vec::new();
+    while let Some(frame) = body.frame().await {
+        lengths.push(frame.unwrap().into_data().unwrap().len());
+    }
+    let full = lengths.iter().filter(|length| **length == FRAME_BYTES);
+    assert!(full.count() >= 10, "{lengths:?}");
+    assert!(lengths.iter().all(|length| *length <= FRAME_BYTES));
+}
+
 #[tokio::test]
 async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
     let bed = Bed::start().await;
@@ -218,6 +240,60 @@ async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
 }
 
 const YAML: &str = "application/yaml";
+
+/// kube-apiserver quotes how a body begins that it can make nothing of.
+#[tokio::test]
+async fn a_refusal_quotes_what_the_client_sent() {
+    const BEGINNING_BYTES: usize = 30;
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let one = format!("{CLAIMS}/shop");
+    let object = |namespace: &str, length: usize| {
+        let notes = "n".repeat(length);
+        format!(r#"{{"metadata":{{"namespace":"{namespace}"}},"kind":"K","notes":"{notes}"}}"#)
+    };
+    let patch = r#"[{"op":"remove","path":"/metadata/finalizers"}]"#.to_owned();
+    let completed = r#"[{"op":"replace","path":"/metadata/resourceVersion""#.to_owned();
+    let (short, long) = (object("app-ns-1", 0), object("app-ns-1", 100_000));
+    let yaml = "metadata: {namespace: default}\nkind: K\n".to_owned();
+    let sorted = r#"{"kind":"K","metadata":{"namespace":"app-ns-1"}}"#.to_owned();
+    let quoted = |body: &str| match &body[..BEGINNING_BYTES] {
+        begin if begin.starts_with('{') => format!("no kind ({begin} ...)"),
+        begin => {
+            let digits: String = begin.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!("no kind ({digits} ...)")
+        }
+    };
+    for (method, path, kind, came, sent) in [
+        ("POST", CLAIMS, JSON, object("default", 0), &short),
+        ("POST", CLAIMS, JSON, object("default", 100_000), &long),
+        ("POST", CLAIMS, YAML, yaml, &sorted),
+        (
+            "PATCH",
+            &one,
+            "application/json-patch+json",
+            patch,
+            &completed,
+        ),
+    ] {
+        let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+            "status": "Failure", "message": quoted(sent), "reason": "BadRequest", "code": 400});
+        let refusal = Fault::Answer {
+            status: StatusCode::BAD_REQUEST,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, JSON.parse().unwrap())]),
+            body: status.to_string().into(),
+        };
+        let faults = bed.control_plane.faults();
+        faults.add_times(1, |r| r.method != Method::GET, refusal);
+        let (status, answer) = client.write(method, path, kind, &came).await;
+        assert_eq!(
+            (status, &answer["message"]),
+            (400, &quoted(&came).into()),
+            "{kind} of {} bytes",
+            came.len()
+        );
+    }
+}
 
 #[tokio::test]
 async fn yaml_is_mapped_both_ways() {

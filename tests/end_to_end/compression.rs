@@ -146,6 +146,8 @@ async fn gzip_that_is_broken_is_a_broken_answer() {
     corrupt[middle] ^= 0x55;
     let mut checksum = packed.clone();
     checksum[packed.len() - 8] ^= 1;
+    let mut length = packed.clone();
+    length[packed.len() - 4] ^= 1;
     for (what, body) in [
         ("truncated", packed[..packed.len() / 2].to_vec()),
         ("without its length", packed[..packed.len() - 1].to_vec()),
@@ -155,6 +157,7 @@ async fn gzip_that_is_broken_is_a_broken_answer() {
         ),
         ("corrupt", corrupt),
         ("of a wrong checksum", checksum),
+        ("of a wrong length", length),
         ("before garbage", [&*packed, b"\0"].concat()),
         ("not at all", plain.clone().into()),
         ("nothing", Vec::new()),

@@ -17,7 +17,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -146,6 +146,13 @@ impl Bed {
         Client::connect(self, Some(&self.developer)).await
     }
 
+    /// The same, that has room for no byte of any answer's body.
+    pub(crate) async fn developer_without_room(&self) -> Client {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(0);
+        Client::connect_as(self, Some(&self.developer), &builder).await
+    }
+
     /// A connection of the front proxy.
     pub(crate) async fn proxy(&self) -> Client {
         Client::connect(self, Some(&self.proxy)).await
@@ -216,10 +223,18 @@ pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
     async fn connect(bed: &Bed, identity: Option<&Identity>) -> Self {
+        Self::connect_as(bed, identity, &Builder::new(TokioExecutor::new())).await
+    }
+
+    async fn connect_as(
+        bed: &Bed,
+        identity: Option<&Identity>,
+        builder: &Builder<TokioExecutor>,
+    ) -> Self {
         let mut config = bed.tls(identity, ALL_VERSIONS);
         config.alpn_protocols = vec![b"h2".to_vec()];
         let tls = bed.dial(config).await.unwrap();
-        let (sender, driver) = handshake(TokioExecutor::new(), tls).await.unwrap();
+        let (sender, driver) = builder.handshake(tls).await.unwrap();
         tokio::spawn(driver);
         Self(sender)
     }

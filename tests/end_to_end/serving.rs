@@ -205,3 +205,30 @@ async fn load_beyond_the_limits_is_429() {
         (413, &"RequestEntityTooLarge".into())
     );
 }
+
+/// Also if the control plane's own has ended, for it was held or compressed.
+#[tokio::test]
+async fn a_request_keeps_its_place_until_its_answer_leaves() {
+    const STREAMS: &str = r#"claimgate_upstream_streams{control_plane="platform",lane="requests"}"#;
+    let bed = Bed::start_with("limits: {requestsInFlightMax: 1}").await;
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let others = bed.developer().await;
+    let is_full = async || others.get(CLAIMS).await.status() == 429;
+    for (accept, is_long) in [(JSON, false), ("application/yaml", false), (JSON, true)] {
+        if is_long {
+            let mut claim = example::claim("app-ns-1", "long", 3);
+            claim["metadata"]["annotations"] = serde_json::json!({"note": "n".repeat(200_000)});
+            claims.create(claim).unwrap();
+        }
+        let slow = bed.developer_without_room().await;
+        let request = Request::get(CLAIMS).header("accept", accept);
+        let request = request.header("accept-encoding", "gzip");
+        let answer = slow.send(request.body(Full::default()).unwrap()).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers().contains_key("content-encoding"), is_long);
+        eventually(|| async { bed.metric(STREAMS).await == Some(0.0) }).await;
+        assert!(is_full().await, "{accept} of a long list: {is_long}");
+        drop(answer);
+        eventually(|| async { !is_full().await }).await;
+    }
+}
