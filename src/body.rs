@@ -8,6 +8,11 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::rewrite::Output;
 
+/// Bytes of a frame towards the client: with its header of 9 bytes one TLS record. Pieces are copied
+/// into one, since h2 writes at most 16 of them at a time, and every write is a record and a call of
+/// the kernel.
+pub const FRAME_BYTES_MAX: usize = (16 << 10) - 9;
+
 /// A body broke off; the stream is reset, so that the client can't take what it has for the whole.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]

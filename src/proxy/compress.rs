@@ -17,14 +17,11 @@ use http::header::ACCEPT_ENCODING;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use crate::body::{Broken, ReplyBody};
+use crate::body::{Broken, FRAME_BYTES_MAX, ReplyBody};
 use crate::rewrite::Output;
 
 /// Bytes beyond which a body is compressed.
 const THRESHOLD_BYTES: usize = 128 << 10;
-
-/// Compressed bytes that leave together.
-const FRAME_BYTES: usize = 16 << 10;
 
 /// Whether the client takes gzip; weights count as little as for kube-apiserver.
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
@@ -58,6 +55,7 @@ pub(super) async fn compress(mut body: ReplyBody) -> Result<Encoded, Broken> {
                     BytesMut::new().writer(),
                     Compression::fast(),
                 )),
+                packed: BytesMut::new(),
             };
             return Ok(Encoded::Gzip(ReplyBody::streamed(gzip)));
         }
@@ -101,28 +99,38 @@ struct Gzip {
     body: ReplyBody,
     /// Gone once the body has ended.
     encoder: Option<GzEncoder<bytes::buf::Writer<BytesMut>>>,
+    /// What was compressed and has not left yet.
+    packed: BytesMut,
 }
 
 impl Gzip {
-    /// Takes a piece in; compressed bytes once there are enough.
-    fn write(&mut self, mut piece: Output) -> std::io::Result<Option<Bytes>> {
-        let Some(encoder) = &mut self.encoder else {
-            return Ok(None);
+    /// Takes a piece in, or the body's end.
+    fn write(&mut self, piece: Option<Output>) -> std::io::Result<()> {
+        let packed = match (piece, &mut self.encoder) {
+            (Some(mut piece), Some(encoder)) => {
+                while piece.has_remaining() {
+                    let chunk = piece.chunk();
+                    encoder.write_all(chunk)?;
+                    let length = chunk.len();
+                    piece.advance(length);
+                }
+                encoder.get_mut().get_mut().split()
+            }
+            (None, encoder) => match encoder.take() {
+                Some(encoder) => encoder.finish()?.into_inner(),
+                None => return Ok(()),
+            },
+            (Some(_), None) => return Ok(()),
         };
-        while piece.has_remaining() {
-            let chunk = piece.chunk();
-            encoder.write_all(chunk)?;
-            let length = chunk.len();
-            piece.advance(length);
-        }
-        let compressed = encoder.get_mut().get_mut();
-        Ok((compressed.len() >= FRAME_BYTES).then(|| compressed.split().freeze()))
+        self.packed.unsplit(packed);
+        Ok(())
     }
 
-    /// What is left at the body's end.
-    fn finish(&mut self) -> std::io::Result<Option<Bytes>> {
-        let rest = self.encoder.take().map(GzEncoder::finish).transpose()?;
-        Ok(rest.map(|rest| rest.into_inner().freeze()))
+    /// What is to leave now: a full frame, or what is left at the end.
+    fn frame(&mut self) -> Option<Bytes> {
+        let length = self.packed.len().min(FRAME_BYTES_MAX);
+        let leaves = length == FRAME_BYTES_MAX || self.encoder.is_none() && length > 0;
+        leaves.then(|| self.packed.split_to(length).freeze())
     }
 }
 
@@ -136,6 +144,9 @@ impl Body for Gzip {
     ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
         let this = self.get_mut();
         loop {
+            if let Some(bytes) = this.frame() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
+            }
             let piece = match this.waits.take() {
                 Some(piece) => Some(piece),
                 None if this.encoder.is_none() => return Poll::Ready(None),
@@ -144,19 +155,14 @@ impl Body for Gzip {
                     Some(Err(broken)) => {
                         // Never may a body that broke off get the end of one that is whole.
                         this.encoder = None;
+                        this.packed.clear();
                         return Poll::Ready(Some(Err(broken)));
                     }
                     None => None,
                 },
             };
-            let compressed = match piece {
-                Some(piece) => this.write(piece),
-                None => this.finish(),
-            };
-            let compressed = compressed.map_err(|error| Broken(error.to_string()))?;
-            if let Some(bytes) = compressed {
-                return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
-            }
+            this.write(piece)
+                .map_err(|error| Broken(error.to_string()))?;
         }
     }
 }

@@ -7,16 +7,11 @@ use bytes::Buf;
 use http_body::{Body, Frame};
 
 use super::admission::Admitted;
-use crate::body::Broken;
+use crate::body::{Broken, FRAME_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::rewrite::{Output, Rewriter};
 use crate::translate::response::ResponseHandler;
 use crate::upstream::ResponseBody;
-
-/// Bytes of a frame towards the client: with its header of 9 bytes one TLS record. Pieces are copied
-/// into one, since h2 writes at most 16 of them at a time, and every write is a record and a call of
-/// the kernel.
-const FRAME_BYTES_MAX: usize = (16 << 10) - 9;
 
 pub(super) struct Rewritten {
     pub(super) upstream: ResponseBody,
