@@ -38,13 +38,17 @@ pub enum Lane {
     Watches,
 }
 
-/// Bytes that a peer may send on one stream, and on all of a connection, without being read.
+/// Bytes that a peer may send on one stream, and on all of a connection, without being read; and what
+/// else a connection of a lane is given.
 #[derive(Clone, Copy, Debug)]
 struct Windows {
     stream_bytes: u32,
     connection_bytes: u32,
     /// Streams that are put on one connection, even if the peer would allow more.
     streams_max: usize,
+    /// Bytes that are read at once below TLS, for which each connection has a buffer. rustls alone asks
+    /// the kernel five times for a full record.
+    read_bytes: usize,
 }
 
 impl Lane {
@@ -57,11 +61,13 @@ impl Lane {
                 stream_bytes: 1 << 20,
                 connection_bytes: 16 << 20,
                 streams_max: 16,
+                read_bytes: 64 << 10,
             },
             Self::Watches => Windows {
                 stream_bytes: 64 << 10,
                 connection_bytes: 16 << 20,
                 streams_max: 256,
+                read_bytes: 16 << 10,
             },
         }
     }

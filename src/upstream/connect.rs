@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http2::{self, Connection as Driver};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::SockRef;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -26,7 +27,7 @@ const HEADER_BYTES_MAX: u32 = 1 << 20;
 /// Bytes of a request's body that wait in a stream's send buffer.
 const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
 
-type Io = TokioIo<TlsStream<TcpStream>>;
+type Io = TokioIo<TlsStream<BufReader<TcpStream>>>;
 
 pub(super) struct Connector {
     host: String,
@@ -63,6 +64,7 @@ impl Connector {
     async fn try_connect(&self, windows: Windows) -> Result<(Arc<Connection>, Driving), Error> {
         let (stream, round_trip) = self.tcp().await?;
         let (config, name) = self.tls.config().map_err(Error::Tls)?;
+        let stream = BufReader::with_capacity(windows.read_bytes, stream);
         let tls = TlsConnector::from(config).connect(name, stream).await;
         let tls = tls.map_err(|error| Error::Tls(error.to_string()))?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
