@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authn::Peer;
 use crate::body::ReplyBody;
+use crate::corked::Corked;
 use crate::route::Router;
 use crate::websocket::Session;
 
@@ -64,7 +65,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves one connection to its end; once `draining` is cancelled it takes no new requests.
 pub async fn connection(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     router: Arc<Router>,
     draining: CancellationToken,
 ) {
@@ -105,7 +106,7 @@ struct Client {
 }
 
 async fn serve_http2(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     bounds: &Bounds,
     client: Client,
     draining: CancellationToken,
@@ -132,7 +133,7 @@ async fn serve_http2(
 
 /// Its last response may be the beginning of a WebSocket.
 async fn serve_http1(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     bounds: &Bounds,
     client: Client,
     draining: CancellationToken,
