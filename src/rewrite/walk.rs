@@ -399,7 +399,8 @@ impl<H: Handler> Rewriter<H> {
         });
         let may_go = node
             .and_then(|node| self.rules.node(node))
-            .is_some_and(|rules| rules.remove || rules.value.is_some());
+            .is_some_and(|rules| rules.remove || rules.value.is_some())
+            && !self.item.is_dropped();
         let member = self.member.take().filter(|_| may_go);
         let depth = self.frames.len();
         if depth >= self.limits.depth_max {

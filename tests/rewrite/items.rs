@@ -168,6 +168,30 @@ fn changes_count_as_held() {
     }
 }
 
+/// What is to be seen as a whole, or goes by itself, is no more than the rest of it.
+#[test]
+fn of_a_dropped_item_nothing_is_held() {
+    for rules in [
+        Rules::builder().value("$.a.v", 0),
+        Rules::builder().remove("$.a.v"),
+    ] {
+        let rules = rules.item("$.a", "$.a.k", 0).string("$.a.k", KEY);
+        let rules = rules.build().unwrap();
+        let limits = Limits {
+            held_bytes_max: 100,
+            ..Limits::default()
+        };
+        let long = "x".repeat(200);
+        for value in [format!(r#"["{long}"]"#), format!(r#""{long}""#)] {
+            let input = format!(r#"{{"a":{{"k":"d","v":{value}}},"b":1}}"#);
+            for size in [input.len(), 70, 1] {
+                let left = judged(&rules, limits, 0, input.as_bytes(), size);
+                assert_eq!(left, Ok(br#"{"b":1}"#.to_vec()), "{size}");
+            }
+        }
+    }
+}
+
 /// In one piece as in many.
 #[test]
 fn an_item_beyond_the_bound_is_an_error_however_it_comes() {
