@@ -12,7 +12,7 @@ pub enum Error {
     /// See [`KEY_BYTES_MAX`](super::KEY_BYTES_MAX).
     #[error("a key is longer than {max} bytes at byte {offset}")]
     KeyTooLong { offset: u64, max: usize },
-    /// There was an error before, or the stream was finished.
+    /// There was an error before, the handler panicked, or the stream was finished.
     #[error("the stream has ended before")]
     Poisoned,
     /// The handler, or a rule that can't be kept any more.

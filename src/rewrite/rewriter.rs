@@ -125,9 +125,11 @@ impl<H: Handler> Rewriter<H> {
     /// Takes the next bytes of the stream and lets out all that is decided.
     ///
     /// # Errors
-    /// The stream can't go on; what was let out before is a prefix of it.
+    /// The stream can't go on; what was let out before is a prefix of it. Nor can it after the handler
+    /// panicked, should that be caught.
     pub fn feed(&mut self, chunk: Bytes, out: &mut Output) -> Result<(), Error> {
-        if self.poisoned {
+        // A handler that panics leaves the walk in the middle of a step: then it stays as it is here.
+        if std::mem::replace(&mut self.poisoned, true) {
             return Err(Error::Poisoned);
         }
         let (base, bytes) = (self.window.end(), chunk.clone());
@@ -143,10 +145,9 @@ impl<H: Handler> Rewriter<H> {
     /// # Errors
     /// It ended within a value, or without one where one was expected.
     pub fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
-        if self.poisoned {
+        if std::mem::replace(&mut self.poisoned, true) {
             return Err(Error::Poisoned);
         }
-        self.poisoned = true;
         // Only white space can end a number that is a whole document.
         if self.frames.is_empty()
             && let State::Scalar { node, scalar } = self.state
