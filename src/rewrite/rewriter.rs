@@ -37,8 +37,8 @@ pub struct Rewriter<H> {
     pub(super) item: Item,
     /// Raw bytes of a key that came in parts.
     pub(super) key: Vec<u8>,
-    /// A newline is to go with the dropped document before it.
-    pub(super) swallow_newline: bool,
+    /// What is to go with the dropped document before it.
+    pub(super) swallow: Swallow,
     pub(super) raw: Vec<u8>,
     pub(super) value: Vec<u8>,
     pub(super) finds: Finds,
@@ -57,6 +57,30 @@ pub(super) struct Frame {
     pub(super) swallow_comma: bool,
     /// Where the member that it is the value of begins, if that goes.
     pub(super) member: Option<Start>,
+}
+
+/// What goes with a dropped document, if it is the next byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Swallow {
+    #[default]
+    Nothing,
+    /// The end of its line.
+    LineEnd,
+    /// The rest of that: a carriage return went, which may have come in another chunk.
+    Newline,
+}
+
+impl Swallow {
+    /// Whether the byte goes, and what goes behind it.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let (goes, next) = match (*self, byte) {
+            (Self::LineEnd, b'\r') => (true, Self::Newline),
+            (Self::LineEnd | Self::Newline, b'\n') => (true, Self::Nothing),
+            _ => (false, Self::Nothing),
+        };
+        *self = next;
+        goes
+    }
 }
 
 /// What is expected next, or what is being read.
@@ -104,7 +128,7 @@ impl<H: Handler> Rewriter<H> {
             value_from: None,
             item: Item::default(),
             key: Vec::new(),
-            swallow_newline: false,
+            swallow: Swallow::default(),
             raw: Vec::new(),
             value: Vec::new(),
             finds: Finds::default(),

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::handler::Handler;
 use super::inner::Inner;
 use super::item::{End, Start};
-use super::rewriter::{Frame, Rewriter, State};
+use super::rewriter::{Frame, Rewriter, State, Swallow};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
 use super::scan::Scan;
@@ -202,10 +202,12 @@ impl<H: Handler> Rewriter<H> {
         {
             let offset = chunk.offset(at);
             if is_space(byte) {
-                if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
+                if self.swallow.take(byte) {
                     self.window.remove(offset, offset + 1);
+                    at += 1;
+                } else {
+                    at = chunk.past_space(at).0;
                 }
-                at = chunk.past_space(at).0;
                 continue;
             }
             at += 1;
@@ -235,7 +237,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// A document begins.
     fn document(&mut self, first: u8, offset: u64) -> Result<(), Error> {
-        self.swallow_newline = false;
+        self.swallow = Swallow::Nothing;
         if self.framing == Framing::One && self.documents() > 0 {
             return Err(Error::SecondValue { offset });
         }

@@ -9,6 +9,8 @@ const VALUES: [&str; 6] = ["remote", "foreign", "gone", "bad", "", "{]"];
 
 const SPACES: [&str; 4] = ["", "", " ", "\r\n\t"];
 
+const LINE_ENDS: [&str; 3] = ["\n", "\r\n", "\r"];
+
 const SCALARS: [&str; 8] = [
     "0",
     "-0",
@@ -38,6 +40,8 @@ pub(crate) struct Case {
     pub(crate) framing: Framing,
     pub(crate) documents: Vec<Tree>,
     pub(crate) space: &'static str,
+    /// What ends the line of each document of a sequence.
+    pub(crate) line_end: &'static str,
     /// Sizes of the chunks.
     pub(crate) sizes: Vec<usize>,
 }
@@ -49,7 +53,7 @@ impl Case {
         for document in documents {
             document.write(self.space, &mut text);
             if self.framing == Framing::Many {
-                text.push(b'\n');
+                text.extend_from_slice(self.line_end.as_bytes());
             }
         }
         text
@@ -73,6 +77,7 @@ impl<'a> Arbitrary<'a> for Case {
             documents,
             space: from.choose(&SPACES)?,
             sizes,
+            line_end: from.choose(&LINE_ENDS)?,
         })
     }
 }

@@ -72,6 +72,29 @@ fn an_item_that_is_a_member_goes_with_its_key() {
     }
 }
 
+/// Of a line end that came in two chunks nothing is left either.
+#[test]
+fn a_dropped_document_takes_its_line_end_with_it() {
+    let rules = Rules::builder().item("$", "$", 0).string("$.k", KEY);
+    let rules = rules.build().unwrap();
+    for (behind, left) in [
+        ("\n", ""),
+        ("\r\n", ""),
+        ("\r", ""),
+        ("\n\n", "\n"),
+        ("\n\r\n", "\r\n"),
+        ("\r\r\n", "\r\n"),
+        ("\r \n", " \n"),
+        (" \r\n", " \r\n"),
+        ("", ""),
+    ] {
+        let sequence = |between: &str| format!("{{\"k\":\"x\"}}\r\n{between}{{\"k\":\"\"}}\r\n");
+        let input = sequence(&format!("{{\"k\":\"foreign\"}}{behind}"));
+        let output = every_way(&rules, Framing::Many, input.as_bytes());
+        assert_eq!(output.unwrap(), sequence(left), "{behind:?}");
+    }
+}
+
 #[test]
 fn what_a_rule_removes_goes_whatever_items_are_in_it() {
     let rules = Rules::builder()
