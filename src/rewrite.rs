@@ -190,7 +190,8 @@ pub struct Limits {
     /// Whether the bound is kept does not depend on the chunks. Strings within a string that holds JSON have
     /// a bound of their own, 64 KiB as they are written: longer ones are left alone.
     pub held_bytes_max: usize,
-    /// Bytes of a string that is shown to the handler.
+    /// Bytes of a string that is shown to the handler, as it is written. Of this bound and the one above
+    /// the error is of that which the string meets first, with what is held before it.
     pub string_bytes_max: usize,
     /// Containers that may be open at once.
     pub depth_max: usize,

@@ -1,5 +1,7 @@
 /// Why a stream can't go on. Whatever the reason, nothing more may be fed. An `offset` counts from the
-/// stream's first byte, and `max` is the bound that is not kept.
+/// stream's first byte, and `max` is the bound that is not kept. At a bound the offset is that of the
+/// first byte beyond it; only of [`HeldTooLarge`](Self::HeldTooLarge) it depends on the chunks, where
+/// changes in the item in hand take of the bound, since they do so when they are seen.
 #[allow(missing_docs, reason = "the same fields in each")]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {

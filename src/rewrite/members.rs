@@ -213,7 +213,7 @@ impl<H: Handler> Rewriter<H> {
         let part = chunk.from(at);
         self.check_key(chunk, at, chunk.bytes.len())?;
         if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
+            return Err(self.key_too_long(chunk.offset(at) - self.key.len() as u64));
         }
         self.key.extend_from_slice(part);
         self.state = State::InKey;
@@ -245,7 +245,7 @@ impl<H: Handler> Rewriter<H> {
     ) -> Result<Option<Node>, Error> {
         let part = chunk.bytes.get(at..end).unwrap_or_default();
         if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
+            return Err(self.key_too_long(chunk.offset(at) - self.key.len() as u64));
         }
         if is_plain && self.key.is_empty() {
             return Ok(self.rules.key(node, part));

@@ -249,7 +249,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// Where what may not leave yet begins.
-    fn held_from(&self) -> Option<u64> {
+    pub(super) fn held_from(&self) -> Option<u64> {
         let item = self.item.is_held().then_some(self.item.start.at);
         let member = self.member.filter(|_| !self.removes_member());
         let member = member.map(|member| member.at);
@@ -298,8 +298,19 @@ impl<H: Handler> Rewriter<H> {
         if bytes <= self.room() {
             return Ok(());
         }
-        let max = self.limits.held_bytes_max;
-        Err(Error::HeldTooLarge { offset, max })
+        Err(self.held_too_large(offset - bytes))
+    }
+
+    /// What is held begins there, or with the item in hand.
+    #[cold]
+    fn held_too_large(&self, mut from: u64) -> Error {
+        if self.item.is_held() {
+            from = from.min(self.item.start.at);
+        }
+        Error::HeldTooLarge {
+            offset: from + self.room(),
+            max: self.limits.held_bytes_max,
+        }
     }
 
     /// Bytes that may be held now, since changes within the item in hand take some of the bound.
@@ -334,10 +345,10 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    pub(super) fn key_too_long(&self, offset: u64) -> Error {
-        Error::KeyTooLong {
-            offset,
-            max: KEY_BYTES_MAX,
-        }
+    /// The key's content begins there.
+    pub(super) fn key_too_long(&self, from: u64) -> Error {
+        let max = KEY_BYTES_MAX;
+        let offset = from + max as u64;
+        Error::KeyTooLong { offset, max }
     }
 }

@@ -96,9 +96,9 @@ pub(crate) fn check_cuts(plan: &Plan, framing: Framing, text: &[u8], sizes: &[us
     let Some(rules) = plan.compile() else {
         return;
     };
-    for held_bytes_max in [100, 4 << 20] {
+    for (held_bytes_max, string_bytes_max) in [(100, 16), (16, 30), (4 << 20, 16)] {
         let limits = Limits {
-            string_bytes_max: 16,
+            string_bytes_max,
             depth_max: 8,
             held_bytes_max,
         };
@@ -117,10 +117,12 @@ fn check_cuts_within(
     let whole = kind(run(made(), [text]));
     let too_large = Error::HeldTooLarge { offset: 0, max: 0 };
     let too_large = kind(Err(too_large));
+    let too_long = kind(Err(Error::ValueTooLong { offset: 0, max: 0 }));
     for sizes in [sizes, &[1]] {
         let other = kind(run(made(), cut(text, sizes)));
-        // What is too long may be found to be broken first, if it comes in one piece.
-        if other != too_large {
+        // What is too long may be found to be broken first, if it comes in one piece; but not to be
+        // beyond another bound.
+        if other != too_large || whole == too_long {
             assert_eq!(other, whole, "{sizes:?}");
         }
         assert_eq!(other.is_ok(), whole.is_ok(), "{sizes:?}");
