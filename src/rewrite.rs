@@ -28,9 +28,10 @@
 //! ```
 //!
 //! # Paths
-//! `$` is the document, `.key` and `["any key"]` a member, `[*]` every element. All of a rule set's
-//! paths are looked for at once, so one set can know several shapes of document; what is not there
-//! costs nothing. What a path leads to may have rules of several kinds:
+//! `$` is the document, `.key` and `["any key"]` a member, `[*]` every element. What is in brackets is a
+//! string as JSON writes it, so that a quote is `\"` and a backslash `\\`. All of a rule set's paths are
+//! looked for at once, so one set can know several shapes of document; what is not there costs nothing.
+//! What a path leads to may have rules of several kinds:
 //!
 //! | rule | what happens |
 //! |---|---|

@@ -34,7 +34,7 @@ pub(crate) enum Step {
 pub(crate) type Path = Vec<Step>;
 
 /// Keys that plans may name.
-pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"\\é"];
+pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"]\\é"];
 
 /// Rules, before they are compiled.
 #[derive(Clone, Debug, Default)]
@@ -213,7 +213,7 @@ impl Plan {
 
 fn text(path: &[Step]) -> String {
     path.iter().fold("$".to_owned(), |text, step| match step {
-        Step::Key(key) => format!("{text}[\"{key}\"]"),
+        Step::Key(key) => format!("{text}[{}]", serde_json::to_string(key).unwrap()),
         Step::Each => format!("{text}[*]"),
     })
 }
