@@ -11,7 +11,7 @@ pub enum Error {
     /// See [`Limits::held_bytes_max`](super::Limits::held_bytes_max).
     #[error("more than {max} bytes would have to wait for a decision, at byte {offset}")]
     HeldTooLarge { offset: u64, max: usize },
-    /// See [`KEY_BYTES_MAX`](super::KEY_BYTES_MAX).
+    /// See [`Limits::key_bytes_max`](super::Limits::key_bytes_max).
     #[error("a key is longer than {max} bytes at byte {offset}")]
     KeyTooLong { offset: u64, max: usize },
     /// There was an error before, the handler panicked, or the stream was finished.

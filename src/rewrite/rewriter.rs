@@ -10,10 +10,10 @@ use super::item::{Item, Start};
 use super::masks::{Carry, Source};
 use super::memory::give_back;
 use super::output::Output;
-use super::rules::{Node, Rules};
+use super::rules::{Lengths, Node, Rules};
 use super::scalar::Scalar;
 use super::window::Window;
-use super::{Framing, KEY_BYTES_MAX, Limits, Tag};
+use super::{Framing, Limits, Tag};
 
 /// Rewrites one stream.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Rewriter<H> {
     pub(super) rules: Rules,
     pub(super) framing: Framing,
     pub(super) limits: Limits,
+    /// Of keys that are too long.
+    pub(super) too_long: Lengths,
     pub(super) handler: H,
     pub(super) window: Window,
     pub(super) state: State,
@@ -117,6 +119,7 @@ impl<H: Handler> Rewriter<H> {
             rules,
             framing,
             limits,
+            too_long: Lengths::beyond(limits.key_bytes_max),
             handler,
             window: Window::default(),
             state: State::Between,
@@ -347,7 +350,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// The key's content begins there.
     pub(super) fn key_too_long(&self, from: u64) -> Error {
-        let max = KEY_BYTES_MAX;
+        let max = self.limits.key_bytes_max;
         let offset = from + max as u64;
         Error::KeyTooLong { offset, max }
     }

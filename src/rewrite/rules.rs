@@ -41,17 +41,15 @@ impl NodeRules {
 
 /// Lengths of keys, a bit for each below 63 and one for all beyond. Most keys are no rule's, and
 /// differ in their length already.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lengths(u64);
 
-impl Default for Lengths {
-    /// Only of long ones, which are never excluded: their length is bounded besides.
-    fn default() -> Self {
-        Self(1 << 63)
-    }
-}
-
 impl Lengths {
+    /// All that are longer than this, and perhaps some that are not.
+    pub(super) fn beyond(bytes: usize) -> Self {
+        Self(u64::MAX << bytes.saturating_add(1).min(63))
+    }
+
     fn add(&mut self, length: usize) {
         self.0 |= 1 << length.min(63);
     }
@@ -147,14 +145,17 @@ impl Rules {
     }
 
     pub(super) fn members_may_go(&self, node: Node) -> bool {
-        self.members(node).0
+        let rules = self.0.get(node);
+        rules.is_some_and(|rules| rules.members_may_go)
     }
 
-    /// Whether members at a node may go, and how long the keys of rules are there.
-    pub(super) fn members(&self, node: Node) -> (bool, Lengths) {
+    /// Whether members at a node may go, and how long the keys are that have to be looked at there: those of
+    /// rules, and those that are `too_long`.
+    pub(super) fn members(&self, node: Node, too_long: Lengths) -> (bool, Lengths) {
         let rules = self.0.get(node);
         rules.map_or_else(Default::default, |rules| {
-            (rules.members_may_go, rules.key_lengths)
+            let Lengths(known) = rules.key_lengths;
+            (rules.members_may_go, Lengths(known | too_long.0))
         })
     }
 

@@ -117,7 +117,7 @@ impl<H: Handler> Rewriter<H> {
                 "within a string only strings can have rules",
             ));
         }
-        let mut inner = Inner::begin(&rules, self.inner.take());
+        let mut inner = Inner::begin(&rules, &self.limits, self.inner.take());
         let done = self.inside(&mut inner, raw, from);
         self.inner = Some(inner);
         done

@@ -369,7 +369,7 @@ impl<H: Handler> Rewriter<H> {
                         ..
                     }),
                 ) => {
-                    self.inner = Some(Inner::begin(inner, self.inner.take()));
+                    self.inner = Some(Inner::begin(inner, &self.limits, self.inner.take()));
                     State::Inside { node }
                 }
                 _ => State::Text { node },

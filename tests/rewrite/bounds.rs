@@ -58,6 +58,7 @@ fn bounds_end_the_stream_at_the_first_byte_beyond_them() {
         held_bytes_max: 64,
         string_bytes_max: 16,
         depth_max: 8,
+        ..Limits::default()
     };
     let long = "x".repeat(100);
 
@@ -127,5 +128,66 @@ fn which_bound_is_met_first_does_not_depend_on_the_chunks() {
             Error::ValueTooLong { offset, max }
         };
         assert_eq!(bounded(&plain(), limits, &input), Err(error));
+    }
+}
+
+#[test]
+fn keys_are_bounded_where_they_are_compared() {
+    for max in [5, 61, 62, 63, 80] {
+        let limits = Limits {
+            key_bytes_max: max,
+            ..Limits::default()
+        };
+        let input = |key: &str, ns: &str| format!(r#"{{"m":{{"{key}":1,"ns":"{ns}"}}}}"#);
+        for part in ["k", r"\n"] {
+            let longest = "k".repeat(max - part.len()) + part;
+            let fits = bounded(&plain(), limits, &input(&longest, "remote"));
+            assert_eq!(fits, Ok(input(&longest, "local")));
+            let long = input(&("k".to_owned() + &longest), "remote");
+            let offset = up_to(&long, r#""m":{""#) + max as u64;
+            let error = Error::KeyTooLong { offset, max };
+            assert_eq!(bounded(&plain(), limits, &long), Err(error));
+        }
+        let skipped = format!(r#"{{"x":{{"{}":1}}}}"#, "k".repeat(100));
+        assert_eq!(bounded(&plain(), limits, &skipped), Ok(skipped));
+    }
+}
+
+/// What people write is no error: it stays as it is from there on.
+#[test]
+fn bounds_within_strings_end_the_walk_through_them() {
+    let inner = Rules::builder().string("$[*]", 0).string("$.a", 0);
+    let inner = inner.build().unwrap();
+    let rules = Rules::builder().inside("$.last", inner).string("$.z", 0);
+    let rules = rules.build().unwrap();
+    let limits = Limits {
+        inner_string_bytes_max: 6,
+        inner_depth_max: 2,
+        ..Limits::default()
+    };
+    let input = |inside: &str, z: &str| {
+        let inside = inside.replace('\'', "\\\"");
+        format!(r#"{{"last":"{inside}","z":"{z}"}}"#)
+    };
+    for (inside, left) in [
+        ("['x','123456','x']", "['local','local','local']"),
+        ("['x','1234567','x']", "['local','1234567','x']"),
+        ("{'123456':0,'a':'x'}", "{'123456':0,'a':'local'}"),
+        ("{'1234567':0,'a':'x'}", "{'1234567':0,'a':'x'}"),
+        (
+            "{'b':{'1234567':0},'a':'x'}",
+            "{'b':{'1234567':0},'a':'local'}",
+        ),
+        ("{'b':'1234567','a':'x'}", "{'b':'1234567','a':'local'}"),
+        ("{'a':'1234567','a':'x'}", "{'a':'1234567','a':'x'}"),
+        (r"['123\\n','x']", "['local','local']"),
+        (r"['1234\\n','x']", r"['1234\\n','x']"),
+        ("['x',[[]],'x']", "['local',[[]],'x']"),
+        ("['x',{'a':{}},'x']", "['local',{'a':{}},'x']"),
+        ("['x',[],'x']", "['local',[],'local']"),
+        ("['x',{},'x']", "['local',{},'local']"),
+    ] {
+        let came = bounded(&rules, limits, &input(inside, "x"));
+        assert_eq!(came, Ok(input(left, "local")));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn check(case: &Case) {
         return;
     };
     let input = case.write(&case.documents);
-    let made = || rewriter(&rules, case.framing);
+    let made = || rewriter(&rules, case.framing, case.limits);
     let whole = run(made(), [input.as_slice()]);
     for (how, other) in [
         ("in pieces", run(made(), cut(&input, &case.sizes))),
@@ -29,10 +29,11 @@ pub(crate) fn check(case: &Case) {
             run(made().portable(), cut(&input, &case.sizes)),
         ),
     ] {
-        assert_eq!(kind(other), kind(whole.clone()), "{how}");
+        // Down to the offset of an error.
+        assert_eq!(other, whole, "{how}");
     }
     check_bounds(&rules, case, &input);
-    match (whole, expected(&case.plan, &case.documents)) {
+    match (whole, expected(&case.plan, case.limits, &case.documents)) {
         (Ok(output), Ok(left)) => {
             let wanted = case.write(&left);
             // White space beside what goes or comes is as good on either side of it.
@@ -72,9 +73,9 @@ fn check_bounds(rules: &Rules, case: &Case, input: &[u8]) {
     for held_bytes_max in [150, 400] {
         let limits = Limits {
             held_bytes_max,
-            ..Limits::default()
+            ..case.limits
         };
-        let made = || Rewriter::new(rules.clone(), case.framing, limits, Renamer::default());
+        let made = || rewriter(rules, case.framing, limits);
         let whole = run(made(), [input]);
         for pieces in [cut(input, &case.sizes), cut(input, &[1])] {
             let other = run(made(), pieces);
@@ -101,6 +102,9 @@ pub(crate) fn check_cuts(plan: &Plan, framing: Framing, text: &[u8], sizes: &[us
             string_bytes_max,
             depth_max: 8,
             held_bytes_max,
+            key_bytes_max: 12,
+            inner_string_bytes_max: 12,
+            inner_depth_max: 3,
         };
         check_cuts_within(&rules, limits, framing, text, sizes);
     }
@@ -113,7 +117,7 @@ fn check_cuts_within(
     text: &[u8],
     sizes: &[usize],
 ) {
-    let made = || Rewriter::new(rules.clone(), framing, limits, Renamer::default());
+    let made = || rewriter(rules, framing, limits);
     let whole = kind(run(made(), [text]));
     let too_large = Error::HeldTooLarge { offset: 0, max: 0 };
     let too_large = kind(Err(too_large));
@@ -136,8 +140,9 @@ fn check_cuts_within(
 /// Any bytes at all come to the same by the code that every machine has.
 pub(crate) fn check_portable(plan: &Plan, framing: Framing, text: &[u8], sizes: &[usize]) {
     if let Some(rules) = plan.compile() {
-        let best = run(rewriter(&rules, framing), cut(text, sizes));
-        let portable = run(rewriter(&rules, framing).portable(), cut(text, sizes));
+        let made = || rewriter(&rules, framing, Limits::default());
+        let best = run(made(), cut(text, sizes));
+        let portable = run(made().portable(), cut(text, sizes));
         // Down to the offset of an error.
         assert_eq!(portable, best);
     }
