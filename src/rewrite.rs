@@ -167,6 +167,7 @@ mod window;
 
 pub use self::error::Error;
 pub use self::handler::{Addition, Fate, Handler, Tag, Verdict};
+pub use self::masks::Code;
 pub use self::output::{COPY_BELOW_BYTES, Output};
 pub use self::rewriter::Rewriter;
 pub use self::rules::{RuleError, Rules, RulesBuilder};

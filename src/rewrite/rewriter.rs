@@ -7,7 +7,7 @@ use super::error::Error;
 use super::handler::Handler;
 use super::inner::{Finds, Inner};
 use super::item::{Item, Start};
-use super::masks::{Carry, Source};
+use super::masks::{Carry, Code, Source};
 use super::memory::give_back;
 use super::output::Output;
 use super::rules::{Lengths, Node, Rules};
@@ -141,12 +141,18 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    /// Uses nothing that only some machines have. The output is the same; this is how that is
-    /// tested, and what it costs measured.
+    /// Uses nothing that only some machines have. The output is the same, see [`Code`].
     #[must_use]
     pub fn portable(mut self) -> Self {
         self.source = Source::portable();
         self
+    }
+
+    /// Uses this code, if the machine has it.
+    #[must_use]
+    pub fn by(mut self, code: Code) -> Option<Self> {
+        self.source = Source::of(code)?;
+        Some(self)
     }
 
     /// Takes the next bytes of the stream and lets out all that is decided.

@@ -1,7 +1,9 @@
 //! What holds for every stream, whatever is in it.
 
 use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+use claimgate::rewrite::{
+    Code, Error, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict,
+};
 
 use super::generate::Case;
 use super::oracle::{MEMBER, Plan, Renamer, cut, expected, rewriter, run, without_space};
@@ -20,17 +22,16 @@ pub(crate) fn check(case: &Case) {
     let input = case.write(&case.documents);
     let made = || rewriter(&rules, case.framing, case.limits);
     let whole = run(made(), [input.as_slice()]);
-    for (how, other) in [
-        ("in pieces", run(made(), cut(&input, &case.sizes))),
-        ("byte by byte", run(made(), input.chunks(1))),
-        ("portable", run(made().portable(), [input.as_slice()])),
-        (
-            "portable in pieces",
-            run(made().portable(), cut(&input, &case.sizes)),
-        ),
-    ] {
-        // Down to the offset of an error.
-        assert_eq!(other, whole, "{how}");
+    let same = |how: &str, other| assert_eq!(other, whole, "{how}");
+    // Down to the offset of an error.
+    same("in pieces", run(made(), cut(&input, &case.sizes)));
+    same("byte by byte", run(made(), input.chunks(1)));
+    for code in Code::ALL {
+        for pieces in [vec![input.as_slice()], cut(&input, &case.sizes)] {
+            if let Some(rewriter) = made().by(code) {
+                same(&format!("{code:?}"), run(rewriter, pieces));
+            }
+        }
     }
     check_bounds(&rules, case, &input);
     match (whole, expected(&case.plan, case.limits, &case.documents)) {
@@ -137,14 +138,18 @@ fn check_cuts_within(
     assert_eq!(some[..common], more[..common], "let out before an error");
 }
 
-/// Any bytes at all come to the same by the code that every machine has.
+/// Any bytes at all come to the same by all code that this machine has.
 pub(crate) fn check_portable(plan: &Plan, framing: Framing, text: &[u8], sizes: &[usize]) {
-    if let Some(rules) = plan.compile() {
-        let made = || rewriter(&rules, framing, Limits::default());
-        let best = run(made(), cut(text, sizes));
-        let portable = run(made().portable(), cut(text, sizes));
-        // Down to the offset of an error.
-        assert_eq!(portable, best);
+    let Some(rules) = plan.compile() else {
+        return;
+    };
+    let made = || rewriter(&rules, framing, Limits::default());
+    let best = run(made(), cut(text, sizes));
+    for code in Code::ALL {
+        if let Some(rewriter) = made().by(code) {
+            // Down to the offset of an error.
+            assert_eq!(run(rewriter, cut(text, sizes)), best, "{code:?}");
+        }
     }
 }
 
