@@ -45,9 +45,12 @@
 //! # Items
 //! An item is an array element, a member with its value, or a whole document of a sequence. It is held
 //! from its comma on, as slices of what came in, until the value that it is judged after has ended,
-//! whatever order its keys have. A document that is dropped takes the end of its line with it, `\n`, `\r\n` or
-//! `\r`, if that follows at once. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
-//! [`Addition::Later`]; so an object can be told what stood behind it.
+//! whatever order its keys have. Strings in it may wait for the judgement with [`Verdict::Later`],
+//! additions with [`Addition::Later`]; so an object can be told what stood behind it.
+//!
+//! A document that is dropped takes the end of its line with it, `\n`, `\r\n` or `\r`, if that follows at
+//! once. Where documents may be dropped, white space has to follow one that is a number or a literal, so
+//! that two never become one.
 //!
 //! ```
 //! use bytes::{Buf, Bytes};

@@ -12,9 +12,10 @@ use super::scalar::Scalar;
 use super::scan::Scan;
 use super::{Framing, Tag};
 
-/// Whether a byte may stand behind a number or literal that is a document of a sequence.
-fn may_follow(byte: u8) -> bool {
-    is_space(byte) || matches!(byte, b'{' | b'[' | b'"')
+/// Whether a byte may stand behind a number or literal that is a document of a sequence. What goes between
+/// two of them must not make them one.
+fn may_follow(byte: u8, next_may_go: bool) -> bool {
+    is_space(byte) || (!next_may_go && matches!(byte, b'{' | b'[' | b'"'))
 }
 
 impl<H: Handler> Rewriter<H> {
@@ -134,9 +135,10 @@ impl<H: Handler> Rewriter<H> {
         let end = self.scalar_end(chunk, at, node, scalar)?;
         if let Some(end) = end {
             let next = chunk.bytes.get(end).copied();
+            let may_go = self.rules.node(0).is_some_and(|root| root.item.is_some());
             if self.frames.is_empty()
                 && self.framing == Framing::Many
-                && !next.is_some_and(may_follow)
+                && !next.is_some_and(|byte| may_follow(byte, may_go))
             {
                 return Err(syntax(chunk.offset(end), "a number or literal is broken"));
             }

@@ -96,6 +96,33 @@ fn a_dropped_document_takes_its_line_end_with_it() {
 }
 
 #[test]
+fn documents_do_not_become_one_when_what_stands_between_them_goes() {
+    let rules = Rules::builder().item("$", "$", 0).string("$.k", KEY);
+    let rules = rules.build().unwrap();
+    for (input, is_good) in [
+        ("1{\"k\":\"d\"}2", false),
+        ("true{\"k\":\"d\"}\nfalse", false),
+        ("1 {\"k\":\"d\"}2", true),
+        ("[1]{\"k\":\"d\"}2", true),
+    ] {
+        for size in [input.len(), 1] {
+            let rewriter = Rewriter::new(
+                rules.clone(),
+                Framing::Many,
+                Limits::default(),
+                Judge::default(),
+            );
+            let left = oracle::run(rewriter, input.as_bytes().chunks(size));
+            assert_eq!(left.is_ok(), is_good, "{input}: {left:?}");
+            if let Ok(left) = left {
+                let kept = input.replace("{\"k\":\"d\"}", "");
+                assert_eq!(left, kept.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_a_rule_removes_goes_whatever_items_are_in_it() {
     let rules = Rules::builder()
         .remove("$.a")
