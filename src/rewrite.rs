@@ -4,7 +4,8 @@
 //! it chunks as they come, and take [`Output`] as it goes. Every byte outside of what is replaced,
 //! removed or dropped leaves as it came, in order; long pieces as slices of the chunks that they came
 //! in. Nothing is buffered but what a decision waits for: a tagged string with the beginning of its
-//! member, and an item until it is judged.
+//! member, and an item until it is judged. Strings that are put in are escaped as Go's `encoding/json`
+//! does it, `<`, `>`, `&` and the line separators too, so that a document of Go's making stays one.
 //!
 //! ```
 //! use bytes::{Buf, Bytes};

@@ -64,14 +64,8 @@ impl Scope {
         }
     }
 
-    /// Pairs of (local, remote) names, in no order.
-    pub fn pairs(&self) -> Vec<(&str, &str)> {
-        match self {
-            Self::One { local, remote } | Self::Only { local, remote } => vec![(local, remote)],
-            Self::Mapped(namespaces) => namespaces
-                .iter_remote_sorted()
-                .filter_map(|remote| Some((namespaces.to_local(remote)?, remote)))
-                .collect(),
-        }
+    /// Whether an answer may hold what belongs to namespaces that are not mapped.
+    pub fn may_see_foreign(&self) -> bool {
+        matches!(self, Self::Mapped(_))
     }
 }

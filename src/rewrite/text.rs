@@ -118,9 +118,14 @@ pub(super) fn push(point: u32, into: &mut Vec<u8>) {
 }
 
 /// Appends the content of a string that stands for the text, to be put between quotes; `within` a
-/// string, that content is escaped once more.
+/// string, that content is escaped once more. Written as Go's encoding/json does by default, so that
+/// who wrote the document would have written it so.
 pub(super) fn escape(text: &str, into: &mut Vec<u8>, within: bool) {
-    let stands_for_itself = |byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+    let stands_for_itself = |byte| match byte {
+        0..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' => false,
+        // The line separators begin so.
+        byte => byte != 0xe2,
+    };
     if text.bytes().all(stands_for_itself) {
         into.extend_from_slice(text.as_bytes());
         return;
@@ -131,18 +136,22 @@ pub(super) fn escape(text: &str, into: &mut Vec<u8>, within: bool) {
         }
         into.push(byte);
     };
-    for byte in text.bytes() {
-        let letter = match byte {
-            b'"' | b'\\' => byte,
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0..0x20 => {
-                format!("\\u{byte:04x}").bytes().for_each(&mut put);
+    for c in text.chars() {
+        let letter = match c {
+            '"' => b'"',
+            '\\' => b'\\',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let unit = format!("\\u{:04x}", u32::from(c));
+                unit.bytes().for_each(&mut put);
                 continue;
             }
-            byte => {
-                put(byte);
+            c => {
+                c.encode_utf8(&mut [0; 4]).bytes().for_each(&mut put);
                 continue;
             }
         };
@@ -176,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_escaped_is_unescaped_to_itself() {
-        let all = "a\"\\\n\r\t\u{1}é😀";
+        let all = "a\"\\\n\r\t\u{8}\u{c}\u{1}\u{7f}<&>\u{2027}\u{2028}\u{2029}é😀";
         let mut content = Vec::new();
         escape(all, &mut content, false);
         let content = String::from_utf8(content).unwrap();
@@ -185,5 +194,24 @@ mod tests {
         escape(all, &mut within, true);
         escape(&content, &mut twice, false);
         assert_eq!(within, twice);
+    }
+
+    #[test]
+    fn what_is_escaped_is_written_as_go_writes_it() {
+        for (plain, content) in [
+            ("a<b>&c", r"a\u003cb\u003e\u0026c"),
+            ("\u{2028}…\u{2029}", r"\u2028…\u2029"),
+            ("\u{0}\u{1f}\u{8}\u{c}\n\r\t", r"\u0000\u001f\b\f\n\r\t"),
+            ("/'é\u{7f}", "/'é\u{7f}"),
+        ] {
+            let (mut once, mut twice) = (Vec::new(), Vec::new());
+            escape(plain, &mut once, false);
+            escape(plain, &mut twice, true);
+            assert_eq!(String::from_utf8(once).unwrap(), content);
+            assert_eq!(
+                String::from_utf8(twice).unwrap(),
+                content.replace('\\', r"\\")
+            );
+        }
     }
 }

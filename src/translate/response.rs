@@ -29,6 +29,8 @@ const ROW_HIDDEN: Tag = 20;
 /// A Table's definitions of its columns, and a row's cells.
 const COLUMNS: Tag = 30;
 const CELLS: Tag = 31;
+/// What a cause of a failure is about.
+const CAUSE_FIELD: Tag = 32;
 
 /// Items: those that may be dropped, and metadata that is held for what stands in it.
 const JUDGED: Tag = 0;
@@ -88,11 +90,10 @@ impl ResponseRules {
                 .string("$.metadata.continue", CONTINUE)
         };
         let watch = |rules: RulesBuilder| {
-            object(rules, "$.object", NAMESPACE)
+            let rules = object(rules, "$.object", NAMESPACE)
                 .string("$.object.kind", KIND)
-                .string("$.type", EVENT_TYPE)
-                .string("$.object.message", MESSAGE)
-                .string("$.object.metadata.continue", CONTINUE)
+                .string("$.type", EVENT_TYPE);
+            failure(rules, "$.object")
         };
         let mapped_list = |row_judged_after: &str| {
             list(
@@ -121,20 +122,16 @@ impl ResponseRules {
             bare_watch: cells(mapped_watch(), "$.object")
                 .value("$.object.rows[*].object", ROW_OBJECT)
                 .build()?,
-            status: Rules::builder()
-                .item("$", "$", JUDGED)
-                .string("$.message", MESSAGE)
+            status: failure(Rules::builder().item("$", "$", JUDGED), "$")
                 .string("$.details.name", DETAILS_NAME)
                 .string("$.details.kind", KIND)
-                .string("$.details.causes[*].message", MESSAGE)
-                .string("$.metadata.continue", CONTINUE)
                 .build()?,
         })
     }
 
     /// A Status is judged whole, which takes [`Framing::Many`](crate::rewrite::Framing::Many).
     pub fn rules(&self, shape: Shape, scope: &Scope) -> Rules {
-        let mapped = matches!(scope, Scope::Mapped(_));
+        let mapped = scope.may_see_foreign();
         match shape {
             Shape::Object => &self.object,
             Shape::List if mapped => &self.mapped_list,
@@ -163,6 +160,15 @@ fn held(paths: [&str; 2]) -> RulesBuilder {
         rules.item(&metadata, &metadata, METADATA)
     };
     paths.into_iter().fold(Rules::builder(), hold)
+}
+
+/// The rules for what a Status at `path` tells of a failure.
+fn failure(rules: RulesBuilder, path: &str) -> RulesBuilder {
+    rules
+        .string(&format!("{path}.message"), MESSAGE)
+        .string(&format!("{path}.details.causes[*].message"), MESSAGE)
+        .string(&format!("{path}.details.causes[*].field"), CAUSE_FIELD)
+        .string(&format!("{path}.metadata.continue"), CONTINUE)
 }
 
 /// The rules for what a Table at `path` prints.
@@ -314,7 +320,7 @@ impl ResponseHandler {
 
     /// Whether items are judged, so that what belongs to them waits.
     fn drops(&self) -> bool {
-        matches!(self.scope, Scope::Mapped(_)) && matches!(self.shape, Shape::List | Shape::Watch)
+        self.scope.may_see_foreign() && matches!(self.shape, Shape::List | Shape::Watch)
     }
 
     fn namespace(&mut self, value: &[u8]) -> Verdict<'_> {
@@ -356,6 +362,12 @@ impl ResponseHandler {
         }
     }
 
+    fn cause_field(&self, value: &[u8]) -> Verdict<'_> {
+        let field = std::str::from_utf8(value).ok();
+        let local = field.and_then(|field| text::field_to_local(field, &self.scope));
+        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
+    }
+
     /// `namespaces "X" not found` has the name in its details too.
     fn details_name(&self, value: &[u8]) -> Verdict<'_> {
         let name = std::str::from_utf8(value)
@@ -385,8 +397,12 @@ impl Handler for ResponseHandler {
             ROW_NAMESPACE if self.may_be_table() => self.namespace(value),
             APPLIED_NAMESPACE if self.drops() => Verdict::Later,
             APPLIED_NAMESPACE => self.resolve(tag, value),
-            CONTINUE if self.shape != Shape::Watch || self.is_error() => self.continue_token(value),
-            MESSAGE if self.shape != Shape::Watch || self.is_error() => self.message(value),
+            CONTINUE | MESSAGE | CAUSE_FIELD if self.shape == Shape::Watch && !self.is_error() => {
+                Verdict::Keep
+            }
+            CONTINUE => self.continue_token(value),
+            MESSAGE => self.message(value),
+            CAUSE_FIELD => self.cause_field(value),
             // The kind that says whether it is a namespace's comes after the name.
             DETAILS_NAME => Verdict::Later,
             KIND => {

@@ -4,11 +4,13 @@
 //! are, even where they hold the same name; so objects that a message quotes go through the
 //! rewriter, as any object does.
 
+mod words;
+
 use bytes::{Buf, Bytes};
 
 use super::{LAST_APPLIED, Scope};
 use crate::rewrite::{
-    Framing, Handler, Limits, Output, Rewriter, RuleError, Rules, RulesBuilder, Tag, Verdict,
+    Error, Framing, Handler, Limits, Output, Rewriter, RuleError, Rules, Tag, Verdict,
 };
 
 /// Places in one text at which a quoted object is looked for. A message quotes one; the bound keeps
@@ -19,16 +21,40 @@ const QUOTED_MAX: usize = 8;
 /// byte.
 const PIECE_BYTES: usize = 4096;
 
-/// The text in local terms; `None` where nothing is to be changed.
+/// What stands in the place of a text that names a namespace which nobody in the app cluster may see.
+pub const NOT_SHOWN: &str = "(not shown: it names a namespace that is not mapped)";
+
+/// A text names a foreign namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct NamesForeign;
+
+/// The text in local terms; `None` where nothing is to be changed. One that names a foreign namespace
+/// in a known form is told in no part, for the rest of it is about what is foreign too.
 pub fn to_local(text: &str, scope: &Scope) -> Option<String> {
-    let pairs: Vec<_> = scope.pairs();
-    let named: Vec<_> = pairs
-        .into_iter()
-        .filter(|(_, remote)| text.contains(remote))
-        .collect();
-    if named.is_empty() {
+    let has_names = match scope {
+        Scope::One { remote, .. } | Scope::Only { remote, .. } => text.contains(remote),
+        Scope::Mapped(_) => true,
+    };
+    if !has_names {
         return None;
     }
+    let mapped = mapped(text, scope).unwrap_or_else(|NamesForeign| NOT_SHOWN.to_owned());
+    (mapped != text).then_some(mapped)
+}
+
+/// The field that a cause is about: a path in an object, which names no namespace, or a key of etcd's
+/// (`apiserver/pkg/storage/etcd3/corrupt_obj_deleter.go`).
+pub fn field_to_local(field: &str, scope: &Scope) -> Option<String> {
+    let name = words::in_key(field).filter(|_| field.starts_with('/'))?;
+    let (before, rest) = field.split_at_checked(name.start)?;
+    let (remote, after) = rest.split_at_checked(name.len())?;
+    match scope.to_local(remote) {
+        Some(local) => Some(format!("{before}{local}{after}")),
+        None => scope.may_see_foreign().then(|| NOT_SHOWN.to_owned()),
+    }
+}
+
+fn mapped(text: &str, scope: &Scope) -> Result<String, NamesForeign> {
     let mut mapped = String::with_capacity(text.len());
     let (mut words, mut rest) = (0, 0);
     for _ in 0..QUOTED_MAX {
@@ -36,15 +62,18 @@ pub fn to_local(text: &str, scope: &Scope) -> Option<String> {
             break;
         };
         rest = start + 1;
-        if let Some((object, length)) = text.get(start..).and_then(|from| quoted(from, scope)) {
-            mapped.push_str(&words_to_local(text.get(words..start)?, &named));
+        let (before, from) = text.split_at(start);
+        if let Some((object, length)) = quoted(from, scope)? {
+            let before = before.get(words..).unwrap_or_default();
+            mapped.push_str(&words::to_local(before, scope)?);
             mapped.push_str(&object);
             words = start + length;
             rest = words;
         }
     }
-    mapped.push_str(&words_to_local(text.get(words..)?, &named));
-    (mapped != text).then_some(mapped)
+    let last = text.get(words..).unwrap_or_default();
+    mapped.push_str(&words::to_local(last, scope)?);
+    Ok(mapped)
 }
 
 /// Where an object, or a string that holds one, may begin.
@@ -55,8 +84,10 @@ fn quoted_start(text: &str, from: usize) -> Option<usize> {
 }
 
 /// The object that a text begins with in local terms, and the bytes that it took.
-fn quoted(text: &str, scope: &Scope) -> Option<(String, usize)> {
-    let rules = rules().ok()?;
+fn quoted(text: &str, scope: &Scope) -> Result<Option<(String, usize)>, NamesForeign> {
+    let Ok(rules) = rules() else {
+        return Ok(None);
+    };
     let rewriter = || {
         let handler = Quoted(scope);
         Rewriter::new(rules.clone(), Framing::Many, Limits::default(), handler)
@@ -68,29 +99,36 @@ fn quoted(text: &str, scope: &Scope) -> Option<(String, usize)> {
         let piece = text.slice(*at..text.len().min(at + PIECE_BYTES));
         first.feed(piece, &mut Output::default()).is_ok() && first.documents() == 0
     });
-    let inside = inside.count() * PIECE_BYTES;
+    let inside = (inside.count() * PIECE_BYTES).min(text.len());
     let (mut second, mut out) = (rewriter(), Output::default());
-    second
-        .feed(text.slice(..inside.min(text.len())), &mut out)
-        .ok()?;
     // What follows the object is none.
-    for at in inside..text.len() {
-        second.feed(text.slice(at..=at), &mut out).ok()?;
-        if second.documents() > 0 {
-            let object = out.copy_to_bytes(out.remaining());
-            return Some((String::from_utf8(object.into()).ok()?, at + 1));
+    let pieces = std::iter::once(0..inside).chain((inside..text.len()).map(|at| at..at + 1));
+    for piece in pieces {
+        let end = piece.end;
+        match second.feed(text.slice(piece), &mut out) {
+            Ok(()) if second.documents() == 0 => {}
+            Ok(()) => {
+                let object = out.copy_to_bytes(out.remaining());
+                let object = String::from_utf8(object.into()).ok();
+                return Ok(object.map(|object| (object, end)));
+            }
+            Err(Error::Refused(_)) => return Err(NamesForeign),
+            Err(_) => return Ok(None),
         }
     }
-    None
+    Ok(None)
 }
 
+const NAMESPACE: Tag = 0;
+/// What was applied last names whatever its writer did.
+const APPLIED_NAMESPACE: Tag = 1;
+
 fn rules() -> Result<Rules, RuleError> {
-    let object = |rules: RulesBuilder| rules.string("$.metadata.namespace", 0);
-    let inner = object(Rules::builder()).build()?;
+    let object = |tag| Rules::builder().string("$.metadata.namespace", tag);
     let applied = format!("$.metadata.annotations[{LAST_APPLIED:?}]");
-    object(Rules::builder())
-        .inside(&applied, inner.clone())
-        .inside("$", inner)
+    object(NAMESPACE)
+        .inside(&applied, object(APPLIED_NAMESPACE).build()?)
+        .inside("$", object(NAMESPACE).build()?)
         .build()
 }
 
@@ -98,73 +136,100 @@ fn rules() -> Result<Rules, RuleError> {
 struct Quoted<'a>(&'a Scope);
 
 impl Handler for Quoted<'_> {
-    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
         let remote = std::str::from_utf8(value).ok();
-        let local = remote.and_then(|remote| self.0.to_local(remote));
-        local.map_or(Verdict::Keep, |local| Verdict::Replace(local.into()))
-    }
-}
-
-/// Text outside of quoted objects; `named` are pairs of (local, remote) names.
-fn words_to_local(text: &str, named: &[(&str, &str)]) -> String {
-    let mut mapped = text.to_owned();
-    for (local, remote) in named {
-        for (form, with) in forms(remote, local) {
-            if mapped.contains(&form) {
-                mapped = mapped.replace(&form, &with);
+        match remote.and_then(|remote| self.0.to_local(remote)) {
+            Some(local) => Verdict::Replace(local.into()),
+            None if tag == NAMESPACE && self.0.may_see_foreign() => {
+                Verdict::Fail("it is not mapped")
             }
+            None => Verdict::Keep,
         }
-        mapped = etcd_key(&mapped, remote, local);
     }
-    mapped
-}
-
-/// What surrounds a namespace in the messages of apiserver, apiextensions and the lifecycle
-/// admission plugin.
-fn forms(remote: &str, local: &str) -> Vec<(String, String)> {
-    [
-        ("namespace \"", "\""),
-        ("namespaces \"", "\""),
-        ("namespace: \"", "\""),
-        ("(", "/"),
-        ("/namespaces/", "/"),
-        ("/namespaces/", "?"),
-    ]
-    .into_iter()
-    .map(|(before, after)| {
-        (
-            format!("{before}{remote}{after}"),
-            format!("{before}{local}{after}"),
-        )
-    })
-    .collect()
-}
-
-/// `Key: /registry/GROUP/RESOURCE/NAMESPACE/NAME`, in the message of a failed precondition.
-fn etcd_key(text: &str, remote: &str, local: &str) -> String {
-    let Some((before, key)) = text.split_once("Key: /") else {
-        return text.to_owned();
-    };
-    let end = key.find([',', ' ']).unwrap_or(key.len());
-    let (key, after) = key.split_at(end);
-    let mut parts: Vec<&str> = key.split('/').collect();
-    let namespace = parts.len().checked_sub(2).and_then(|at| parts.get_mut(at));
-    if let Some(part) = namespace.filter(|part| **part == remote) {
-        *part = local;
-    }
-    format!("{before}Key: /{}{after}", parts.join("/"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-    fn map(text: &str) -> String {
-        let scope = Scope::One {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::mapping::Namespaces;
+
+    fn one() -> Scope {
+        Scope::One {
             local: "default".into(),
             remote: "app-ns-1".into(),
+        }
+    }
+
+    fn map(text: &str) -> String {
+        to_local(text, &one()).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// Two namespaces of which the one's local name is the other's remote one.
+    fn mapped() -> Scope {
+        let rows = [("default", "app-ns-1"), ("team", "default")];
+        let rows = rows.map(|(local, remote)| (local.to_owned(), remote.to_owned()));
+        Scope::Mapped(Arc::new(Namespaces::table(rows.into()).unwrap()))
+    }
+
+    #[test]
+    fn a_text_that_names_what_is_foreign_is_not_shown() {
+        let shown = |text: &str| to_local(text, &mapped()).unwrap_or_else(|| text.to_owned());
+        let key = |namespace: &str| {
+            format!(
+                "failed to read one or more gadgets.k8s.starter.org from the storage: StorageError: \
+                 corrupt object, Code: 7, Key: /a/b/k8s.starter.org/gadgets/{namespace}/x, \
+                 ResourceVersion: 0, AdditionalErrorMsg: none"
+            )
         };
-        to_local(text, &scope).unwrap_or_else(|| text.to_owned())
+        let object = |namespace: &str| {
+            format!(
+                r#"Object 'Kind' is missing in '{{"metadata":{{"namespace":"{namespace}"}},"spec":{{}}}}'"#
+            )
+        };
+        let named = |namespace: &str| format!(r#"in the namespace "{namespace}" and so on"#);
+        let transformed = |namespace: &str| {
+            format!(r#"unable to transform key "/cp/k8s.starter.org/gadgets/{namespace}/x": no"#)
+        };
+        for form in [
+            &key as &dyn Fn(&str) -> String,
+            &object,
+            &named,
+            &transformed,
+        ] {
+            assert_eq!(shown(&form("app-ns-1")), form("default"));
+            assert_eq!(
+                shown(&form("default")),
+                form("team"),
+                "and not mapped twice"
+            );
+            assert_eq!(shown(&form("elsewhere")), NOT_SHOWN);
+            assert_eq!(shown(&(form("app-ns-1") + &form("elsewhere"))), NOT_SHOWN);
+        }
+        let applied = r#"in '{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"namespace\":\"x\"}}"}}}'"#;
+        assert_eq!(to_local(applied, &mapped()), None);
+    }
+
+    #[test]
+    fn a_field_that_is_a_key_is_mapped_by_its_segments() {
+        let one = |field: &str| field_to_local(field, &one());
+        let key = |namespace: &str| format!("/cp/k8s.starter.org/app-ns-1/{namespace}/app-ns-1");
+        assert_eq!(one(&key("app-ns-1")), Some(key("default")));
+        for kept in [
+            "metadata.namespace",
+            "app-ns-1/x",
+            "/spec/app-ns-1/x",
+            &key("app-ns-2"),
+        ] {
+            assert_eq!(one(kept), None, "{kept}");
+        }
+        let all = |field: &str| field_to_local(field, &mapped());
+        assert_eq!(all(&key("default")), Some(key("team")));
+        assert_eq!(all(&key("app-ns-2")).as_deref(), Some(NOT_SHOWN));
+        assert_eq!(all("metadata.namespace"), None);
     }
 
     #[test]

@@ -172,6 +172,13 @@ fn statuses() {
 }
 
 #[test]
+fn statuses_of_all_namespaces() {
+    check("mapped-status", |input| {
+        response(Shape::Status, mapped, input)
+    });
+}
+
+#[test]
 fn requests() {
     check("request", |input| {
         request(|rules| &rules.object, Effect::Harmless, input)

@@ -56,7 +56,7 @@ pub(crate) const LATER: Tag = 1;
 pub(crate) const MEMBER: Tag = 2;
 
 /// What `remote` becomes; it has to be escaped.
-pub(crate) const LOCAL: &str = "lo\"cal\\\né";
+pub(crate) const LOCAL: &str = "lo\"cal\\\né<\u{2028}\u{2030}\u{8}";
 
 /// What arrays become that are looked at as a whole.
 const WAS_ARRAY: &str = r#"{"was":"an array"}"#;
@@ -134,6 +134,18 @@ impl Text {
             raw: quoted.as_bytes()[1..quoted.len() - 1].to_vec(),
             value: value.as_bytes().to_vec(),
         }
+    }
+
+    /// Escaped as Go does.
+    fn of_go(value: &str) -> Self {
+        let Self { raw, value } = Self::plain(value);
+        let raw = String::from_utf8(raw).unwrap();
+        let raw = raw.chars().map(|c| match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        });
+        let raw = raw.collect::<String>().into_bytes();
+        Self { raw, value }
     }
 }
 
@@ -359,7 +371,7 @@ impl Naive<'_> {
         }
         match verdict {
             Verdict::Keep => Ok(Some(tree.clone())),
-            Verdict::Replace(with) => Ok(Some(Tree::Text(Text::plain(&with)))),
+            Verdict::Replace(with) => Ok(Some(Tree::Text(Text::of_go(&with)))),
             Verdict::Remove if !is_item => Ok(None),
             _ => Err(Refused),
         }
