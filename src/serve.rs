@@ -34,9 +34,10 @@ struct Bounds {
     header_bytes_max: u32,
 }
 
+/// Headers as kube-apiserver takes them (`net/http`, `DefaultMaxHeaderBytes`), who passes them all on.
 const FRONT_PROXY: Bounds = Bounds {
     streams_max: 1000,
-    header_bytes_max: 64 << 10,
+    header_bytes_max: 1 << 20,
 };
 const ANYONE: Bounds = Bounds {
     streams_max: 100,
