@@ -6,7 +6,8 @@
 //! there. Between the two the object may change; then the write's precondition fails it. An update
 //! always has one, since a custom resource can't be updated without its `resourceVersion`
 //! (`apiextensions-apiserver/pkg/registry/customresource/strategy.go`). A patch is given the version
-//! that was read, unless it names one itself, and is completed anew if that has gone by.
+//! that was read, unless it names one itself, and is completed anew if that has gone by. An object that is
+//! not there has nothing hidden, and so has none that an update could make: of custom resources none can.
 //!
 //! A version that a client names is its own affair: an honest one is no newer than what is read after
 //! it, so it is either the same or a conflict. Who guesses the version of a change that is only just
@@ -55,6 +56,19 @@ enum Found {
     Failure(Carried),
 }
 
+impl Found {
+    /// A write to an object that is not there loses nothing, and is the control plane's to refuse: it has
+    /// much to say before that.
+    fn or_missing(self) -> Self {
+        match self {
+            Self::Failure(read) if read.answer.status() == StatusCode::NOT_FOUND => {
+                Self::Object(Current::missing())
+            }
+            found => found,
+        }
+    }
+}
+
 impl Proxy {
     /// Sends a request with its body, and takes the control plane's answer to it, or to the read that
     /// had to come before it.
@@ -67,7 +81,7 @@ impl Proxy {
         let is_of_object = asked.request.name.is_some() && asked.request.subresource.is_none();
         let effect = match asked.request.verb {
             _ if !is_of_object => Effect::Harmless,
-            Verb::Update => match self.current(outgoing).await? {
+            Verb::Update => match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => Effect::Update(current),
                 Found::Failure(answer) => return Ok(answer),
             },
@@ -90,7 +104,7 @@ impl Proxy {
         let mut tries = 0;
         loop {
             tries += 1;
-            let current = match self.current(outgoing).await? {
+            let current = match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => current,
                 Found::Failure(answer) => return Ok(answer),
             };

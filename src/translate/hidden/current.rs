@@ -48,6 +48,16 @@ impl Current {
         })
     }
 
+    /// Of an object that is not there. Should it come to be before the write arrives, then not at this
+    /// version, which is that of an empty etcd.
+    pub fn missing() -> Self {
+        Self {
+            version: "1".to_owned(),
+            shown: Vec::new(),
+            hidden: Content::default(),
+        }
+    }
+
     /// A list of finalizers, as a client wrote it, with those that are hidden; `None` if none is, or
     /// if it is no list of names, which the control plane will refuse.
     pub(super) fn with_hidden(&self, list: &str) -> Option<String> {
