@@ -55,7 +55,7 @@ spec:
 ---
 `
 
-// networkCRD is a second claim, which has what the first one has not: a column that prints the
+// networkCRD is a second claim, which has what the first one has not: columns that print the
 // namespace, a selectable field, a default and a rule.
 const networkCRD = `
 apiVersion: apiextensions.k8s.io/v1
@@ -73,6 +73,10 @@ spec:
     additionalPrinterColumns:
     - {name: HOME, type: string, jsonPath: .metadata.namespace}
     - {name: REGION, type: string, jsonPath: .spec.region}
+    - {name: PLACE, type: string, jsonPath: .metadata.namespace, priority: 1, description: Where it is.}
+    - {name: BRACKETS, type: string, jsonPath: ".metadata['namespace']", priority: 1}
+    - {name: ANYWHERE, type: string, jsonPath: "..namespace", priority: 1}
+    - {name: APPLIED, type: string, jsonPath: .metadata.annotations, priority: 1}
     schema:
       openAPIV3Schema:
         type: object
