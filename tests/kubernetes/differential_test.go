@@ -3,17 +3,16 @@ package kubernetes
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -160,6 +159,10 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		return body, "", err
 	}
 	reader := bufio.NewReader(response.Body)
+	if response.Header.Get("Content-Encoding") == "gzip" {
+		body, err = gzipLines(reader, step.lines)
+		return body, "", err
+	}
 	for range step.lines {
 		line, err := reader.ReadBytes('\n')
 		body = append(body, line...)
@@ -168,6 +171,25 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		}
 	}
 	return body, "", nil
+}
+
+// gzipLines takes the members of which the first have so many lines, as one.
+func gzipLines(from *bufio.Reader, lines int) ([]byte, error) {
+	var plain, packed bytes.Buffer
+	reader, err := gzip.NewReader(from)
+	for err == nil {
+		reader.Multistream(false)
+		if _, err = plain.ReadFrom(reader); err == nil {
+			if bytes.Count(plain.Bytes(), []byte("\n")) >= lines {
+				break
+			}
+			err = reader.Reset(from)
+		}
+	}
+	writer := gzip.NewWriter(&packed)
+	writer.Write(plain.Bytes())
+	writer.Close()
+	return packed.Bytes(), err
 }
 
 // find looks up what a later step needs; it is no part of the comparison.
@@ -215,120 +237,6 @@ func slug(name string) string {
 	return "o-" + strings.Trim(slug[:min(len(slug), 50)], "-")
 }
 
-// result is a row of the table at the end.
-type result struct {
-	operation, verdict string
-	compare.Difference
-	why   string
-	fails bool
-}
-
-// concurrently is the number of operations at once.
-const concurrently = 6
-
-// runBothWays carries operations out on both sides and compares what is seen.
-func runBothWays(t *testing.T, namespaces pair, operations []operation) []result {
-	t.Helper()
-	direct, through := sides(t, namespaces)
-	results := make([]result, len(operations))
-	places := make(chan struct{}, concurrently)
-	var all sync.WaitGroup
-	for i, o := range operations {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			results[i] = runOneBothWays(direct, through, o, o.name)
-			if !results[i].fails {
-				return
-			}
-			// Now and then a busy control plane answers the same twice in two ways, from a cache that
-			// lags, say. What is claimgate's doing differs again, with objects of its own.
-			again := o
-			again.name = "again " + o.name
-			fmt.Printf("%s; it is done again\n", results[i].row())
-			results[i] = runOneBothWays(direct, through, again, o.name)
-		})
-	}
-	all.Wait()
-	return results
-}
-
-// runOneBothWays judges an operation by the name under which it is known.
-func runOneBothWays(direct, through side, o operation, known string) result {
-	var left, right string
-	var both sync.WaitGroup
-	both.Go(func() { left = direct.observe(o) })
-	both.Go(func() { right = through.observe(o) })
-	both.Wait()
-	keepObservations(o.name, left, right)
-	difference, differs := compare.First(left, right)
-	return judge(known, difference, differs)
-}
-
-// tolerated is a difference that does not fail the test: as long as the first line that differs
-// holds the text on claimgate's side.
-type tolerated struct{ operation, through, why string }
-
-func judge(name string, difference compare.Difference, differs bool) result {
-	r := result{operation: name, verdict: "same", Difference: difference}
-	if differs {
-		r.verdict, r.fails = "DIFFERENT", true
-	}
-	isOlder := os.Getenv("BED_CONTROL_PLANE_BIN") != os.Getenv("KUBERNETES_BIN")
-	lists := map[string][]tolerated{"accepted": acceptedDifferences, "known": knownDifferences}
-	if isOlder {
-		lists["older"] = olderDifferences
-	}
-	for verdict, list := range lists {
-		for _, known := range list {
-			switch {
-			case known.operation != name:
-			// The lists are of what a control plane of the newer version does.
-			case !differs && isOlder:
-			case !differs:
-				r.verdict, r.fails, r.why = "NO LONGER DIFFERENT", true, "strike it from the list of "+verdict+" differences"
-			case strings.Contains(difference.Through, known.through):
-				r.verdict, r.fails, r.why = verdict, false, known.why
-			}
-		}
-	}
-	return r
-}
-
-func (r result) row() string {
-	row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
-	if r.verdict != "same" {
-		row += fmt.Sprintf(": %s\n           direct   %s\n           through  %s", r.why, r.Direct, r.Through)
-	}
-	return row
-}
-
-// report prints the table, and fails on what is not tolerated.
-func report(t *testing.T, results []result) {
-	t.Helper()
-	var text strings.Builder
-	count, seen := map[string]int{}, map[string]bool{}
-	for _, r := range results {
-		count[r.verdict]++
-		if seen[r.operation] {
-			t.Errorf("two operations are called %q", r.operation)
-		}
-		seen[r.operation] = true
-		fmt.Fprintln(&text, r.row())
-		if r.fails {
-			t.Error(r.row())
-		}
-	}
-	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences} {
-		for _, known := range list {
-			if !seen[known.operation] {
-				t.Errorf("no operation is called %q", known.operation)
-			}
-		}
-	}
-	fmt.Printf("%s%d operations: %v\n", text.String(), len(results), count)
-}
-
 // TestBothWaysAreTheSame is the differential suite.
 func TestBothWaysAreTheSame(t *testing.T) {
 	t.Cleanup(func() { emptyBothWays(t) })
@@ -347,6 +255,7 @@ func TestBothWaysAreTheSame(t *testing.T) {
 		{writing, watchOperations()},
 		{writing, writeOperations()},
 		{writing, errorOperations()},
+		{writing, suiteOperations()},
 		{reading, kubectlReads()},
 		{writing, kubectlWrites()},
 	} {
