@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -62,7 +63,11 @@ type operation struct {
 	name     string
 	steps    []step
 	commands []command
+	// What its own object is called, if not after it.
+	object string
 }
+
+func (o operation) own() string { return cmp.Or(o.object, slug(o.name)) }
 
 // side is one of the two ways to the control plane.
 type side struct {
@@ -95,7 +100,7 @@ func (s side) names() compare.Names { return compare.Names{s.namespace: "NAMESPA
 
 // observe carries an operation out.
 func (s side) observe(o operation) string {
-	known := map[string]string{"{ns}": s.namespace, "{name}": slug(o.name)}
+	known := map[string]string{"{ns}": s.namespace, "{name}": o.own()}
 	var text strings.Builder
 	for _, step := range o.steps {
 		text.WriteString(s.request(step, known) + "\n")
@@ -237,6 +242,24 @@ func slug(name string) string {
 	return "o-" + strings.Trim(slug[:min(len(slug), 50)], "-")
 }
 
+// theme is a list of operations, and where they are done.
+type theme struct {
+	namespaces pair
+	operations func() []operation
+}
+
+func themes() []theme {
+	return []theme{
+		{reading, readOperations},
+		{writing, watchOperations},
+		{writing, writeOperations},
+		{writing, errorOperations},
+		{writing, suiteOperations},
+		{reading, kubectlReads},
+		{writing, kubectlWrites},
+	}
+}
+
 // TestBothWaysAreTheSame is the differential suite.
 func TestBothWaysAreTheSame(t *testing.T) {
 	t.Cleanup(func() { emptyBothWays(t) })
@@ -247,20 +270,10 @@ func TestBothWaysAreTheSame(t *testing.T) {
 		return err
 	}))
 	var results []result
-	for _, theme := range []struct {
-		namespaces pair
-		operations []operation
-	}{
-		{reading, readOperations()},
-		{writing, watchOperations()},
-		{writing, writeOperations()},
-		{writing, errorOperations()},
-		{writing, suiteOperations()},
-		{reading, kubectlReads()},
-		{writing, kubectlWrites()},
-	} {
+	for _, theme := range themes() {
 		begin := time.Now()
-		results = append(results, runBothWays(t, theme.namespaces, theme.operations)...)
+		direct, through := sides(t, theme.namespaces)
+		results = append(results, runBothWays(direct, through, theme.operations())...)
 		t.Logf("%d operations after %s", len(results), time.Since(begin))
 	}
 	report(t, results)

@@ -38,9 +38,7 @@ type tolerated struct{ operation, through, why string }
 const concurrently = 6
 
 // runBothWays carries operations out on both sides and compares what is seen.
-func runBothWays(t *testing.T, namespaces pair, operations []operation) []result {
-	t.Helper()
-	direct, through := sides(t, namespaces)
+func runBothWays(direct, through side, operations []operation) []result {
 	results := make([]result, len(operations))
 	places := make(chan struct{}, concurrently)
 	var all sync.WaitGroup
@@ -48,11 +46,10 @@ func runBothWays(t *testing.T, namespaces pair, operations []operation) []result
 		places <- struct{}{}
 		all.Go(func() {
 			defer func() { <-places }()
-			results[i] = runOneBothWays(direct, through, o, o.name)
+			results[i] = runOneBothWays(direct, through, o)
 			if results[i].fails {
-				again := o
-				again.name = "again " + o.name
-				results[i] = judgeTwo(results[i], runOneBothWays(direct, through, again, o.name))
+				o.object = "again-" + o.own()
+				results[i] = judgeTwo(results[i], runOneBothWays(direct, through, o))
 			}
 		})
 	}
@@ -76,17 +73,15 @@ func judgeTwo(first, second result) result {
 	return first
 }
 
-// runOneBothWays judges an operation by the name under which it is known.
-func runOneBothWays(direct, through side, o operation, known string) result {
+func runOneBothWays(direct, through side, o operation) result {
 	var left, right string
 	var both sync.WaitGroup
 	both.Go(func() { left = direct.observe(o) })
 	both.Go(func() { right = through.observe(o) })
 	both.Wait()
-	keepObservations(o.name, left, right)
-	// So that it can be looked up also when it is done again.
-	differences := strings.ReplaceAll(compare.Differences(left, right), slug(o.name), slug(known))
-	return judge(known, differences)
+	keepObservations(o.own(), left, right)
+	// By the name that is in the files of differences, also when it is done again.
+	return judge(o.name, strings.ReplaceAll(compare.Differences(left, right), o.own(), slug(o.name)))
 }
 
 // isOlder says that the control plane is, of which the lists of differences were not made.
