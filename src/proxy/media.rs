@@ -87,21 +87,21 @@ impl RequestMedia {
         matches!(self, Self::Yaml | Self::Apply)
     }
 
+    /// How the options of a deletion are to be read; `None` if the control plane will refuse them by
+    /// their type. In protobuf and CBOR they are refused here as objects are.
+    pub(super) fn of_options(headers: &HeaderMap) -> Result<Option<Self>, Error> {
+        match media_type(headers).as_deref() {
+            None | Some("" | "application/json" | "*/*") => Ok(Some(Self::Object)),
+            Some(YAML) => Ok(Some(Self::Yaml)),
+            Some(PROTOBUF | "application/cbor") => Err(Error::UnsupportedMediaType(NOT_PROTOBUF)),
+            Some(_) => Ok(None),
+        }
+    }
+
     /// A protobuf body would make kube-apiserver's custom resource handler panic, so it is refused
     /// here, as is whatever else can't be mapped.
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
-        let media_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_ascii_lowercase()
-            });
-        match (verb, media_type.as_deref()) {
+        match (verb, media_type(headers).as_deref()) {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
             }
@@ -117,6 +117,13 @@ impl RequestMedia {
             _ => Ok(Self::Opaque),
         }
     }
+}
+
+/// A body's type without its parameters.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let name = value.split(';').next().unwrap_or_default();
+    Some(name.trim().to_ascii_lowercase())
 }
 
 #[cfg(test)]
