@@ -11,82 +11,29 @@
 //! `ValidateNoNewFinalizers`). Nothing is lost then by `Foreground`, for what the claim owns is collected
 //! once it is gone; with `Orphan` it would be lost, so that is refused, as it is for collections.
 
+mod options;
+
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
+use self::options::Options;
 use super::completion::{Carried, Found, TRIES_MAX};
-use super::media::RequestMedia;
+use super::media::{self, RequestMedia};
 use super::request_body::{Sent, is_json};
 use super::{Outgoing, Proxy};
+use crate::accept::{PROTOBUF, YAML};
 use crate::error::Error;
-use crate::request_info::{Query, Verb};
+use crate::protobuf;
+use crate::request_info::Verb;
 use crate::translate::beginning::Beginning;
 use crate::translate::hidden::{Cascade, Current, Effect};
 use crate::upstream::RequestBody;
 use crate::yaml;
-
-/// What is looked at of `DeleteOptions` (`apimachinery/pkg/apis/meta/v1/types.go`).
-#[derive(Debug, Default, PartialEq)]
-struct Options {
-    /// What the app cluster's collector has to be told; nothing of options that will be refused.
-    cascade: Option<Cascade>,
-    is_dry_run: bool,
-    uid: Option<String>,
-    version: Option<String>,
-}
-
-impl Options {
-    /// From a body in JSON. What is of another type than it has to be the control plane refuses.
-    fn of_body(body: &Value) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let condition = |name| body.get("preconditions")?.get(name).and_then(text);
-        let given = |name| body.get(name).filter(|value| !value.is_null());
-        Self {
-            cascade: cascade(
-                given("orphanDependents").map(|value| *value == Value::Bool(true)),
-                given("propagationPolicy").map(|value| value.as_str().unwrap_or_default()),
-            ),
-            is_dry_run: given("dryRun").is_some_and(|value| *value != Value::Array(Vec::new())),
-            uid: condition("uid"),
-            version: condition("resourceVersion"),
-        }
-    }
-
-    /// From the query, which counts if there is no body (`apimachinery/pkg/apis/meta/v1/conversion.go`,
-    /// `Convert_url_Values_To_v1_DeleteOptions`).
-    fn of_query(query: &Query) -> Self {
-        let condition = |name| query.get(name).filter(|value| !value.is_empty());
-        let is_true = |value: &str| value != "0" && !value.eq_ignore_ascii_case("false");
-        Self {
-            cascade: cascade(
-                query.get("orphanDependents").map(is_true),
-                query.get("propagationPolicy"),
-            ),
-            is_dry_run: query.get("dryRun").is_some(),
-            uid: condition("uid").map(str::to_owned),
-            version: condition("resourceVersion").map(str::to_owned),
-        }
-    }
-
-    /// Whether the deletion is meant for the object as it was read; otherwise it will be refused.
-    fn are_about(&self, current: &Current) -> bool {
-        let is_met =
-            |asked: &Option<String>, is: &str| asked.as_deref().is_none_or(|asked| asked == is);
-        is_met(&self.uid, &current.uid) && is_met(&self.version, &current.version)
-    }
-}
-
-/// As kube-apiserver has it; it refuses both at once.
-fn cascade(orphans: Option<bool>, policy: Option<&str>) -> Option<Cascade> {
-    match (orphans, policy) {
-        (Some(true), None) | (None, Some("Orphan")) => Some(Cascade::Orphan),
-        (None, Some("Foreground")) => Some(Cascade::Foreground),
-        _ => None,
-    }
-}
 
 /// A deletion as the client sent it.
 struct Deletion {
@@ -252,24 +199,29 @@ impl Proxy {
     /// # Errors
     /// It may be read there, but not here.
     async fn options(&self, headers: &HeaderMap, body: &Bytes) -> Result<Option<Value>, Error> {
-        let Some(media) = RequestMedia::of_options(headers)? else {
-            return Ok(None);
+        let unreadable = |why: &dyn fmt::Display| {
+            Error::BadRequest(format!("the options cannot be read: {why}"))
         };
-        let unreadable =
-            |why: &str| Error::BadRequest(format!("the options cannot be read: {why}"));
-        if media == RequestMedia::Yaml {
-            let (max, yaml) = (self.limits.body_bytes_max, body.clone());
-            let converted = self.convert(move || yaml::to_json(&yaml, max)).await?;
-            let converted = converted.map_err(|error| unreadable(&error.to_string()))?;
-            let json = serde_json::from_slice(&converted.json);
-            return json
-                .map(Some)
-                .map_err(|error| unreadable(&error.to_string()));
-        }
-        match serde_json::from_slice(body) {
-            Ok(json) => Ok(Some(json)),
-            Err(error) if is_json(body) => Err(unreadable(&error.to_string())),
-            Err(_) => Ok(None),
+        match media::media_type(headers).as_deref() {
+            None | Some("" | "application/json" | "*/*") => match serde_json::from_slice(body) {
+                Ok(json) => Ok(Some(json)),
+                Err(error) if is_json(body) => Err(unreadable(&error)),
+                Err(_) => Ok(None),
+            },
+            Some(YAML) => {
+                let (max, yaml) = (self.limits.body_bytes_max, body.clone());
+                let converted = self.convert(move || yaml::to_json(&yaml, max)).await?;
+                let converted = converted.map_err(|error| unreadable(&error))?;
+                let json = serde_json::from_slice(&converted.json);
+                json.map(Some).map_err(|error| unreadable(&error))
+            }
+            Some(PROTOBUF) => {
+                let json = protobuf::delete_options(body);
+                json.map(Some).map_err(|error| unreadable(&error))
+            }
+            // There are control planes that read it.
+            Some("application/cbor") => Err(Error::UnsupportedMediaType(media::SERIALIZED)),
+            Some(_) => Ok(None),
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::request_info::Verb;
 
 /// What a custom resource's endpoint has serializers for, in the words of its refusals
 /// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
-const SERIALIZED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+pub(super) const SERIALIZED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 /// The same for who has sent protobuf.
 const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
@@ -87,17 +88,6 @@ impl RequestMedia {
         matches!(self, Self::Yaml | Self::Apply)
     }
 
-    /// How the options of a deletion are to be read; `None` if the control plane will refuse them by
-    /// their type. In protobuf and CBOR they are refused here as objects are.
-    pub(super) fn of_options(headers: &HeaderMap) -> Result<Option<Self>, Error> {
-        match media_type(headers).as_deref() {
-            None | Some("" | "application/json" | "*/*") => Ok(Some(Self::Object)),
-            Some(YAML) => Ok(Some(Self::Yaml)),
-            Some(PROTOBUF | "application/cbor") => Err(Error::UnsupportedMediaType(NOT_PROTOBUF)),
-            Some(_) => Ok(None),
-        }
-    }
-
     /// A protobuf body would make kube-apiserver's custom resource handler panic, so it is refused
     /// here, as is whatever else can't be mapped.
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
@@ -120,7 +110,7 @@ impl RequestMedia {
 }
 
 /// A body's type without its parameters.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let name = value.split(';').next().unwrap_or_default();
     Some(name.trim().to_ascii_lowercase())

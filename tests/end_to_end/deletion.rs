@@ -9,6 +9,7 @@ use crate::harness::Client;
 const ORPHAN: &str = r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Orphan"}"#;
 const FOREGROUND: &str =
     r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Foreground"}"#;
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TRIES: usize = 5;
 
 fn one() -> String {
@@ -67,7 +68,7 @@ async fn delete(client: &Client, query: &str, kind: &str, body: &str) -> (u16, V
     client.write("DELETE", &path, kind, body).await
 }
 
-/// The control plane in memory reads no YAML, and so refuses that.
+/// The control plane in memory reads neither YAML nor protobuf, and so refuses that.
 #[tokio::test]
 async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
     for (query, kind, body, told) in [
@@ -80,6 +81,8 @@ async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
             "propagationPolicy: Orphan\n",
             "orphan",
         ),
+        ("", PROTOBUF, "k8s\0\x12\x08\x22\x06Orphan", "orphan"),
+        ("", PROTOBUF, "k8s\0\x12\x02\x18\x01", "orphan"),
         ("?propagationPolicy=Orphan", JSON, "", "orphan"),
         (
             "?propagationPolicy=Foreground",
@@ -172,6 +175,8 @@ async fn what_leaves_the_collector_nothing_to_do_is_sent_alone() {
         ),
         ("", JSON, r#"{"propagationPolicy":"Orphan","#),
         ("", "text/plain", ORPHAN),
+        ("", PROTOBUF, "k8s\0\x12\x0d\x22\x06Orphan\x2a\x03All"),
+        ("", PROTOBUF, "k8s\0\x12\x02\x18"),
     ] {
         bed.control_plane.clear_requests();
         delete(&client, query, kind, body).await;
@@ -393,7 +398,7 @@ async fn options_that_cannot_be_read_are_refused() {
             "propagationPolicy: !!binary T3JwaGFu",
             400,
         ),
-        ("application/vnd.kubernetes.protobuf", "k8s", 415),
+        (PROTOBUF, "k8s\0\x12\x0a\x7b\x7c\x22\x06Orphan", 400),
         ("application/cbor", "x", 415),
     ] {
         let (code, answer) = delete(&client, "", kind, body).await;
