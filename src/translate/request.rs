@@ -172,8 +172,8 @@ impl Operation {
         if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
             return Some(COPIES_NAMESPACE);
         }
-        // What is copied was not seen as metadata when it came. Labels are, and may become annotations: one
-        // that is called like an annotation of claimgate's is not shown as that, and maps nothing.
+        // What is copied was not seen as metadata when it came. Labels may become annotations: no value of
+        // theirs is an object as it was applied last, and no stored annotation is shown as what is hidden.
         let may_hide = match path {
             Some(ROOT | METADATA) => true,
             Some(POINTER_ANNOTATIONS) => from.is_some_and(|from| from != POINTER_LABELS),
