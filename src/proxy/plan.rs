@@ -38,7 +38,9 @@ impl Plan {
             let to_remote = |local: &str| namespaces.to_remote(local).map(str::to_owned);
             query.set("fieldSelector", &selector::to_remote(&fields, to_remote));
         }
+        // A watch has none, which the control plane says itself.
         if scope.is_all()
+            && request.verb == Verb::List
             && let Some(token) = query.get("continue").filter(|token| !token.is_empty())
         {
             let token = token::to_remote(token, &scope).map_err(|_| Error::ForeignContinueToken)?;

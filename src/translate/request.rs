@@ -39,6 +39,7 @@ const HIDDEN: Tag = 20;
 const POINTER_NAMESPACE: &str = "/metadata/namespace";
 const POINTER_HIDDEN: &str = "/metadata/annotations/claimgate.dev~1hidden";
 const POINTER_ANNOTATIONS: &str = "/metadata/annotations";
+const POINTER_LABELS: &str = "/metadata/labels";
 const POINTER_ANNOTATION: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 
@@ -182,8 +183,14 @@ impl Operation {
         if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
             return Some(COPIES_NAMESPACE);
         }
-        // What is copied was not seen as metadata when it came.
-        if copies && matches!(path, Some(ROOT | METADATA | POINTER_ANNOTATIONS)) {
+        // What is copied was not seen as metadata when it came. Labels may become annotations: no value of
+        // theirs is an object as it was applied last, and no stored annotation is shown as what is hidden.
+        let may_hide = match path {
+            Some(ROOT | METADATA) => true,
+            Some(POINTER_ANNOTATIONS) => from.is_some_and(|from| from != POINTER_LABELS),
+            _ => false,
+        };
+        if copies && may_hide {
             return Some(COPIES_METADATA);
         }
         let is_finalizer = |pointer: &str| json_patch::is_within(pointer, FINALIZERS);
@@ -370,6 +377,31 @@ mod tests {
         }
         let other = r#"[{"op":"copy","from":"/metadata/name","path":"/spec/x"}]"#;
         assert_eq!(patched(other).unwrap(), other);
+    }
+
+    #[test]
+    fn of_what_is_copied_to_metadata_only_labels_may_be() {
+        for op in ["copy", "move"] {
+            for (from, path) in [
+                ("/spec/x", "/metadata/annotations"),
+                ("/metadata/labels/a", "/metadata/annotations"),
+                ("/metadata/labels", "/metadata"),
+                ("/metadata/labels", ""),
+            ] {
+                for patch in [
+                    format!(r#"[{{"op":"{op}","from":"{from}","path":"{path}"}}]"#),
+                    format!(r#"[{{"path":"{path}","op":"{op}","from":"{from}"}}]"#),
+                ] {
+                    let refused = Err(Error::Refused(COPIES_METADATA));
+                    assert_eq!(patched(&patch), refused, "{patch}");
+                }
+            }
+            for path in ["/metadata/annotations", "/spec/x"] {
+                let patch =
+                    format!(r#"[{{"op":"{op}","from":"/metadata/labels","path":"{path}"}}]"#);
+                assert_eq!(patched(&patch).unwrap(), patch);
+            }
+        }
     }
 
     #[test]

@@ -14,8 +14,9 @@ pub fn to_remote(selector: &str, to_remote: impl Fn(&str) -> Option<String>) -> 
         };
         match to_remote(value) {
             Some(remote) => terms.push(format!("{FIELD}{operator}{remote}")),
-            // An escape is of what no namespace's name holds, or of nothing, which is refused there.
-            None if value.contains('\\') => terms.push(term.to_owned()),
+            // An escape is of what no namespace's name holds, or of nothing, which is refused there. So is
+            // a second sign of equality.
+            None if value.contains(['\\', '=']) => terms.push(term.to_owned()),
             None if operator == "!=" => {}
             None => terms.push(format!("{FIELD}{operator}")),
         }
@@ -92,6 +93,10 @@ mod tests {
                 r"metadata.namespace=\default",
             ),
             ("metadata.namespaces=default", "metadata.namespaces=default"),
+            (
+                "metadata.namespace!=default=b,metadata.namespace===default",
+                "metadata.namespace!=default=b,metadata.namespace===default",
+            ),
         ] {
             assert_eq!(map(local), remote, "{local}");
         }

@@ -74,8 +74,25 @@ pub fn to_local(text: &str, scope: &Scope) -> Result<Next, Foreign> {
     Ok(Next::Token(format!("{MARKER}{}", encode(&token))))
 }
 
+/// Whether a text is surely no token, so that the control plane refuses it in words of its own. Where
+/// Go could read what this crate does not, it is none the less foreign.
+fn is_junk(text: &str) -> bool {
+    // Line breaks in base64 are nothing to Go.
+    if text.contains(['\r', '\n']) {
+        return false;
+    }
+    let is_base64 = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
+    let json = URL_SAFE_NO_PAD.decode(text).ok();
+    text.len() % 4 == 1
+        || !text.bytes().all(is_base64)
+        || json.is_some_and(|json| json.trim_ascii_start().first() != Some(&b'{'))
+}
+
 /// Turns a token that a client brought back into the control plane's.
 pub fn to_remote(text: &str, scope: &Scope) -> Result<String, Foreign> {
+    if !text.starts_with(MARKER) && is_junk(text) {
+        return Ok(text.to_owned());
+    }
     let mut token = text.strip_prefix(MARKER).and_then(decode).ok_or(Foreign)?;
     match scope {
         Scope::Mapped(namespaces) => {
@@ -160,5 +177,30 @@ mod tests {
         let stranger = format!("{MARKER}{}", remote_token("app-ns-9/x\0"));
         assert_eq!(to_remote(&stranger, &scope), Err(Foreign));
         assert_eq!(to_local("?", &scope), Err(Foreign));
+        let broken = remote_token("app-ns-1/x\0");
+        let (begin, end) = broken.split_at(9);
+        let capitals = r#"{"V":"meta.k8s.io/v1","RV":7,"START":"app-ns-9/x"}"#;
+        for foreign in [
+            format!("{begin}\n{end}"),
+            URL_SAFE_NO_PAD.encode(capitals),
+            "\n".into(),
+        ] {
+            assert_eq!(to_remote(&foreign, &scope), Err(Foreign), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_surely_no_token_is_left_to_the_control_plane() {
+        let scope = mapped(&[("default", "app-ns-1"), ("team-a", "app-ns-2")]);
+        let with = |sign: &str| remote_token("app-ns-1/x\0") + sign;
+        for junk in [
+            "?".to_owned(),
+            with("="),
+            with("."),
+            "bnVsbA".into(),
+            "x".into(),
+        ] {
+            assert_eq!(to_remote(&junk, &scope), Ok(junk.clone()), "{junk:?}");
+        }
     }
 }

@@ -254,6 +254,7 @@ func themes() []theme {
 		{writing, watchOperations},
 		{writing, writeOperations},
 		{writing, errorOperations},
+		{writing, textOperations},
 		{writing, suiteOperations},
 		{reading, kubectlReads},
 		{writing, kubectlWrites},
