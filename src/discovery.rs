@@ -8,6 +8,7 @@
 mod absent;
 mod catalog;
 mod document;
+mod listing;
 mod negotiate;
 mod refresh;
 mod render;
@@ -17,9 +18,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 pub use self::catalog::{Catalog, Lookup, Resource};
 pub use self::document::{ExposedApi, Exposure};
+use self::listing::Listing;
 pub(crate) use self::negotiate::{Media, negotiate};
 pub use self::refresh::{REFRESH_EVERY, refresh};
 pub(crate) use self::render::{Document, Rendered};
+use crate::status;
+
+/// Media types of an APIResourceList.
+const LISTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +33,8 @@ pub struct Asked<'a> {
     pub path: &'a str,
     pub query: &'a str,
     pub accept: Option<&'a str>,
+    /// In what a document without forms of its own is wanted, such as an APIResourceList or a Status.
+    pub media: Option<status::Media>,
     pub if_none_match: Option<&'a str>,
 }
 
@@ -76,6 +84,16 @@ impl Answer {
 pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
     let rendered = catalog.rendered();
     let parts: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
+    if let ["apis", group, version] = *parts.as_slice() {
+        let listing = rendered
+            .version
+            .get(&(group.to_owned(), version.to_owned()));
+        return match (listing, catalog.unseen_of(group, Some(version))) {
+            (Some(listing), _) => listed(listing, asked),
+            (None, Some(unseen)) => Answer::Unseen(unseen),
+            (None, None) => Answer::NotFound,
+        };
+    }
     let media = match parts.as_slice() {
         ["apis"] => negotiate(asked.accept, &[Media::V2, Media::V2Beta1, Media::Json]),
         _ => negotiate(asked.accept, &[Media::Json]),
@@ -95,17 +113,31 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
             }
         }
         ["apis", group] => rendered.group.get(*group),
-        ["apis", group, version] => rendered
-            .version
-            .get(&((*group).to_owned(), (*version).to_owned())),
         _ => None,
     };
     match (document, parts.get(1)) {
         (Some(document), _) => Answer::document(document, media.content_type(), asked),
-        (None, Some(group)) => match catalog.unseen_of(group, parts.get(2).copied()) {
+        (None, Some(group)) => match catalog.unseen_of(group, None) {
             Some(unseen) => Answer::Unseen(unseen),
             None => Answer::NotFound,
         },
         (None, None) => Answer::NotFound,
+    }
+}
+
+/// An APIResourceList, which has no ETag (`apiserver/pkg/endpoints/discovery/version.go`).
+fn listed(listing: &Listing, asked: &Asked<'_>) -> Answer {
+    let written = asked
+        .media
+        .and_then(|media| Some((media, listing.written(media)?)));
+    let Some((media, body)) = written else {
+        return Answer::NotAcceptable(LISTED);
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, media.serializer.content_type());
+    Answer::Document {
+        status: StatusCode::OK,
+        headers,
+        body,
     }
 }

@@ -40,6 +40,12 @@ pub enum Error {
         "the continue token was not given out by this server for this list; start the list again without it"
     )]
     ForeignContinueToken,
+    /// As kube-apiserver refuses what does not go together in a list or a watch (`ValidateListOptions`).
+    #[error("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {why}")]
+    ListOptions {
+        field: &'static str,
+        why: &'static str,
+    },
     #[error("{method} is not a method of this API")]
     MethodNotAllowed { method: String },
     /// A method that is no verb, on objects (`NewMethodNotSupported`).
@@ -182,7 +188,7 @@ impl Error {
             }
             Self::Unwritable(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
             Self::OrphanedTooLate { .. } => (StatusCode::CONFLICT, "Conflict"),
-            Self::OrphansOfMany | Self::OwnerReferences => {
+            Self::ListOptions { .. } | Self::OrphansOfMany | Self::OwnerReferences => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
             }
             Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
@@ -257,6 +263,16 @@ impl Error {
                 name: name.clone().unwrap_or_default(),
                 group: group.clone(),
                 kind: resource.clone(),
+                ..Details::default()
+            },
+            Self::ListOptions { field, why } => Details {
+                group: "meta.k8s.io".to_owned(),
+                kind: "ListOptions".to_owned(),
+                causes: vec![Cause {
+                    reason: "FieldValueForbidden",
+                    message: format!("Forbidden: {why}"),
+                    field,
+                }],
                 ..Details::default()
             },
             Self::OwnerReferences => Details {

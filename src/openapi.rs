@@ -139,7 +139,7 @@ fn add(to: &mut Map<String, Value>, from: &Map<String, Value>) {
 pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
     let rendered = catalog.rendered();
     if negotiate(asked.accept, &[Media::Json]).is_none() {
-        return Answer::NotAcceptable("application/json");
+        return unacceptable();
     }
     let below = asked
         .path
@@ -169,6 +169,17 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
         "/openapi/v2" => Answer::document(&rendered.openapi_v2, "application/json", asked),
         "/openapi/v3" => Answer::document(&rendered.openapi_v3, "application/json", asked),
         _ => Answer::NotFound,
+    }
+}
+
+/// Without a Status, as kube-openapi's own handler says it (`pkg/handler3/handler.go`).
+fn unacceptable() -> Answer {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
+    Answer::Document {
+        status: http::StatusCode::NOT_ACCEPTABLE,
+        headers,
+        body: bytes::Bytes::new(),
     }
 }
 

@@ -54,6 +54,8 @@ enum Kind {
     Raw,
     Message(&'static [Field]),
     Texts,
+    /// The same in a message of their own.
+    WrappedTexts,
     Messages(&'static [Field]),
     /// From text to text.
     Map,
@@ -75,6 +77,7 @@ pub fn from_json(json: &[u8]) -> Result<Vec<u8>, Error> {
     let TypeMeta { api_version, kind } = serde_json::from_str(document.get())?;
     let fields = match (api_version.as_str(), kind.as_str()) {
         ("v1", "Status") => meta::STATUS,
+        ("v1", "APIResourceList") => meta::API_RESOURCE_LIST,
         ("meta.k8s.io/v1" | "meta.k8s.io/v1beta1", "PartialObjectMetadata") => {
             meta::PARTIAL_OBJECT_METADATA
         }
@@ -130,6 +133,13 @@ impl Field {
                 for text in parse::<Vec<String>>(json)? {
                     bytes(out, number, text.as_bytes());
                 }
+            }
+            Kind::WrappedTexts => {
+                let mut texts = Vec::new();
+                for text in parse::<Vec<String>>(json)? {
+                    bytes(&mut texts, 1, text.as_bytes());
+                }
+                bytes(out, number, &texts);
             }
             Kind::Messages(fields) => {
                 for item in parse::<Vec<&RawValue>>(json)? {

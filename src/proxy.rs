@@ -45,6 +45,7 @@ use crate::error::Error;
 use crate::mapping::Namespaces;
 use crate::metrics::Metrics;
 use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::status;
 use crate::translate::request::RequestRules;
 use crate::translate::response::ResponseRules;
 use crate::upstream::credentials::Credentials;
@@ -251,8 +252,13 @@ impl Proxy {
             ..
         } = asked;
         let body = match request.verb {
-            Verb::List | Verb::DeleteCollection => ReplyBody::whole(unmapped::list(kind, form)),
+            Verb::List | Verb::DeleteCollection => {
+                unmapped::validate(query, false)?;
+                let is_indented = status::is_pretty(asked.parts);
+                ReplyBody::whole(unmapped::list(kind, form, is_indented))
+            }
             Verb::Watch => {
+                unmapped::validate(query, true)?;
                 ReplyBody::streamed(EmptyWatch::new(kind, form, query, self.draining.clone()))
             }
             Verb::Get | Verb::Delete => {

@@ -80,6 +80,9 @@ impl Router {
         // connection ends there (`apimachinery/pkg/util/proxy/upgradeaware.go`, `tryUpgrade`).
         if is_direct || is_upgrade {
             finish(response.headers_mut());
+        } else {
+            // The aggregator adds its own.
+            response.headers_mut().remove(CACHE_CONTROL);
         }
         if let Some(handshake) = handshake
             && labels.verb == Verb::Watch.as_str()
@@ -181,6 +184,7 @@ impl Router {
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             accept: header(ACCEPT),
+            media: status::Media::accepted(parts),
             if_none_match: header(IF_NONE_MATCH),
         };
         let answer = if asked.path.starts_with("/openapi/") {

@@ -30,23 +30,30 @@ impl Media {
     /// that a Status can be had in (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`,
     /// `ErrorNegotiated` and `WriteRawJSON`).
     pub fn of(request: &Parts) -> Self {
+        Self::accepted(request).unwrap_or(Self {
+            serializer: Serializer::Json,
+            is_indented: true,
+        })
+    }
+
+    /// The same without what it falls back to.
+    pub fn accepted(request: &Parts) -> Option<Self> {
         let clauses = accept::clauses(&request.headers);
-        match clauses.iter().find(|clause| clause.takes_status()) {
-            Some(clause) => Self {
-                serializer: clause.serializer().unwrap_or(Serializer::Json),
-                is_indented: clause.is_pretty() || is_pretty(request),
-            },
-            None => Self {
-                serializer: Serializer::Json,
-                is_indented: true,
-            },
-        }
+        let clause = clauses.iter().find(|clause| clause.takes_status())?;
+        Some(Self {
+            serializer: clause.serializer()?,
+            is_indented: clause.is_pretty() || is_pretty(request),
+        })
+    }
+
+    pub fn is_indented(self) -> bool {
+        self.is_indented
     }
 }
 
 /// What is not said in Accept (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`,
 /// `isPrettyPrint`).
-fn is_pretty(request: &Parts) -> bool {
+pub fn is_pretty(request: &Parts) -> bool {
     let query = request.uri.query().unwrap_or_default();
     let query = Query::parse(if query.contains("pretty") { query } else { "" });
     if let Some(pretty) = query.get("pretty").filter(|pretty| !pretty.is_empty()) {

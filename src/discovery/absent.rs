@@ -82,7 +82,7 @@ fn resources(groups: &[Group]) -> Vec<(String, String, ApiResource)> {
     all
 }
 
-fn find<'a>(groups: &'a [Group], group: &str, version: &str) -> Option<&'a Version> {
+pub(super) fn find<'a>(groups: &'a [Group], group: &str, version: &str) -> Option<&'a Version> {
     let group = groups.iter().find(|known| known.metadata.name == group)?;
     group.versions.iter().find(|known| known.version == version)
 }
@@ -92,6 +92,7 @@ fn put_back(groups: &mut Vec<Group>, group: &str, version: &str, resource: ApiRe
         version: version.to_owned(),
         resources: vec![resource],
         freshness: String::new(),
+        listed: Vec::new(),
     };
     let Some(known) = groups.iter_mut().find(|known| known.metadata.name == group) else {
         let metadata = Metadata {

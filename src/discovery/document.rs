@@ -72,6 +72,24 @@ pub(super) struct Version {
     pub(super) resources: Vec<ApiResource>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) freshness: String,
+    /// What `/apis/G/V` has of it, in its order.
+    #[serde(skip)]
+    pub(super) listed: Vec<Listed>,
+}
+
+/// `/apis/G/V` as a control plane serves it: what aggregated discovery has not.
+#[derive(Debug, Deserialize)]
+pub(super) struct ResourceList {
+    #[serde(default)]
+    pub(super) resources: Vec<Listed>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Listed {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) storage_version_hash: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

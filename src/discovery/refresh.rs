@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::absent::Absent;
+use super::absent::{Absent, find};
 use super::catalog::Catalog;
-use super::document::{Exposure, Group, GroupList};
+use super::document::{Exposure, Group, GroupList, ResourceList};
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::upstream::source::{Fetched, Source};
@@ -101,7 +101,8 @@ impl Learner {
                 let at = Instant::now();
                 // Only asked when it matters.
                 let ready = self.absent.is_any_due(at) && source.is_ready().await;
-                let groups = self.absent.merge(&before, now, ready, at);
+                let mut groups = self.absent.merge(&before, now, ready, at);
+                let are_listed = add_listed(source, &before, &mut groups).await;
                 if groups.is_empty() {
                     tracing::warn!(
                         control_plane = source.name(),
@@ -109,7 +110,8 @@ impl Learner {
                     );
                 }
                 self.catalog.set_groups(source.name(), groups);
-                self.etag = etag;
+                // To ask again for what could not be had.
+                self.etag = etag.filter(|_| are_listed);
             }
         }
         let name = source.name();
@@ -124,6 +126,36 @@ impl Learner {
         self.catalog.asked_openapi(name);
         learned
     }
+}
+
+/// Adds what only `/apis/G/V` tells; whether all of it could be had. Of the others what was known before
+/// stays.
+async fn add_listed(source: &Source, before: &[Group], groups: &mut [Group]) -> bool {
+    let mut are_listed = true;
+    for group in groups {
+        let name = &group.metadata.name;
+        for version in &mut group.versions {
+            let path = format!("/apis/{name}/{}", version.version);
+            let read = source.read(&path, "application/json", None, DISCOVERY_BYTES_MAX);
+            let listed = match read.await {
+                Ok(Fetched::Document { body, .. }) => {
+                    serde_json::from_slice::<ResourceList>(&body).map_err(|error| error.to_string())
+                }
+                Ok(Fetched::Unchanged) => Err("nothing came".to_owned()),
+                Err(error) => Err(error),
+            };
+            version.listed = listed.map_or_else(
+                |error| {
+                    tracing::debug!(control_plane = source.name(), %path, %error, "not listed");
+                    are_listed = false;
+                    let known = find(before, name, &version.version);
+                    known.map(|known| known.listed.clone()).unwrap_or_default()
+                },
+                |list| list.resources,
+            );
+        }
+    }
+    are_listed
 }
 
 /// Group-versions with the resources that are exposed of them.

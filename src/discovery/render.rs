@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
-use super::document::{ApiResource, Group, Version};
+use super::document::{Group, Version};
+use super::listing::Listing;
 use crate::openapi::OpenApi;
 
 /// A body with its ETag.
@@ -25,7 +26,7 @@ pub(crate) struct Rendered {
     pub(super) v2beta1: Document,
     pub(super) groups: Document,
     pub(super) group: BTreeMap<String, Document>,
-    pub(super) version: BTreeMap<(String, String), Document>,
+    pub(super) version: BTreeMap<(String, String), Listing>,
     pub(crate) openapi_v2: Document,
     pub(crate) openapi_v3: Document,
     /// By path without its first slash, such as `apis/G/V`.
@@ -84,10 +85,10 @@ pub(super) fn render(planes: &[(&[Group], &OpenApi)]) -> Rendered {
             .group
             .insert(name.clone(), Document::json(&api_group(group, true)));
         for version in &group.versions {
-            let document = Document::json(&resource_list(name, version));
-            rendered
-                .version
-                .insert((name.clone(), version.version.clone()), document);
+            rendered.version.insert(
+                (name.clone(), version.version.clone()),
+                Listing::of(name, version),
+            );
         }
     }
     let all: Vec<&OpenApi> = planes.iter().map(|(_, openapi)| *openapi).collect();
@@ -123,50 +124,6 @@ fn api_group(group: &Group, alone: bool) -> Value {
     if alone && let Some(object) = object.as_object_mut() {
         object.insert("kind".to_owned(), "APIGroup".into());
         object.insert("apiVersion".to_owned(), "v1".into());
-    }
-    object
-}
-
-fn resource_list(group: &str, version: &Version) -> Value {
-    let mut resources = Vec::new();
-    for resource in &version.resources {
-        resources.push(api_resource(resource));
-        for subresource in &resource.subresources {
-            let mut object = json!({
-                "name": format!("{}/{}", resource.resource, subresource.subresource),
-                "singularName": "", "namespaced": true, "verbs": subresource.verbs,
-                "kind": subresource.response_kind.clone().unwrap_or_default().kind,
-            });
-            // A kind of another group, such as Scale of autoscaling, is named with it.
-            if let Some(kind) = &subresource.response_kind
-                && kind.group != group
-                && let Some(object) = object.as_object_mut()
-            {
-                object.insert("group".to_owned(), kind.group.clone().into());
-                object.insert("version".to_owned(), kind.version.clone().into());
-            }
-            resources.push(object);
-        }
-    }
-    json!({
-        "kind": "APIResourceList", "apiVersion": "v1",
-        "groupVersion": format!("{group}/{}", version.version), "resources": resources,
-    })
-}
-
-fn api_resource(resource: &ApiResource) -> Value {
-    let mut object = json!({
-        "name": resource.resource, "singularName": resource.singular_resource,
-        "namespaced": true, "verbs": resource.verbs,
-        "kind": resource.response_kind.clone().unwrap_or_default().kind,
-    });
-    if let Some(object) = object.as_object_mut() {
-        if !resource.short_names.is_empty() {
-            object.insert("shortNames".to_owned(), resource.short_names.clone().into());
-        }
-        if !resource.categories.is_empty() {
-            object.insert("categories".to_owned(), resource.categories.clone().into());
-        }
     }
     object
 }

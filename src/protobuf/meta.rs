@@ -98,3 +98,21 @@ const MANAGED_FIELDS_ENTRY: &[Field] = &[
     if_any(7, "fieldsV1", Kind::Raw),
     always(8, "subresource", Kind::Text),
 ];
+
+pub(super) const API_RESOURCE_LIST: &[Field] = &[
+    always(1, "groupVersion", Kind::Text),
+    if_any(2, "resources", Kind::Messages(API_RESOURCE)),
+];
+
+const API_RESOURCE: &[Field] = &[
+    always(1, "name", Kind::Text),
+    always(2, "namespaced", Kind::Boolean),
+    always(3, "kind", Kind::Text),
+    if_any(4, "verbs", Kind::WrappedTexts),
+    if_any(5, "shortNames", Kind::Texts),
+    always(6, "singularName", Kind::Text),
+    if_any(7, "categories", Kind::Texts),
+    always(8, "group", Kind::Text),
+    always(9, "version", Kind::Text),
+    always(10, "storageVersionHash", Kind::Text),
+];

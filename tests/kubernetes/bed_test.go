@@ -23,7 +23,7 @@ var (
 	}
 	foreign  = []string{"aaa-other", "app-ns-1-other", "app-ns-9-other", "zzz-other"}
 	pings    = 2 * time.Second
-	pongs    = 1 * time.Second
+	pongs    = 3 * time.Second
 	deadline = 30 * time.Second
 	// For what a control plane itself needs long for when the machine is busy.
 	slowDeadline = 3 * time.Minute

@@ -267,6 +267,8 @@ func deletes() []operation {
 	}
 	held := post(resourcePath, object(`,"finalizers":["k8s.starter.org/held"]`, ""))
 	release := patch(mergePatch, own, `{"metadata":{"finalizers":null}}`)
+	quietRelease := release
+	quietRelease.isQuiet = true
 	return []operation{
 		deleting("delete", "", ""),
 		deleting("delete with options", "", options("")),
@@ -290,8 +292,8 @@ func deletes() []operation {
 		single("delete and want YAML", seen, step{method: "DELETE", path: own, headers: []string{acceptYAML}}),
 		single("delete of nothing", remove(own, "")),
 		single("delete what is held", held, remove(own, ""), then(), get(own, acceptTable), release),
-		single("delete what is held in the foreground", held, remove(own, options(`,"propagationPolicy":"Foreground"`)), release),
-		single("delete what is held and leave orphans", held, remove(own, options(`,"propagationPolicy":"Orphan"`)), release),
+		single("delete what is held in the foreground", held, remove(own, options(`,"propagationPolicy":"Foreground"`)), quietRelease),
+		single("delete what is held and leave orphans", held, remove(own, options(`,"propagationPolicy":"Orphan"`)), quietRelease),
 		single("delete what is held twice", held, remove(own, ""), remove(own, ""), release),
 		single("delete a collection", created(), remove(oneOfThem, ""), then()),
 		single("delete a collection of none", remove(oneOfThem, "")),

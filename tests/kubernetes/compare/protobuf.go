@@ -26,7 +26,7 @@ func fromProtobuf(document []byte) []byte {
 		return fmt.Appendf(nil, "broken protobuf: %v\n%q", err, document)
 	}
 	kinds := map[string]message{
-		"Status": &metav1.Status{}, "PartialObjectMetadata": &metav1.PartialObjectMetadata{},
+		"Status": &metav1.Status{}, "APIResourceList": &metav1.APIResourceList{}, "PartialObjectMetadata": &metav1.PartialObjectMetadata{},
 		"PartialObjectMetadataList": &metav1.PartialObjectMetadataList{},
 	}
 	object := kinds[unknown.Kind]
