@@ -347,6 +347,7 @@ func TestBothWaysAreTheSame(t *testing.T) {
 		{writing, watchOperations()},
 		{writing, writeOperations()},
 		{writing, errorOperations()},
+		{writing, orphanOperations()},
 		{reading, kubectlReads()},
 		{writing, kubectlWrites()},
 	} {
