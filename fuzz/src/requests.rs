@@ -185,12 +185,17 @@ fn map(value: &mut Value, metadata: &str, is_input: bool) {
     }
 }
 
-/// One of something else than names is refused, whatever becomes of it.
+/// One of something else than names is refused, and so is one of both policies, whatever becomes of it.
 fn finalizers(value: &mut Value, is_input: bool) {
     let Some(names) = value.as_array_mut() else {
         return;
     };
-    if names.iter().all(Value::is_string) {
+    let has = |finalizer| {
+        let mut all = names.iter().filter_map(Value::as_str);
+        all.any(|name| name.strip_prefix("claimgate.dev/").unwrap_or(name) == finalizer)
+    };
+    let is_of_both = has("orphan") && has("foregroundDeletion");
+    if names.iter().all(Value::is_string) && !is_of_both {
         for name in names {
             finalizer(name, is_input);
         }

@@ -259,6 +259,7 @@ func themes() []theme {
 		{writing, writeOperations},
 		{writing, errorOperations},
 		{writing, textOperations},
+		{writing, orphanOperations},
 		{writing, suiteOperations},
 		{reading, discoveryOperations},
 		{reading, amongStrangers},

@@ -21,13 +21,18 @@ pub(super) fn local(stored: &str) -> Option<&str> {
     FINALIZERS.contains(&local).then_some(local)
 }
 
-/// A list of finalizers as the control plane stores it; `None` if that is the same, or if it is no list
-/// of names, which the control plane will refuse.
+/// A list of finalizers as the control plane stores it; `None` if that is the same, or if it is one that
+/// the control plane will refuse in its own words: no list of names, or both of the collector's
+/// (`apimachinery/pkg/api/validation/objectmeta.go`, `ValidateFinalizers`).
 pub(super) fn stored_list(list: &str) -> Option<String> {
     if !may_name(list, FINALIZERS) {
         return None;
     }
     let mut names: Vec<String> = serde_json::from_str(list).ok()?;
+    let has = |name: &str| names.iter().any(|known| known == name);
+    if has(ORPHAN) && has(FOREGROUND) {
+        return None;
+    }
     let mut is_same = true;
     for name in &mut names {
         if let Some(stored) = stored(name) {
