@@ -22,5 +22,17 @@ func paths() []operation {
 	for _, namespace := range []string{"a%2Fb"} {
 		all = append(all, single("namespace "+namespace, get(group+"/namespaces/"+namespace+"/kubernetesclusters/{name}")))
 	}
-	return all
+	return append(all, subresourceOwners()...)
+}
+
+// subresourceOwners are owners in a write to a subresource, which takes no metadata from it.
+func subresourceOwners() []operation {
+	const owner = `,"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"a","uid":"b"}]`
+	scale := `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"{name}","namespace":"{ns}"` + owner + `},"spec":{"replicas":2}}`
+	return []operation{
+		single("owner in an update of status", created().keeping(ownVersion), put(own+"/status", object(`,"resourceVersion":"{rv}"`+owner, ""))),
+		single("owner in a patch of status", created(), patch(mergePatch, own+"/status", `{"metadata":{`+owner[1:]+`}}`)),
+		single("owner in an apply of status", created(), step{method: "PATCH", path: own + "/status?fieldManager=me", body: object(owner, ""), headers: []string{applyPatch}}),
+		single("owner in an update of scale", created(), put(own+"/scale?dryRun=All", scale)),
+	}
 }
