@@ -48,9 +48,13 @@ pub enum Error {
     },
     #[error("{method} is not a method of this API")]
     MethodNotAllowed { method: String },
-    /// A method that is no verb, on objects (`NewMethodNotSupported`).
-    #[error(" is not supported on resources of kind \"{resource}.{group}\"")]
-    VerbNotSupported { resource: String, group: String },
+    /// A method that is no verb, or a verb that there is none of on objects (`NewMethodNotSupported`).
+    #[error("{verb} is not supported on resources of kind \"{resource}.{group}\"")]
+    VerbNotSupported {
+        verb: &'static str,
+        resource: String,
+        group: String,
+    },
     #[error(
         "namespace {namespace:?} is not mapped to the control plane {control_plane:?}; add it to \
          controlPlanes.{control_plane}.mapping.namespaces in claimgate's configuration"
@@ -283,7 +287,9 @@ impl Error {
                 }],
                 ..Details::default()
             },
-            Self::VerbNotSupported { resource, group } => Details {
+            Self::VerbNotSupported {
+                resource, group, ..
+            } => Details {
                 group: group.clone(),
                 kind: resource.clone(),
                 ..Details::default()
@@ -357,6 +363,7 @@ mod tests {
     #[test]
     fn a_method_without_a_verb_is_refused_in_kube_apiservers_words() {
         let error = Error::VerbNotSupported {
+            verb: "",
             resource: "kubernetesclusters".into(),
             group: "k8s.starter.org".into(),
         };

@@ -268,7 +268,7 @@ impl Proxy {
                     name: request.name.clone().unwrap_or_default(),
                 });
             }
-            Verb::Create | Verb::Update | Verb::Patch | Verb::Unknown => {
+            Verb::Create | Verb::Update | Verb::Patch | Verb::Proxy | Verb::Unknown => {
                 return Err(Error::NamespaceNotMapped {
                     control_plane: control_plane.name.clone(),
                     namespace: request.namespace.clone().unwrap_or_default(),

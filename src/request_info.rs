@@ -49,6 +49,8 @@ pub enum Verb {
     Get,
     List,
     Patch,
+    /// By the path, as for a watch; no custom resource has it.
+    Proxy,
     Update,
     Watch,
     /// A method that Kubernetes has no verb for.
@@ -65,6 +67,7 @@ impl Verb {
             Self::Get => "get",
             Self::List => "list",
             Self::Patch => "patch",
+            Self::Proxy => "proxy",
             Self::Update => "update",
             Self::Watch => "watch",
             Self::Unknown => "",
@@ -95,9 +98,10 @@ impl Target {
             return Self::Unknown;
         };
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let is_document = !path.ends_with("//") && parts.iter().all(|part| is_plain(part));
         match parts.as_slice() {
-            ["openapi", "v2"] | ["openapi", "v3", ..] => Self::OpenApi,
-            ["apis"] | ["apis", _] | ["apis", _, _] => Self::Discovery,
+            ["openapi", "v2"] | ["openapi", "v3", ..] if is_document => Self::OpenApi,
+            ["apis"] | ["apis", _] | ["apis", _, _] if is_document => Self::Discovery,
             ["apis", group, version, rest @ ..] => {
                 resource_request(method, group, version, rest, query)
             }
@@ -113,11 +117,14 @@ fn resource_request(
     rest: &[&str],
     query: &Query,
 ) -> Target {
-    let (watch_path, rest) = match rest {
-        ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
-        rest => (false, rest),
+    let (special, rest) = match rest {
+        [special @ ("watch" | "proxy"), rest @ ..] if !rest.is_empty() => (Some(*special), rest),
+        rest => (None, rest),
     };
+    let watch_path = special == Some("watch");
     let (namespace, rest) = match rest {
+        // An empty one is none.
+        ["namespaces", "", resource @ ..] if !resource.is_empty() => (None, resource),
         ["namespaces", namespace, resource @ ..] if !resource.is_empty() => {
             (Some((*namespace).to_owned()), resource)
         }
@@ -130,7 +137,18 @@ fn resource_request(
         [resource, name, subresource, ..] => (resource, Some(*name), Some(*subresource)),
         _ => return Target::Unknown,
     };
+    let others = [
+        Some(group),
+        Some(version),
+        Some(*resource),
+        namespace.as_deref(),
+        subresource,
+    ];
+    if !others.into_iter().flatten().all(is_plain) || name == Some("") {
+        return Target::Unknown;
+    }
     let verb = match *method {
+        _ if special == Some("proxy") => Verb::Proxy,
         // Whatever the method: the path alone says so.
         _ if watch_path => Verb::Watch,
         Method::GET | Method::HEAD if name.is_some() => Verb::Get,
@@ -155,19 +173,28 @@ fn resource_request(
     })
 }
 
-/// The decoded segments of a path, or `None` where a segment could mean another path to the next
-/// server: empty, a dot segment, or one that holds a slash once it is decoded.
+/// The decoded segments of a path, without slashes at its end, or `None` where one holds a slash once it
+/// is decoded.
 fn segments(path: &str) -> Option<Vec<String>> {
-    let path = path.strip_prefix('/')?;
-    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_prefix('/')?.trim_end_matches('/');
     path.split('/')
-        .map(|raw| {
-            let segment = percent_decode(raw)?;
-            let sound = !matches!(segment.as_str(), "" | "." | "..")
-                && !segment.contains(|c: char| c == '/' || c == '%' || c.is_control());
-            sound.then_some(segment)
-        })
+        .map(|raw| percent_decode(raw).filter(|segment| !segment.contains('/')))
         .collect()
+}
+
+/// Whether a segment means the same path to whatever server is next.
+fn is_plain(segment: &str) -> bool {
+    why_no_name(segment).is_none() && !segment.is_empty() && !segment.contains(char::is_control)
+}
+
+/// Why kube-apiserver has no object of this name, if it could mean another path to the next server
+/// (`apimachinery/pkg/api/validation/path/name.go`).
+pub(crate) fn why_no_name(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        name => name.contains('%').then_some("may not contain '%'"),
+    }
 }
 
 /// Decodes `%XX`; `None` where the result is no UTF-8 or an escape is broken.
@@ -300,6 +327,12 @@ mod tests {
             "/apis/g/v1/namespaces/a%2Fb/things",
             "/apis/g/v1/namespaces/%2e%2e/things",
             "/apis/g/v1//things",
+            "//apis/g/v1/things",
+            "/apis/g/v1//",
+            "/apis/g/v1/things//status",
+            "/apis/g/v1/things/a%2Fb",
+            "/apis/g/v1/things/a/%2e%2e",
+            "/apis/g/v1/%2e%2e/a",
             "/apis/g/v1/namespaces/a%252Fb/things",
             "/apis/g/v1/namespaces/a%00/things",
             "/api",
@@ -308,6 +341,27 @@ mod tests {
         ] {
             assert_eq!(parse(Method::GET, path, ""), Target::Unknown, "{path}");
         }
+    }
+
+    #[test]
+    fn names_and_empty_segments_are_read_as_kubernetes_reads_them() {
+        let things = "/apis/g/v1/namespaces/ns/things";
+        for (raw, name) in [
+            ("..", ".."),
+            ("%2e", "."),
+            ("a%25b", "a%b"),
+            ("a%01b", "a\u{1}b"),
+        ] {
+            let request = resource(Method::GET, &format!("{things}/{raw}"), "");
+            assert_eq!(request.name.as_deref(), Some(name));
+        }
+        let request = resource(Method::GET, &format!("{things}///"), "");
+        assert_eq!(request.verb, Verb::List);
+        let request = resource(Method::GET, "/apis/g/v1/namespaces//things", "");
+        assert_eq!((request.namespace, request.name), (None, None));
+        let request = resource(Method::GET, "/apis/g/v1/proxy/namespaces/ns/things/a", "");
+        assert_eq!(request.verb, Verb::Proxy);
+        assert_eq!(request.resource, "things");
     }
 
     #[test]

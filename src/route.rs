@@ -260,8 +260,12 @@ impl Router {
                 name: request.name.clone().unwrap_or_default(),
             });
         }
-        if request.verb == Verb::Unknown {
+        if matches!(request.verb, Verb::Proxy | Verb::Unknown) {
+            if request.namespace.is_none() {
+                return Err(Error::PathNotFound);
+            }
             return Err(Error::VerbNotSupported {
+                verb: request.verb.as_str(),
                 resource: request.resource.clone(),
                 group: request.group.clone(),
             });

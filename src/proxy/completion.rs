@@ -80,12 +80,10 @@ impl Proxy {
         body: Incoming,
     ) -> Result<Carried, Error> {
         let Outgoing { asked, media, .. } = outgoing;
-        let is_of_object = asked.request.name.is_some() && asked.request.subresource.is_none();
         let effect = match asked.request.verb {
-            Verb::Delete | Verb::DeleteCollection if asked.request.subresource.is_none() => {
-                return self.delete(outgoing, body).await;
-            }
-            _ if !is_of_object => Effect::Harmless,
+            _ if asked.request.subresource.is_some() => Effect::Subresource,
+            Verb::Delete | Verb::DeleteCollection => return self.delete(outgoing, body).await,
+            _ if asked.request.name.is_none() => Effect::Harmless,
             Verb::Update => match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => Effect::Update(current),
                 Found::Failure(answer) => return Ok(answer),

@@ -6,7 +6,7 @@ use super::ControlPlane;
 use super::media::Accept;
 use crate::accept::{Form, Serializer};
 use crate::error::Error;
-use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::request_info::{Query, ResourceRequest, Verb, why_no_name};
 use crate::translate::{Scope, selector, token};
 
 /// A request in remote terms.
@@ -29,6 +29,14 @@ impl Plan {
         mut query: Query,
         accept: &Accept,
     ) -> Result<Option<Self>, Error> {
+        // Never passed on: to a server in between, it could mean another path.
+        if let Some(name) = &request.name
+            && let Some(why) = why_no_name(name)
+        {
+            return Err(Error::BadRequest(format!(
+                "Name parameter invalid: {name:?}: {why}"
+            )));
+        }
         let fields = query.get("fieldSelector").map(str::to_owned);
         let Some(scope) = scope(control_plane, request, fields.as_deref())? else {
             return Ok(None);
@@ -119,7 +127,7 @@ fn scope(
             remote: remote.to_owned(),
         })),
         // As kube-apiserver has it: across namespaces there is reading alone.
-        (None, Verb::List | Verb::Watch) if request.name.is_none() => {
+        (None, Verb::List | Verb::Watch) => {
             Ok(Some(match selected.or_else(|| namespaces.single()) {
                 Some((local, remote)) => Scope::Only {
                     local: local.to_owned(),

@@ -249,6 +249,27 @@ async fn only_what_may_lose_something_is_read_for() {
     assert_is_kept(&bed, &["a", FOREGROUND]);
 }
 
+#[tokio::test]
+async fn owners_in_a_write_to_a_subresource_are_left_out() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let (_, mut shown) = client.json(&one()).await;
+    shown["metadata"]["ownerReferences"] =
+        value!([{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "mine"}]);
+    let status_of = format!("{}/status", one());
+    for (method, kind) in [("PUT", JSON), ("PATCH", MERGE)] {
+        bed.control_plane.clear_requests();
+        let (status, body) = client
+            .write(method, &status_of, kind, &shown.to_string())
+            .await;
+        assert_eq!(status, 200, "{body}");
+        let requests = bed.control_plane.requests();
+        let written = requests.iter().find(|request| request.method == method);
+        let text = String::from_utf8_lossy(&written.unwrap().body);
+        assert!(!text.contains("mine"), "{text}");
+    }
+}
+
 /// The read asks for the object as it is; what the write says of itself is the write's.
 #[tokio::test]
 async fn parameters_of_a_write_stay_with_it() {

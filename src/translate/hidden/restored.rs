@@ -8,10 +8,11 @@ use super::{Current, OWNER_REFERENCES, Place, is_nothing, json, text};
 /// What a body does to its object, as far as something of that may be hidden.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Nothing is lost by it: it makes an object, field managers merge it, or it is about a
-    /// subresource, which leaves metadata alone
-    /// (`apiextensions-apiserver/pkg/registry/customresource`).
+    /// Nothing is lost by it: it makes an object, or field managers merge it.
     Harmless,
+    /// It is about a subresource, which leaves metadata alone
+    /// (`apiextensions-apiserver/pkg/registry/customresource`).
+    Subresource,
     /// It replaces the object, of which this is hidden.
     Update(Current),
     /// A patch, which may replace whole lists. Whether it does, it has to be read for; then it is
@@ -51,7 +52,7 @@ impl Restored {
     fn current(&self) -> Option<&Current> {
         match &self.effect {
             Effect::Update(current) | Effect::Patch(Some(current)) => Some(current),
-            Effect::Harmless | Effect::Patch(None) => None,
+            Effect::Harmless | Effect::Subresource | Effect::Patch(None) => None,
         }
     }
 
@@ -65,6 +66,8 @@ impl Restored {
         match place {
             // None is what the client sees, and so says nothing about those that there are.
             Place::OwnerReferences if is_nothing(raw) => Verdict::Remove,
+            // Nor is anything made of these, so they are left out, and not refused.
+            Place::OwnerReferences if matches!(self.effect, Effect::Subresource) => Verdict::Remove,
             Place::OwnerReferences => Verdict::Fail(OWNER_REFERENCES),
             Place::Finalizers => {
                 self.is_partial = true;
@@ -99,7 +102,7 @@ impl Restored {
             Effect::Patch(Some(now)) if !has_version => {
                 members.push(format!("\"resourceVersion\":{}", json(&now.version)));
             }
-            Effect::Patch(_) | Effect::Harmless => {}
+            Effect::Patch(_) | Effect::Harmless | Effect::Subresource => {}
         }
         if members.is_empty() {
             Addition::Nothing
