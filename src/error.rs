@@ -84,6 +84,23 @@ pub enum Error {
          leave the Impersonate-* headers out"
     )]
     Impersonation,
+    /// In the words of kube-apiserver (`NewConflict`).
+    #[error(
+        "Operation cannot be fulfilled on {resource}.{group} {name:?}: it is being deleted already, and \
+         then nothing more can tell the garbage collector of this cluster to orphan what it owns; take \
+         its owner references off what is to stay"
+    )]
+    OrphanedTooLate {
+        resource: String,
+        group: String,
+        name: String,
+    },
+    #[error(
+        "propagationPolicy: Invalid value: \"Orphan\": a collection of claims cannot be deleted so, for \
+         the garbage collector of this cluster has to be told of each before it is deleted; delete them \
+         one by one"
+    )]
+    OrphansOfMany,
     #[error("metadata.ownerReferences: Forbidden: {OWNER_REFERENCES}")]
     OwnerReferences,
     /// Nothing is served there, which Go's multiplexer says as text (`net/http`, `NotFound`).
@@ -164,7 +181,10 @@ impl Error {
                 (StatusCode::NOT_ACCEPTABLE, "NotAcceptable")
             }
             Self::Unwritable(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
-            Self::OwnerReferences => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            Self::OrphanedTooLate { .. } => (StatusCode::CONFLICT, "Conflict"),
+            Self::OrphansOfMany | Self::OwnerReferences => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
+            }
             Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
             Self::TooMany { .. } | Self::Draining => {
                 (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
@@ -214,6 +234,11 @@ impl Error {
         let (code, reason) = self.code_and_reason();
         let details = match self {
             Self::NotFound {
+                resource,
+                group,
+                name,
+            }
+            | Self::OrphanedTooLate {
                 resource,
                 group,
                 name,

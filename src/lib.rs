@@ -16,6 +16,7 @@ pub mod config;
 pub mod app;
 pub mod signals;
 
+pub mod corked;
 pub mod listen;
 pub mod tls;
 

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::corked::Corked;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -33,7 +34,7 @@ pub async fn run<F>(
     connections_max: usize,
     tasks: TaskTracker,
     stop: CancellationToken,
-    serve: impl Fn(TlsStream<TcpStream>) -> F + Clone + Send + 'static,
+    serve: impl Fn(TlsStream<Corked<TcpStream>>) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = ()> + Send,
 {
@@ -60,8 +61,10 @@ pub async fn run<F>(
         };
         let (acceptor, serve) = (acceptor.clone(), serve.clone());
         tasks.spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(stream).await,
+            let stream = Corked::new(stream);
+            let accept = stream.turns(acceptor.accept(stream.clone()));
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, accept).await {
+                Ok(Ok(tls)) => stream.turns(serve(tls)).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }

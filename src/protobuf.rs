@@ -1,5 +1,5 @@
 //! Kubernetes' protobuf, written from JSON: a Status, and the metadata of objects, which is all that
-//! there is of custom resources in it.
+//! there is of custom resources in it; and read, of the options of a deletion.
 //!
 //! A document is a `runtime.Unknown` behind a magic number (`apimachinery/pkg/runtime/serializer/
 //! protobuf/protobuf.go`). The messages are those of `apimachinery/pkg/apis/meta/v1/generated.proto`, to
@@ -7,6 +7,7 @@
 //! what is empty or 0 where Go has a value and no pointer. Bytes in, bytes out; no HTTP.
 
 mod meta;
+mod options;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+pub use self::options::delete_options;
 
 const MAGIC: &[u8] = b"k8s\0";
 

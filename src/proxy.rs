@@ -2,14 +2,15 @@
 //!
 //! In flows a request that was authenticated, authorised and found among the exposed resources; out
 //! comes the response, with namespaces mapped both ways. Bodies stream: of a request the first
-//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of a patch and of what is
-//! read as YAML all; of a response nothing but failures and what leaves as YAML or protobuf, up to
-//! `heldBytesMax`, and of what may leave as gzip the beginning.
+//! `request_body::HELD_BYTES_MAX` are held so that it can be sent again, and of a patch, of a deletion
+//! and of what is read as YAML all; of a response nothing but failures and what leaves as YAML or
+//! protobuf, up to `heldBytesMax`, and of what may leave as gzip the beginning.
 
 pub mod admission;
 mod answer;
 mod completion;
 mod compress;
+mod deletion;
 mod media;
 #[cfg(feature = "pass-through")]
 mod pass_through;

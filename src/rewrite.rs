@@ -29,9 +29,10 @@
 //! ```
 //!
 //! # Paths
-//! `$` is the document, `.key` and `["any key"]` a member, `[*]` every element. All of a rule set's
-//! paths are looked for at once, so one set can know several shapes of document; what is not there
-//! costs nothing. What a path leads to may have rules of several kinds:
+//! `$` is the document, `.key` and `["any key"]` a member, `[*]` every element. What is in brackets is a
+//! string as JSON writes it, so that a quote is `\"` and a backslash `\\`. All of a rule set's paths are
+//! looked for at once, so one set can know several shapes of document; what is not there costs nothing.
+//! What a path leads to may have rules of several kinds:
 //!
 //! | rule | what happens |
 //! |---|---|
@@ -45,8 +46,12 @@
 //! # Items
 //! An item is an array element, a member with its value, or a whole document of a sequence. It is held
 //! from its comma on, as slices of what came in, until the value that it is judged after has ended,
-//! whatever order its keys have. Strings in it may wait for the judgement with [`Verdict::Later`], additions with
-//! [`Addition::Later`]; so an object can be told what stood behind it.
+//! whatever order its keys have. Strings in it may wait for the judgement with [`Verdict::Later`],
+//! additions with [`Addition::Later`]; so an object can be told what stood behind it.
+//!
+//! A document that is dropped takes the end of its line with it, `\n`, `\r\n` or `\r`, if that follows at
+//! once. Where documents may be dropped, white space has to follow one that is a number or a literal, so
+//! that two never become one.
 //!
 //! ```
 //! use bytes::{Buf, Bytes};
@@ -123,12 +128,12 @@
 //! prefix of what would have been.
 //!
 //! Strings that hold JSON are what people wrote, so there nothing is an error: what is seen not to be
-//! JSON, containers more than 1,000 deep, and a key or tagged string of more than 64 KiB end the walk
+//! JSON, and what is beyond [`Limits::inner_depth_max`] or [`Limits::inner_string_bytes_max`], ends the walk
 //! through that string, and all behind that stays as it is.
 //!
 //! # Bounds
-//! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler and how
-//! deep brackets are nested, [`KEY_BYTES_MAX`] the keys of objects that are walked. Beyond a bound the stream ends with an
+//! [`Limits`] bounds what waits, with what is to be changed in it, what is shown to the handler, how deep
+//! brackets are nested and the keys of objects that are walked. Beyond a bound the stream ends with an
 //! error. Nothing else grows: a stream keeps up to 2.8 KiB, of which most are the rules that streams
 //! share, and a chunk in which nothing changes allocates nothing. Pieces below [`COPY_BELOW_BYTES`]
 //! are copied, so that no small rest keeps a large chunk in memory.
@@ -166,12 +171,10 @@ mod window;
 
 pub use self::error::Error;
 pub use self::handler::{Addition, Fate, Handler, Tag, Verdict};
+pub use self::masks::Code;
 pub use self::output::{COPY_BELOW_BYTES, Output};
 pub use self::rewriter::Rewriter;
 pub use self::rules::{RuleError, Rules, RulesBuilder};
-
-/// Bytes of a key that is compared with those of the rules.
-pub const KEY_BYTES_MAX: usize = 4096;
 
 /// How many documents a stream has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -188,12 +191,22 @@ pub struct Limits {
     /// Bytes that wait for a decision, and in an item with them what is to be changed there: a few tens
     /// of bytes for each string that waits, is replaced or goes, and the text that comes in its place.
     /// Whether the bound is kept does not depend on the chunks. Strings within a string that holds JSON have
-    /// a bound of their own, 64 KiB as they are written: longer ones are left alone.
+    /// a bound of their own.
     pub held_bytes_max: usize,
-    /// Bytes of a string that is shown to the handler.
+    /// Bytes of a string that is shown to the handler, as it is written. Of this bound and the one above
+    /// the error is of that which the string meets first, with what is held before it.
     pub string_bytes_max: usize,
     /// Containers that may be open at once.
     pub depth_max: usize,
+    /// Bytes of a key in an object that is walked, as it is written.
+    pub key_bytes_max: usize,
+    /// Bytes of a key or a string that is compared or shown within a string that holds JSON, as it is written
+    /// there. They are held whole, whatever else may be. What is longer is no error: it ends the walk through
+    /// that string.
+    pub inner_string_bytes_max: usize,
+    /// Containers that may be open at once within a string that holds JSON, those that are skipped included.
+    /// More end the walk through that string.
+    pub inner_depth_max: usize,
 }
 
 impl Default for Limits {
@@ -202,6 +215,9 @@ impl Default for Limits {
             held_bytes_max: 4 << 20,
             string_bytes_max: 64 << 10,
             depth_max: 10_000,
+            key_bytes_max: 4096,
+            inner_string_bytes_max: 64 << 10,
+            inner_depth_max: 1000,
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authn::Peer;
 use crate::body::ReplyBody;
+use crate::corked::Corked;
 use crate::route::Router;
 use crate::websocket::Session;
 
@@ -33,9 +34,10 @@ struct Bounds {
     header_bytes_max: u32,
 }
 
+/// Headers as kube-apiserver takes them (`net/http`, `DefaultMaxHeaderBytes`), who passes them all on.
 const FRONT_PROXY: Bounds = Bounds {
     streams_max: 1000,
-    header_bytes_max: 64 << 10,
+    header_bytes_max: 1 << 20,
 };
 const ANYONE: Bounds = Bounds {
     streams_max: 100,
@@ -64,7 +66,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves one connection to its end; once `draining` is cancelled it takes no new requests.
 pub async fn connection(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     router: Arc<Router>,
     draining: CancellationToken,
 ) {
@@ -105,7 +107,7 @@ struct Client {
 }
 
 async fn serve_http2(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     bounds: &Bounds,
     client: Client,
     draining: CancellationToken,
@@ -132,7 +134,7 @@ async fn serve_http2(
 
 /// Its last response may be the beginning of a WebSocket.
 async fn serve_http1(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     bounds: &Bounds,
     client: Client,
     draining: CancellationToken,

@@ -45,7 +45,7 @@ pub fn chunks(bytes: &[u8]) {
     with_text(bytes, check::check_cuts);
 }
 
-/// The text by the code for every machine, and by that for this one.
+/// The text by all code that this machine has.
 pub fn portable(bytes: &[u8]) {
     with_text(bytes, check::check_portable);
 }

@@ -13,6 +13,8 @@ const REMOTE: &str = "app-ns-1";
 
 static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
 
+const FINALIZERS: &str = "/metadata/finalizers";
+
 /// What the control plane hides of every object.
 static CURRENT: LazyLock<Current> = LazyLock::new(|| {
     let hidden = r#"{"ownerReferences":[{"uid":"1"}],"finalizers":["orphan"]}"#;
@@ -136,6 +138,14 @@ fn operations(patch: &mut Value, is_input: bool) {
         ];
         assert!(!copies || !holds.contains(&from.as_str()), "{operation}");
         let changes = !matches!(text("op"), "" | "test");
+        let is_finalizers = |pointer: &str| {
+            let below = pointer.strip_prefix(FINALIZERS);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        };
+        assert!(
+            !copies || !is_finalizers(&path) || is_finalizers(&from),
+            "{operation}"
+        );
         let owners = path == "/metadata/ownerReferences";
         assert!(!changes || !owners, "{operation}");
         let Some(value) = operation.get_mut("value") else {
@@ -151,6 +161,8 @@ fn operations(patch: &mut Value, is_input: bool) {
             "/metadata" => map(value, "", is_input),
             "/metadata/annotations" => annotations(value, is_input),
             "/metadata/namespace" => namespace(value, is_input),
+            FINALIZERS => finalizers(value, is_input),
+            path if is_finalizers(path) => finalizer(value, is_input),
             path if path == annotation => applied(value, is_input),
             _ => {}
         }
@@ -167,6 +179,30 @@ fn map(value: &mut Value, metadata: &str, is_input: bool) {
     }
     if let Some(value) = metadata.get_mut("annotations") {
         annotations(value, is_input);
+    }
+    if let Some(value) = metadata.get_mut("finalizers") {
+        finalizers(value, is_input);
+    }
+}
+
+/// One of something else than names is refused, whatever becomes of it.
+fn finalizers(value: &mut Value, is_input: bool) {
+    let Some(names) = value.as_array_mut() else {
+        return;
+    };
+    if names.iter().all(Value::is_string) {
+        for name in names {
+            finalizer(name, is_input);
+        }
+    } else {
+        *value = Value::Null;
+    }
+}
+
+/// Those of the app cluster's collector are not the control plane's.
+fn finalizer(value: &mut Value, is_input: bool) {
+    if is_input && (*value == "orphan" || *value == "foregroundDeletion") {
+        *value = format!("claimgate.dev/{}", value.as_str().unwrap()).into();
     }
 }
 

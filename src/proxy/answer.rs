@@ -146,6 +146,7 @@ impl Proxy {
         let limits = rewrite::Limits {
             held_bytes_max: self.limits.held_bytes_max,
             string_bytes_max: STRING_BYTES_MAX,
+            key_bytes_max: self.limits.held_bytes_max,
             ..rewrite::Limits::default()
         };
         let framing = if shape == Shape::Watch {
@@ -229,6 +230,7 @@ fn map_whole(
     let limits = rewrite::Limits {
         held_bytes_max: max,
         string_bytes_max: max,
+        key_bytes_max: max,
         ..rewrite::Limits::default()
     };
     Rewriter::new(rules, framing, limits, handler).whole(whole)

@@ -6,7 +6,8 @@
 //! there. Between the two the object may change; then the write's precondition fails it. An update
 //! always has one, since a custom resource can't be updated without its `resourceVersion`
 //! (`apiextensions-apiserver/pkg/registry/customresource/strategy.go`). A patch is given the version
-//! that was read, unless it names one itself, and is completed anew if that has gone by.
+//! that was read, unless it names one itself, and is completed anew if that has gone by. An object that is
+//! not there has nothing hidden, and so has none that an update could make: of custom resources none can.
 //!
 //! A version that a client names is its own affair: an honest one is no newer than what is read after
 //! it, so it is either the same or a conflict. Who guesses the version of a change that is only just
@@ -31,13 +32,15 @@ use crate::upstream::{Lane, RequestBody, ResponseBody};
 
 /// How often a patch is completed and sent, if the object changes each time in between; as often as
 /// clients that update try (`client-go/util/retry/util.go`, `DefaultRetry`).
-const TRIES_MAX: usize = 5;
+pub(super) const TRIES_MAX: usize = 5;
 
 /// The metadata alone; and failures as to whom asks for an object, which can't be had in that form
 /// (`apiserver/pkg/endpoints/handlers/responsewriters/writers.go`, `ErrorNegotiated`).
 const METADATA: HeaderValue = HeaderValue::from_static(
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
 );
+
+const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
 
 /// What became of a request.
 pub(super) struct Carried {
@@ -48,11 +51,24 @@ pub(super) struct Carried {
     pub(super) warnings: Vec<HeaderValue>,
 }
 
-/// What a read before a write found.
-enum Found {
+/// What was found of an object before what the client asked for is sent.
+pub(super) enum Found {
     Object(Current),
-    /// The read failed, so that the write is not sent; this is its answer.
+    /// The request for it failed; this is its answer.
     Failure(Carried),
+}
+
+impl Found {
+    /// A write to an object that is not there loses nothing, and is the control plane's to refuse: it has
+    /// much to say before that.
+    fn or_missing(self) -> Self {
+        match self {
+            Self::Failure(read) if read.answer.status() == StatusCode::NOT_FOUND => {
+                Self::Object(Current::missing())
+            }
+            found => found,
+        }
+    }
 }
 
 impl Proxy {
@@ -66,8 +82,11 @@ impl Proxy {
         let Outgoing { asked, media, .. } = outgoing;
         let is_of_object = asked.request.name.is_some() && asked.request.subresource.is_none();
         let effect = match asked.request.verb {
+            Verb::Delete | Verb::DeleteCollection if asked.request.subresource.is_none() => {
+                return self.delete(outgoing, body).await;
+            }
             _ if !is_of_object => Effect::Harmless,
-            Verb::Update => match self.current(outgoing).await? {
+            Verb::Update => match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => Effect::Update(current),
                 Found::Failure(answer) => return Ok(answer),
             },
@@ -90,7 +109,7 @@ impl Proxy {
         let mut tries = 0;
         loop {
             tries += 1;
-            let current = match self.current(outgoing).await? {
+            let current = match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => current,
                 Found::Failure(answer) => return Ok(answer),
             };
@@ -103,22 +122,51 @@ impl Proxy {
         }
     }
 
-    /// Reads what is hidden of the request's object, at most for the time that a request may take.
-    async fn current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
-        let control_plane = outgoing.asked.control_plane;
-        let time = control_plane.request_timeout;
-        let read = tokio::time::timeout(time, self.read_current(outgoing)).await;
-        read.unwrap_or_else(|_| Err(control_plane.timeout()))
-    }
-
-    async fn read_current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
-        let Outgoing { asked, plan, .. } = outgoing;
-        let control_plane = asked.control_plane;
+    /// Reads what is hidden of the request's object.
+    pub(super) async fn current(&self, outgoing: Outgoing<'_>) -> Result<Found, Error> {
         let mut request = Request::new(RequestBody::Empty);
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = plan.object_uri()?;
-        *request.headers_mut() = asked.headers(METADATA);
+        *request.uri_mut() = outgoing.plan.object_uri()?;
+        *request.headers_mut() = outgoing.asked.headers(METADATA);
         request.headers_mut().remove(CONTENT_TYPE);
+        self.found(outgoing, request).await
+    }
+
+    /// Changes the request's object by a merge patch of claimgate's own.
+    pub(super) async fn patched(
+        &self,
+        outgoing: Outgoing<'_>,
+        patch: Vec<u8>,
+    ) -> Result<Found, Error> {
+        let mut request = Request::new(RequestBody::Full(patch.into()));
+        *request.method_mut() = Method::PATCH;
+        *request.uri_mut() = outgoing.plan.own_patch_uri()?;
+        *request.headers_mut() = outgoing.asked.headers(METADATA);
+        request.headers_mut().insert(CONTENT_TYPE, MERGE_PATCH);
+        self.found(outgoing, request).await
+    }
+
+    /// Sends a request that is answered with the object's metadata, and waits at most for the time that
+    /// a request may take. What the client asked for has not been sent by then, so that a failure of
+    /// the connection is told as that of a read.
+    async fn found(
+        &self,
+        outgoing: Outgoing<'_>,
+        request: Request<RequestBody>,
+    ) -> Result<Found, Error> {
+        let control_plane = outgoing.asked.control_plane;
+        let time = control_plane.request_timeout;
+        let found = tokio::time::timeout(time, self.find(outgoing, request)).await;
+        found.unwrap_or_else(|_| Err(control_plane.timeout()))
+    }
+
+    async fn find(
+        &self,
+        outgoing: Outgoing<'_>,
+        request: Request<RequestBody>,
+    ) -> Result<Found, Error> {
+        let Outgoing { asked, plan, .. } = outgoing;
+        let control_plane = asked.control_plane;
         let sent = control_plane.upstream.send(Lane::Requests, request).await;
         let answer = sent.map_err(|error| upstream_error(control_plane, Verb::Get, &error))?;
         if !answer.status().is_success() {

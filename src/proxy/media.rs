@@ -12,7 +12,8 @@ use crate::request_info::Verb;
 
 /// What a custom resource's endpoint has serializers for, in the words of its refusals
 /// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
-const SERIALIZED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+pub(super) const SERIALIZED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 /// The same for who has sent protobuf.
 const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
@@ -90,18 +91,7 @@ impl RequestMedia {
     /// A protobuf body would make kube-apiserver's custom resource handler panic, so it is refused
     /// here, as is whatever else can't be mapped.
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
-        let media_type = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_ascii_lowercase()
-            });
-        match (verb, media_type.as_deref()) {
+        match (verb, media_type(headers).as_deref()) {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
             }
@@ -117,6 +107,13 @@ impl RequestMedia {
             _ => Ok(Self::Opaque),
         }
     }
+}
+
+/// A body's type without its parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let name = value.split(';').next().unwrap_or_default();
+    Some(name.trim().to_ascii_lowercase())
 }
 
 #[cfg(test)]

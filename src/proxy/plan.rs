@@ -10,6 +10,7 @@ use crate::request_info::{Query, ResourceRequest, Verb};
 use crate::translate::{Scope, selector, token};
 
 /// A request in remote terms.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) scope: Scope,
     /// The client wants rows without their objects, which are asked for to judge the rows by.
@@ -69,6 +70,23 @@ impl Plan {
     /// The object itself, without what the request says of how it is to be written.
     pub(super) fn object_uri(&self) -> Result<Uri, Error> {
         uri(&self.path)
+    }
+
+    /// The same for a patch of claimgate's own, under whose name what it sets is managed.
+    pub(super) fn own_patch_uri(&self) -> Result<Uri, Error> {
+        uri(&format!("{}?fieldManager=claimgate", self.path))
+    }
+
+    /// The query in the control plane's terms.
+    pub(super) fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// The same, about this version of the object.
+    pub(super) fn of_version(&self, version: &str) -> Self {
+        let mut plan = self.clone();
+        plan.query.set("resourceVersion", version);
+        plan
     }
 
     pub(super) fn uri(&self) -> Result<Uri, Error> {

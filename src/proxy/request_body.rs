@@ -169,10 +169,12 @@ impl Proxy {
             }
             RequestMedia::JsonPatch => Some(&self.request_rules.json_patch),
         };
-        // A JSON patch's operation is judged whole, and may be as long as the body.
+        // A JSON patch's operation is judged whole, and may be as long as the body. So may a key, which is the
+        // control plane's to refuse.
         let limits = rewrite::Limits {
             held_bytes_max: max,
             string_bytes_max: max,
+            key_bytes_max: max,
             ..rewrite::Limits::default()
         };
         let rewriter = rules.map(|rules| {

@@ -4,7 +4,7 @@ use super::Tag;
 use super::error::Error;
 use super::handler::{Addition, Fate, Handler, Verdict};
 use super::item::{End, Fated, Later, Start};
-use super::rewriter::{Rewriter, State};
+use super::rewriter::{Rewriter, State, Swallow};
 use super::rules::Node;
 
 impl<H: Handler> Rewriter<H> {
@@ -96,7 +96,7 @@ impl<H: Handler> Rewriter<H> {
         match self.frames.last_mut() {
             Some(frame) if !start.has_comma => frame.swallow_comma = true,
             Some(_) => {}
-            None => self.swallow_newline = true,
+            None => self.swallow = Swallow::LineEnd,
         }
     }
 

@@ -1,5 +1,7 @@
 /// Why a stream can't go on. Whatever the reason, nothing more may be fed. An `offset` counts from the
-/// stream's first byte, and `max` is the bound that is not kept.
+/// stream's first byte, and `max` is the bound that is not kept. At a bound the offset is that of the
+/// first byte beyond it; only of [`HeldTooLarge`](Self::HeldTooLarge) it depends on the chunks, where
+/// changes in the item in hand take of the bound, since they do so when they are seen.
 #[allow(missing_docs, reason = "the same fields in each")]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -9,10 +11,10 @@ pub enum Error {
     /// See [`Limits::held_bytes_max`](super::Limits::held_bytes_max).
     #[error("more than {max} bytes would have to wait for a decision, at byte {offset}")]
     HeldTooLarge { offset: u64, max: usize },
-    /// See [`KEY_BYTES_MAX`](super::KEY_BYTES_MAX).
+    /// See [`Limits::key_bytes_max`](super::Limits::key_bytes_max).
     #[error("a key is longer than {max} bytes at byte {offset}")]
     KeyTooLong { offset: u64, max: usize },
-    /// There was an error before, or the stream was finished.
+    /// There was an error before, the handler panicked, or the stream was finished.
     #[error("the stream has ended before")]
     Poisoned,
     /// The handler, or a rule that can't be kept any more.

@@ -74,6 +74,6 @@ pub enum Addition<'a> {
 pub enum Fate {
     /// It leaves, with what is to be changed in it.
     Keep,
-    /// It goes, with its comma.
+    /// It goes, with its comma; a document of a sequence with the end of its line.
     Drop,
 }

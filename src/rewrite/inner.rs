@@ -2,21 +2,13 @@
 //! the stream at hand.
 //!
 //! People may write anything into a string, so what is seen not to be JSON ends the walk and is no
-//! error; nor is what is beyond the bounds below.
+//! error; nor is what is beyond the bounds for it.
 
 use std::ops::Range;
 
-use super::Tag;
 use super::memory::give_back;
 use super::rules::{Node, Rules};
-use super::text;
-
-/// Bytes of an inner string that are compared, as it is written; longer ones are left alone. They are
-/// held whole, whatever else may be.
-const TEXT_BYTES_MAX: usize = 64 << 10;
-
-/// Containers that may be open at once, those that are skipped included.
-const DEPTH_MAX: usize = 1000;
+use super::{Limits, Tag, text};
 
 /// Tagged strings inside, in their order.
 #[derive(Debug, Default)]
@@ -52,6 +44,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Inner {
     rules: Rules,
+    /// Those of the stream.
+    limits: Limits,
     escape: Escape,
     state: State,
     /// Open containers: what they are, and the node whose rules apply.
@@ -127,9 +121,10 @@ fn is_scalar(byte: u8) -> bool {
 }
 
 impl Inner {
-    /// Starts at the beginning of a string, with the memory of an earlier one if there is one.
-    pub(super) fn begin(rules: &Rules, earlier: Option<Box<Self>>) -> Box<Self> {
-        let mut inner = earlier.unwrap_or_else(|| Box::new(Self::new(rules.clone())));
+    /// Starts at the beginning of a string, with the memory of an earlier one of the same stream if there is
+    /// one.
+    pub(super) fn begin(rules: &Rules, limits: &Limits, earlier: Option<Box<Self>>) -> Box<Self> {
+        let mut inner = earlier.unwrap_or_else(|| Box::new(Self::new(rules.clone(), *limits)));
         // A count that other cores share is not touched for each string.
         if !inner.rules.is(rules) {
             inner.rules = rules.clone();
@@ -149,9 +144,10 @@ impl Inner {
         give_back(&mut self.text);
     }
 
-    fn new(rules: Rules) -> Self {
+    fn new(rules: Rules, limits: Limits) -> Self {
         Self {
             rules,
+            limits,
             escape: Escape::None,
             state: State::Done,
             open: Vec::new(),
@@ -199,7 +195,8 @@ impl Inner {
         let mut node = self.node();
         let mut rest = raw;
         loop {
-            let key = plain_string(rest).filter(|(key, _)| key.len() <= TEXT_BYTES_MAX);
+            let key = plain_string(rest)
+                .filter(|(key, _)| key.len() <= self.limits.inner_string_bytes_max);
             let Some((key, [b':', after @ ..])) = key else {
                 let done = raw.len() - rest.len() + 2;
                 self.begin_text(at + done as u64, node.is_some());
@@ -210,7 +207,7 @@ impl Inner {
             rest = after;
             if let [b'{', after @ ..] = after
                 && after.starts_with(b"\\\"")
-                && self.open.len() < DEPTH_MAX
+                && self.open.len() < self.limits.inner_depth_max
             {
                 self.open.push((Container::Object, child));
                 node = child;
@@ -253,7 +250,9 @@ impl Inner {
         found: &mut Finds,
     ) -> Option<&'a [u8]> {
         match raw {
-            [b'{', b'}', after @ ..] if self.open.len() < DEPTH_MAX => Some(after),
+            [b'{', b'}', after @ ..] if self.open.len() < self.limits.inner_depth_max => {
+                Some(after)
+            }
             [b'-' | b'0'..=b'9' | b'a'..=b'z', ..] => {
                 let end = raw.iter().position(|byte| !is_scalar(*byte))?;
                 raw.get(end..)
@@ -262,7 +261,7 @@ impl Inner {
                 let (content, after) = plain_string(raw)?;
                 let rules = child.and_then(|child| self.rules.node(child));
                 if let Some(tag) = rules.and_then(|rules| rules.string) {
-                    if content.len() > TEXT_BYTES_MAX {
+                    if content.len() > self.limits.inner_string_bytes_max {
                         return None;
                     }
                     found.add(tag, from, from + content.len() as u64, content);
@@ -276,7 +275,7 @@ impl Inner {
     fn run(&mut self, rest: &[u8], at: u64) -> usize {
         let run = text::up_to_backslash(rest);
         if self.is_compared {
-            if at + run.len() as u64 - self.from > TEXT_BYTES_MAX as u64 {
+            if at + run.len() as u64 - self.from > self.limits.inner_string_bytes_max as u64 {
                 self.state = State::Done;
             } else {
                 self.text.extend_from_slice(run);
@@ -417,7 +416,7 @@ impl Inner {
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => return State::After,
             _ => return State::Done,
         };
-        if self.open.len() >= DEPTH_MAX {
+        if self.open.len() >= self.limits.inner_depth_max {
             return State::Done;
         }
         self.open.push((container, node));
@@ -457,7 +456,7 @@ impl Inner {
         }
         self.escaped = byte == b'\\' && !self.escaped;
         if self.is_compared {
-            if to - self.from > TEXT_BYTES_MAX as u64 {
+            if to - self.from > self.limits.inner_string_bytes_max as u64 {
                 return State::Done;
             }
             self.text.push(byte);

@@ -7,7 +7,7 @@ use super::item::Start;
 use super::rewriter::{Rewriter, State};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
-use super::{KEY_BYTES_MAX, text};
+use super::text;
 
 /// Where the walk goes on.
 enum Next {
@@ -35,7 +35,7 @@ impl<H: Handler> Rewriter<H> {
             return Ok(Next::State(at));
         };
         let (node, mut swallow_comma) = (frame.node, frame.swallow_comma);
-        let (may_go, lengths) = self.rules.members(node);
+        let (may_go, lengths) = self.rules.members(node, self.too_long);
         // Where the member in hand begins, if it may go.
         let mut member = self.member;
         let mut room = self.room();
@@ -212,8 +212,8 @@ impl<H: Handler> Rewriter<H> {
     fn key_part(&mut self, chunk: &Chunk<'_>, at: usize) -> Result<usize, Error> {
         let part = chunk.from(at);
         self.check_key(chunk, at, chunk.bytes.len())?;
-        if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
+        if self.key.len() + part.len() > self.limits.key_bytes_max {
+            return Err(self.key_too_long(chunk.offset(at) - self.key.len() as u64));
         }
         self.key.extend_from_slice(part);
         self.state = State::InKey;
@@ -244,8 +244,8 @@ impl<H: Handler> Rewriter<H> {
         is_plain: bool,
     ) -> Result<Option<Node>, Error> {
         let part = chunk.bytes.get(at..end).unwrap_or_default();
-        if self.key.len() + part.len() > KEY_BYTES_MAX {
-            return Err(self.key_too_long(chunk.offset(at)));
+        if self.key.len() + part.len() > self.limits.key_bytes_max {
+            return Err(self.key_too_long(chunk.offset(at) - self.key.len() as u64));
         }
         if is_plain && self.key.is_empty() {
             return Ok(self.rules.key(node, part));
@@ -262,7 +262,8 @@ impl<H: Handler> Rewriter<H> {
     /// The same up to the end of a key, or to where it is too long, since that comes first then. The
     /// part of the key in hand begins at `at`.
     fn check_key(&self, chunk: &Chunk<'_>, at: usize, end: usize) -> Result<(), Error> {
-        let too_long = at + (KEY_BYTES_MAX + 1).saturating_sub(self.key.len());
+        let max = self.limits.key_bytes_max;
+        let too_long = at.saturating_add(max.saturating_add(1) - self.key.len());
         self.check_member(chunk.offset(end.min(too_long)))
     }
 

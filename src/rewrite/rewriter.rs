@@ -7,13 +7,13 @@ use super::error::Error;
 use super::handler::Handler;
 use super::inner::{Finds, Inner};
 use super::item::{Item, Start};
-use super::masks::{Carry, Source};
+use super::masks::{Carry, Code, Source};
 use super::memory::give_back;
 use super::output::Output;
-use super::rules::{Node, Rules};
+use super::rules::{Lengths, Node, Rules};
 use super::scalar::Scalar;
 use super::window::Window;
-use super::{Framing, KEY_BYTES_MAX, Limits, Tag};
+use super::{Framing, Limits, Tag};
 
 /// Rewrites one stream.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Rewriter<H> {
     pub(super) rules: Rules,
     pub(super) framing: Framing,
     pub(super) limits: Limits,
+    /// Of keys that are too long.
+    pub(super) too_long: Lengths,
     pub(super) handler: H,
     pub(super) window: Window,
     pub(super) state: State,
@@ -37,8 +39,8 @@ pub struct Rewriter<H> {
     pub(super) item: Item,
     /// Raw bytes of a key that came in parts.
     pub(super) key: Vec<u8>,
-    /// A newline is to go with the dropped document before it.
-    pub(super) swallow_newline: bool,
+    /// What is to go with the dropped document before it.
+    pub(super) swallow: Swallow,
     pub(super) raw: Vec<u8>,
     pub(super) value: Vec<u8>,
     pub(super) finds: Finds,
@@ -57,6 +59,30 @@ pub(super) struct Frame {
     pub(super) swallow_comma: bool,
     /// Where the member that it is the value of begins, if that goes.
     pub(super) member: Option<Start>,
+}
+
+/// What goes with a dropped document, if it is the next byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Swallow {
+    #[default]
+    Nothing,
+    /// The end of its line.
+    LineEnd,
+    /// The rest of that: a carriage return went, which may have come in another chunk.
+    Newline,
+}
+
+impl Swallow {
+    /// Whether the byte goes, and what goes behind it.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let (goes, next) = match (*self, byte) {
+            (Self::LineEnd, b'\r') => (true, Self::Newline),
+            (Self::LineEnd | Self::Newline, b'\n') => (true, Self::Nothing),
+            _ => (false, Self::Nothing),
+        };
+        *self = next;
+        goes
+    }
 }
 
 /// What is expected next, or what is being read.
@@ -93,6 +119,7 @@ impl<H: Handler> Rewriter<H> {
             rules,
             framing,
             limits,
+            too_long: Lengths::beyond(limits.key_bytes_max),
             handler,
             window: Window::default(),
             state: State::Between,
@@ -104,7 +131,7 @@ impl<H: Handler> Rewriter<H> {
             value_from: None,
             item: Item::default(),
             key: Vec::new(),
-            swallow_newline: false,
+            swallow: Swallow::default(),
             raw: Vec::new(),
             value: Vec::new(),
             finds: Finds::default(),
@@ -114,20 +141,28 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    /// Uses nothing that only some machines have. The output is the same; this is how that is
-    /// tested, and what it costs measured.
+    /// Uses nothing that only some machines have. The output is the same, see [`Code`].
     #[must_use]
     pub fn portable(mut self) -> Self {
         self.source = Source::portable();
         self
     }
 
+    /// Uses this code, if the machine has it.
+    #[must_use]
+    pub fn by(mut self, code: Code) -> Option<Self> {
+        self.source = Source::of(code)?;
+        Some(self)
+    }
+
     /// Takes the next bytes of the stream and lets out all that is decided.
     ///
     /// # Errors
-    /// The stream can't go on; what was let out before is a prefix of it.
+    /// The stream can't go on; what was let out before is a prefix of it. Nor can it after the handler
+    /// panicked, should that be caught.
     pub fn feed(&mut self, chunk: Bytes, out: &mut Output) -> Result<(), Error> {
-        if self.poisoned {
+        // A handler that panics leaves the walk in the middle of a step: then it stays as it is here.
+        if std::mem::replace(&mut self.poisoned, true) {
             return Err(Error::Poisoned);
         }
         let (base, bytes) = (self.window.end(), chunk.clone());
@@ -143,10 +178,9 @@ impl<H: Handler> Rewriter<H> {
     /// # Errors
     /// It ended within a value, or without one where one was expected.
     pub fn finish(&mut self, out: &mut Output) -> Result<(), Error> {
-        if self.poisoned {
+        if std::mem::replace(&mut self.poisoned, true) {
             return Err(Error::Poisoned);
         }
-        self.poisoned = true;
         // Only white space can end a number that is a whole document.
         if self.frames.is_empty()
             && let State::Scalar { node, scalar } = self.state
@@ -224,7 +258,7 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// Where what may not leave yet begins.
-    fn held_from(&self) -> Option<u64> {
+    pub(super) fn held_from(&self) -> Option<u64> {
         let item = self.item.is_held().then_some(self.item.start.at);
         let member = self.member.filter(|_| !self.removes_member());
         let member = member.map(|member| member.at);
@@ -273,8 +307,19 @@ impl<H: Handler> Rewriter<H> {
         if bytes <= self.room() {
             return Ok(());
         }
-        let max = self.limits.held_bytes_max;
-        Err(Error::HeldTooLarge { offset, max })
+        Err(self.held_too_large(offset - bytes))
+    }
+
+    /// What is held begins there, or with the item in hand.
+    #[cold]
+    fn held_too_large(&self, mut from: u64) -> Error {
+        if self.item.is_held() {
+            from = from.min(self.item.start.at);
+        }
+        Error::HeldTooLarge {
+            offset: from + self.room(),
+            max: self.limits.held_bytes_max,
+        }
     }
 
     /// Bytes that may be held now, since changes within the item in hand take some of the bound.
@@ -309,10 +354,10 @@ impl<H: Handler> Rewriter<H> {
         }
     }
 
-    pub(super) fn key_too_long(&self, offset: u64) -> Error {
-        Error::KeyTooLong {
-            offset,
-            max: KEY_BYTES_MAX,
-        }
+    /// The key's content begins there.
+    pub(super) fn key_too_long(&self, from: u64) -> Error {
+        let max = self.limits.key_bytes_max;
+        let offset = from + max as u64;
+        Error::KeyTooLong { offset, max }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Tag;
+use super::{Tag, text};
 
 /// A node of the tree; 0 is the root, `$`.
 pub(super) type Node = usize;
@@ -41,17 +41,15 @@ impl NodeRules {
 
 /// Lengths of keys, a bit for each below 63 and one for all beyond. Most keys are no rule's, and
 /// differ in their length already.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lengths(u64);
 
-impl Default for Lengths {
-    /// Only of long ones, which are never excluded: their length is bounded besides.
-    fn default() -> Self {
-        Self(1 << 63)
-    }
-}
-
 impl Lengths {
+    /// All that are longer than this, and perhaps some that are not.
+    pub(super) fn beyond(bytes: usize) -> Self {
+        Self(u64::MAX << bytes.saturating_add(1).min(63))
+    }
+
     fn add(&mut self, length: usize) {
         self.0 |= 1 << length.min(63);
     }
@@ -66,23 +64,23 @@ impl Lengths {
 #[derive(Clone, Debug)]
 pub struct Rules(Arc<[NodeRules]>);
 
-/// A path or a combination of rules that can't be; each names the path.
+/// A path or a combination of rules that can't be; each names the path as it was written.
 #[allow(missing_docs, reason = "each says what it is")]
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RuleError {
-    #[error("{0:?} is no path: it starts with $, followed by .key, [\"any key\"] or [*]")]
+    #[error("{0} is no path: it starts with $, followed by .key, [\"any key\"] or [*]")]
     Path(String),
-    #[error("{0:?} holds JSON in which only strings can have rules")]
+    #[error("{0} holds JSON in which only strings can have rules")]
     Inside(String),
-    #[error("{0:?} lies within another item")]
+    #[error("{0} lies within another item")]
     NestedItem(String),
-    #[error("{judged_after:?} does not lie within the item {item:?}")]
+    #[error("{judged_after} does not lie within the item {item}")]
     JudgedOutside { item: String, judged_after: String },
-    #[error("{0:?} is the document, and only members and elements can be removed")]
+    #[error("{0} is the document, and only members and elements can be removed")]
     NoMember(String),
-    #[error("{0:?} has two rules that would both say what becomes of its value")]
+    #[error("{0} has two rules that would both say what becomes of its value")]
     TwoFates(String),
-    #[error("{0:?} is seen as a whole, and so can have no rules for its parts")]
+    #[error("{0} is seen as a whole, and so can have no rules for its parts")]
     WithinValue(String),
 }
 
@@ -90,6 +88,8 @@ pub enum RuleError {
 #[derive(Debug)]
 pub struct RulesBuilder {
     nodes: Vec<NodeRules>,
+    /// How the paths of nodes were last written; empty where only longer ones lead through.
+    paths: Vec<String>,
     problem: Option<RuleError>,
 }
 
@@ -104,6 +104,7 @@ impl Rules {
     pub fn builder() -> RulesBuilder {
         RulesBuilder {
             nodes: vec![NodeRules::default()],
+            paths: vec![String::new()],
             problem: None,
         }
     }
@@ -144,14 +145,17 @@ impl Rules {
     }
 
     pub(super) fn members_may_go(&self, node: Node) -> bool {
-        self.members(node).0
+        let rules = self.0.get(node);
+        rules.is_some_and(|rules| rules.members_may_go)
     }
 
-    /// Whether members at a node may go, and how long the keys of rules are there.
-    pub(super) fn members(&self, node: Node) -> (bool, Lengths) {
+    /// Whether members at a node may go, and how long the keys are that have to be looked at there: those of
+    /// rules, and those that are `too_long`.
+    pub(super) fn members(&self, node: Node, too_long: Lengths) -> (bool, Lengths) {
         let rules = self.0.get(node);
         rules.map_or_else(Default::default, |rules| {
-            (rules.members_may_go, rules.key_lengths)
+            let Lengths(known) = rules.key_lengths;
+            (rules.members_may_go, Lengths(known | too_long.0))
         })
     }
 
@@ -257,36 +261,33 @@ impl RulesBuilder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        self.check(0, false, "$".to_owned())?;
+        self.check(0, false)?;
         Ok(Rules(self.nodes.into()))
     }
 
-    fn check(&self, node: Node, within: bool, path: String) -> Result<(), RuleError> {
+    fn check(&self, node: Node, within: bool) -> Result<(), RuleError> {
         let Some(rules) = self.nodes.get(node) else {
             return Ok(());
         };
+        let path = || self.paths.get(node).cloned().unwrap_or_default();
         if within && rules.item.is_some() {
-            return Err(RuleError::NestedItem(path));
+            return Err(RuleError::NestedItem(path()));
         }
         if rules.item.is_some() && rules.remove {
-            return Err(RuleError::TwoFates(path));
+            return Err(RuleError::TwoFates(path()));
         }
         if rules.value.is_some() {
             if rules.string.is_some() || rules.inside.is_some() || rules.remove {
-                return Err(RuleError::TwoFates(path));
+                return Err(RuleError::TwoFates(path()));
             }
             if !rules.keys.is_empty() || rules.each.is_some() || rules.end.is_some() {
-                return Err(RuleError::WithinValue(path));
+                return Err(RuleError::WithinValue(path()));
             }
         }
         let within = within || rules.item.is_some();
-        for (key, child) in &rules.keys {
-            let path = format!("{path}.{}", String::from_utf8_lossy(key));
-            self.check(*child, within, path)?;
-        }
-        rules.each.map_or(Ok(()), |child| {
-            self.check(child, within, format!("{path}[*]"))
-        })
+        let keys = rules.keys.iter().map(|(_, child)| *child);
+        keys.chain(rules.each)
+            .try_for_each(|child| self.check(child, within))
     }
 
     fn refuse_if(&mut self, refused: bool, problem: impl FnOnce() -> RuleError) {
@@ -321,8 +322,10 @@ impl RulesBuilder {
             };
             if node == next {
                 self.nodes.push(NodeRules::default());
+                self.paths.push(String::new());
             }
         }
+        path.clone_into(self.paths.get_mut(node)?);
         self.nodes.get_mut(node)
     }
 }
@@ -335,9 +338,9 @@ fn segments(path: &str) -> Option<Vec<Segment>> {
             segments.push(Segment::Each);
             rest = after;
         } else if let Some(after) = rest.strip_prefix("[\"") {
-            let (key, after) = after.split_once("\"]")?;
-            segments.push(Segment::Key(key.as_bytes().into()));
-            rest = after;
+            let (key, after) = quoted(after)?;
+            segments.push(Segment::Key(key));
+            rest = after.strip_prefix(']')?;
         } else {
             let after = rest.strip_prefix('.')?;
             let end = after.find(['.', '[']).unwrap_or(after.len());
@@ -352,15 +355,81 @@ fn segments(path: &str) -> Option<Vec<Segment>> {
     Some(segments)
 }
 
+/// The key of a bracket's string, escaped as JSON has it, and what follows its closing quote.
+fn quoted(path: &str) -> Option<(Box<[u8]>, &str)> {
+    let mut escaped = false;
+    let end = path.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    let (raw, after) = path.split_at_checked(end)?;
+    let mut key = Vec::new();
+    text::unescape(raw.as_bytes(), &mut key)?;
+    // Lone surrogates are equal to nothing.
+    std::str::from_utf8(&key).ok()?;
+    Some((key.into(), after.strip_prefix('"')?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn paths_are_checked() {
-        for path in ["", "a", "$a", "$.", "$..a", "$[0]", "$[\"a"] {
+        for path in [
+            "",
+            "a",
+            "$a",
+            "$.",
+            "$..a",
+            "$[0]",
+            "$[\"a",
+            "$[\"a\"",
+            "$[\"a\\\"]",
+            "$[\"\\x\"]",
+            "$[\"\\ud800\"]",
+        ] {
             let error = Rules::builder().string(path, 1).build().unwrap_err();
             assert_eq!(error, RuleError::Path(path.to_owned()));
+        }
+    }
+
+    #[test]
+    fn any_key_can_be_written() {
+        for (path, key) in [
+            (r#"$["a.b"]"#, "a.b"),
+            (r#"$["]"]"#, "]"),
+            (r#"$["a\"]b"]"#, "a\"]b"),
+            (r#"$["\\"]"#, "\\"),
+            (r#"$["\u00e9\n"]"#, "é\n"),
+            (r#"$[""]"#, ""),
+        ] {
+            let rules = Rules::builder().string(path, 1).build().unwrap();
+            let node = rules.key(0, key.as_bytes()).unwrap();
+            assert_eq!(rules.node(node).unwrap().string, Some(1), "{path}");
+        }
+    }
+
+    #[test]
+    fn errors_name_paths_as_they_were_written() {
+        let path = r#"$["a"].b["c\"]"][*]"#;
+        for refused in [
+            Rules::builder().item("$.a", "$.a", 0).item(path, path, 1),
+            Rules::builder()
+                .item("$.a", "$.a", 0)
+                .item(path, "$.a.b[\"c\\\"]\"][*]", 1),
+            Rules::builder().value(path, 0).string(path, 1),
+            Rules::builder()
+                .string(r#"$.a.b["c\u0022]"][*]"#, 0)
+                .value(path, 1),
+            Rules::builder()
+                .value(path, 0)
+                .string(&format!("{path}.b"), 1),
+            Rules::builder().string(path, 0).string(path, 1),
+        ] {
+            let error = refused.build().unwrap_err().to_string();
+            assert!(error.starts_with(path), "{error}");
         }
     }
 

@@ -47,12 +47,22 @@ impl<H: Handler> Rewriter<H> {
     }
 
     /// Whether what is to be shown to the handler is within its bound.
+    #[inline]
     pub(super) fn check_length(&self, from: u64, to: u64) -> Result<(), Error> {
-        let max = self.limits.string_bytes_max;
-        if to - from > max as u64 {
-            return Err(Error::ValueTooLong { offset: to, max });
+        if to - from <= self.limits.string_bytes_max as u64 {
+            return Ok(());
         }
-        Ok(())
+        Err(self.too_long(from))
+    }
+
+    /// Whichever bound the string that begins there meets first, as if it came byte by byte.
+    #[cold]
+    fn too_long(&self, from: u64) -> Error {
+        let max = self.limits.string_bytes_max;
+        let offset = from + max as u64;
+        let held_from = self.held_from().unwrap_or(from).min(from);
+        let held = self.check_held(offset - held_from, offset);
+        held.err().unwrap_or(Error::ValueTooLong { offset, max })
     }
 
     /// Reads the content of a string that has not left yet into `value`.
@@ -107,7 +117,7 @@ impl<H: Handler> Rewriter<H> {
                 "within a string only strings can have rules",
             ));
         }
-        let mut inner = Inner::begin(&rules, self.inner.take());
+        let mut inner = Inner::begin(&rules, &self.limits, self.inner.take());
         let done = self.inside(&mut inner, raw, from);
         self.inner = Some(inner);
         done

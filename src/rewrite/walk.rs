@@ -6,15 +6,16 @@ use super::error::Error;
 use super::handler::Handler;
 use super::inner::Inner;
 use super::item::{End, Start};
-use super::rewriter::{Frame, Rewriter, State};
+use super::rewriter::{Frame, Rewriter, State, Swallow};
 use super::rules::{Node, NodeRules};
 use super::scalar::Scalar;
 use super::scan::Scan;
 use super::{Framing, Tag};
 
-/// Whether a byte may stand behind a number or literal that is a document of a sequence.
-fn may_follow(byte: u8) -> bool {
-    is_space(byte) || matches!(byte, b'{' | b'[' | b'"')
+/// Whether a byte may stand behind a number or literal that is a document of a sequence. What goes between
+/// two of them must not make them one.
+fn may_follow(byte: u8, next_may_go: bool) -> bool {
+    is_space(byte) || (!next_may_go && matches!(byte, b'{' | b'[' | b'"'))
 }
 
 impl<H: Handler> Rewriter<H> {
@@ -134,9 +135,10 @@ impl<H: Handler> Rewriter<H> {
         let end = self.scalar_end(chunk, at, node, scalar)?;
         if let Some(end) = end {
             let next = chunk.bytes.get(end).copied();
+            let may_go = self.rules.node(0).is_some_and(|root| root.item.is_some());
             if self.frames.is_empty()
                 && self.framing == Framing::Many
-                && !next.is_some_and(may_follow)
+                && !next.is_some_and(|byte| may_follow(byte, may_go))
             {
                 return Err(syntax(chunk.offset(end), "a number or literal is broken"));
             }
@@ -202,10 +204,12 @@ impl<H: Handler> Rewriter<H> {
         {
             let offset = chunk.offset(at);
             if is_space(byte) {
-                if std::mem::take(&mut self.swallow_newline) && byte == b'\n' {
+                if self.swallow.take(byte) {
                     self.window.remove(offset, offset + 1);
+                    at += 1;
+                } else {
+                    at = chunk.past_space(at).0;
                 }
-                at = chunk.past_space(at).0;
                 continue;
             }
             at += 1;
@@ -235,7 +239,7 @@ impl<H: Handler> Rewriter<H> {
 
     /// A document begins.
     fn document(&mut self, first: u8, offset: u64) -> Result<(), Error> {
-        self.swallow_newline = false;
+        self.swallow = Swallow::Nothing;
         if self.framing == Framing::One && self.documents() > 0 {
             return Err(Error::SecondValue { offset });
         }
@@ -367,7 +371,7 @@ impl<H: Handler> Rewriter<H> {
                         ..
                     }),
                 ) => {
-                    self.inner = Some(Inner::begin(inner, self.inner.take()));
+                    self.inner = Some(Inner::begin(inner, &self.limits, self.inner.take()));
                     State::Inside { node }
                 }
                 _ => State::Text { node },
@@ -399,7 +403,8 @@ impl<H: Handler> Rewriter<H> {
         });
         let may_go = node
             .and_then(|node| self.rules.node(node))
-            .is_some_and(|rules| rules.remove || rules.value.is_some());
+            .is_some_and(|rules| rules.remove || rules.value.is_some())
+            && !self.item.is_dropped();
         let member = self.member.take().filter(|_| may_go);
         let depth = self.frames.len();
         if depth >= self.limits.depth_max {

@@ -6,8 +6,10 @@
 //! control plane's owner references and these finalizers leave an object on its way to the app cluster,
 //! and an annotation tells of them. It is for people to read: what comes back in it is dropped, for
 //! it could be another object's, and a write that would lose what is hidden is completed from the
-//! object as the control plane has it ([`Current`]).
+//! object as the control plane has it ([`Current`]). The app cluster's collector has finalizers of its own
+//! by the same names, stored under others ([`collector`]).
 
+pub(super) mod collector;
 mod current;
 pub(super) mod json_patch;
 pub(super) mod restored;
@@ -16,6 +18,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use self::collector::Cascade;
 pub use self::current::Current;
 pub use self::restored::Effect;
 use crate::rewrite::{Addition, RulesBuilder, Tag, Verdict};
@@ -25,7 +28,9 @@ pub const ANNOTATION: &str = "claimgate.dev/hidden";
 
 /// Finalizers by which a garbage collector knows what is left to do
 /// (`apimachinery/pkg/apis/meta/v1/types.go`).
-const FINALIZERS: [&str; 2] = ["orphan", "foregroundDeletion"];
+const FINALIZERS: [&str; 2] = [ORPHAN, FOREGROUND];
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
 
 /// Why owner references are refused.
 pub const OWNER_REFERENCES: &str = "owner references to objects of this cluster cannot be kept: the claim lives on \
@@ -121,8 +126,15 @@ impl Hidden {
                     return Verdict::Keep;
                 };
                 let is_hidden = |name: &String| FINALIZERS.contains(&name.as_str());
-                let (hidden, shown): (Vec<_>, Vec<_>) = all.into_iter().partition(is_hidden);
-                if hidden.is_empty() {
+                let (hidden, mut shown): (Vec<_>, Vec<_>) = all.into_iter().partition(is_hidden);
+                let mut is_same = hidden.is_empty();
+                for name in &mut shown {
+                    if let Some(local) = collector::local(name) {
+                        *name = local.to_owned();
+                        is_same = false;
+                    }
+                }
+                if is_same {
                     return Verdict::Keep;
                 }
                 self.content.finalizers = hidden;

@@ -2,7 +2,8 @@
 
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, Tag, Verdict};
 
-use super::hidden::json_patch::{self, METADATA, OWNERS, ROOT, pointer};
+use super::hidden::collector;
+use super::hidden::json_patch::{self, FINALIZERS, METADATA, OWNERS, ROOT, pointer};
 use super::hidden::restored::Restored;
 use super::hidden::{self, ANNOTATION, Effect, OWNER_REFERENCES, Place};
 use super::{LAST_APPLIED, Scope};
@@ -27,6 +28,10 @@ const VALUE_METADATA_OWNERS: Tag = 14;
 const VALUE_HIDDEN: Tag = 15;
 const VALUE_ANNOTATIONS_HIDDEN: Tag = 16;
 const VALUE_METADATA_HIDDEN: Tag = 17;
+/// Finalizers in an operation's value: its elements, or by how deep in it the list would stand.
+const VALUE_FINALIZER: Tag = 18;
+const VALUE_METADATA_FINALIZER: Tag = 19;
+const VALUE_OBJECT_FINALIZER: Tag = 30;
 /// The first of the tags for what is hidden of an object.
 const HIDDEN: Tag = 20;
 
@@ -57,6 +62,9 @@ const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's n
 
 const COPIES_METADATA: &str = "a JSON patch may not copy or move anything to the object's metadata, its annotations \
      or the whole object: claimgate maps names there as they come; use add with a value";
+
+const COPIES_FINALIZER: &str = "a JSON patch may not copy or move to metadata.finalizers what is no finalizer: \
+     claimgate maps names there as they come; use add with a value";
 
 const SETS_HIDDEN: &str =
     "the annotation claimgate.dev/hidden is claimgate's own and cannot be set";
@@ -99,6 +107,9 @@ impl RequestRules {
                 &format!("$[*].value.metadata.annotations[{ANNOTATION:?}]"),
                 VALUE_METADATA_HIDDEN,
             )
+            .string("$[*].value[*]", VALUE_FINALIZER)
+            .string("$[*].value.finalizers[*]", VALUE_METADATA_FINALIZER)
+            .string("$[*].value.metadata.finalizers[*]", VALUE_OBJECT_FINALIZER)
             .string("$[*].value", VALUE)
             .string("$[*].value.namespace", VALUE_NAMESPACE)
             .string("$[*].value.metadata.namespace", VALUE_METADATA_NAMESPACE)
@@ -182,6 +193,11 @@ impl Operation {
         if copies && may_hide {
             return Some(COPIES_METADATA);
         }
+        let is_finalizer = |pointer: &str| json_patch::is_within(pointer, FINALIZERS);
+        if copies && path.is_some_and(is_finalizer) && from.is_some_and(|from| !is_finalizer(from))
+        {
+            return Some(COPIES_FINALIZER);
+        }
         let is_value = matches!(op, b"add" | b"replace") || copies;
         if is_value && path == Some(POINTER_HIDDEN) {
             return Some(SETS_HIDDEN);
@@ -230,6 +246,12 @@ impl RequestHandler {
             None if self.scope.to_local(value).is_some() => Verdict::Fail(MISMATCH),
             None => Verdict::Keep,
         }
+    }
+
+    fn finalizer(value: &[u8]) -> Verdict<'static> {
+        let local = std::str::from_utf8(value).unwrap_or_default();
+        let stored = collector::stored(local);
+        stored.map_or(Verdict::Keep, |stored| Verdict::Replace(stored.into()))
     }
 
     fn applied_namespace(&self, value: &[u8]) -> Verdict<'_> {
@@ -300,6 +322,10 @@ impl Handler for RequestHandler {
             | (VALUE_ANNOTATION, POINTER_ANNOTATIONS)
             | (VALUE_ANNOTATIONS_ANNOTATION, METADATA)
             | (VALUE_METADATA_ANNOTATION, ROOT) => Verdict::Inside(self.applied.clone()),
+            (VALUE_FINALIZER, FINALIZERS)
+            | (VALUE_METADATA_FINALIZER, METADATA)
+            | (VALUE_OBJECT_FINALIZER, ROOT) => Self::finalizer(value),
+            (VALUE, path) if json_patch::is_finalizer(path) => Self::finalizer(value),
             _ => Verdict::Keep,
         }
     }

@@ -195,6 +195,28 @@ async fn large_lists_are_compressed_for_who_asks() {
     assert!(!String::from_utf8_lossy(&unpacked).contains("app-ns"));
 }
 
+/// Whether it may be there is for the control plane to say.
+#[tokio::test]
+async fn a_long_key_is_no_error() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    for at in ["/metadata", ""] {
+        let mut long: Value = serde_json::from_str(&claim("long")).unwrap();
+        let object = long.pointer_mut(at).unwrap().as_object_mut().unwrap();
+        object.insert("k".repeat(5000), Value::from(1));
+        let (status, body) = client.write("POST", CLAIMS, JSON, &long.to_string()).await;
+        assert_eq!(status, 201, "{body}");
+        let (status, body) = client.json(&format!("{CLAIMS}/long")).await;
+        assert_eq!(
+            (status, &body["metadata"]["namespace"]),
+            (200, &Value::from("default"))
+        );
+        client
+            .write("DELETE", &format!("{CLAIMS}/long"), JSON, "")
+            .await;
+    }
+}
+
 /// Letters of which gzip makes a little less, the same each time.
 fn noise(length: usize) -> String {
     let mut state = 1u32;

@@ -193,6 +193,37 @@ async fn without_the_read_nothing_is_written() {
     assert_is_kept(&bed, &["a", FOREGROUND]);
 }
 
+/// It looks at much before it looks for the object.
+#[tokio::test]
+async fn a_write_to_what_is_missing_is_the_control_planes_to_refuse() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let update = claim("gone");
+    for (method, kind, body) in [
+        ("PUT", JSON, update.as_str()),
+        ("PUT", JSON, "{"),
+        ("PUT", "application/yaml", &update),
+        ("PATCH", MERGE, LETS_GO),
+        ("PATCH", JSON_PATCH, REMOVES),
+    ] {
+        bed.control_plane.clear_requests();
+        let (status, answer) = client
+            .write(method, &format!("{CLAIMS}/gone"), kind, body)
+            .await;
+        assert!(matches!(status, 400 | 404), "{method} {body}: {answer}");
+        let requests = bed.control_plane.requests();
+        let methods: Vec<_> = requests
+            .iter()
+            .map(|request| request.method.as_str())
+            .collect();
+        assert_eq!(methods, ["GET", method], "{kind}");
+        // Should it have come to be in between, then at another version.
+        let written = requests.last().unwrap();
+        let text = String::from_utf8_lossy(&written.body);
+        assert_eq!(method == "PATCH", text.contains(r#""1""#), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn only_what_may_lose_something_is_read_for() {
     let bed = Bed::start().await;

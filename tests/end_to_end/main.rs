@@ -8,6 +8,7 @@
 
 mod bodies;
 mod compression;
+mod deletion;
 mod discovery;
 mod harness;
 mod hidden;

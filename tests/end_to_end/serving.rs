@@ -139,7 +139,7 @@ async fn headers_beyond_the_bound_are_431_and_the_connection_survives() {
     let bed = Bed::start().await;
     for (client, most) in [
         (bed.developer().await, 16 << 10),
-        (bed.proxy().await, 64 << 10),
+        (bed.proxy().await, 1 << 20),
     ] {
         let with = |bytes: usize| {
             let request = Request::get(CLAIMS).header("x-remote-user", "somebody");

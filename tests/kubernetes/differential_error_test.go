@@ -1,6 +1,9 @@
 package kubernetes
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func errorOperations() []operation {
 	group := "/apis/" + groupVersion
@@ -59,7 +62,7 @@ func errorOperations() []operation {
 		single("patch with a charset", created(), patch(mergePatch+"; charset=utf-8", own, `{"spec":{"nodeCount":5}}`)),
 		single("patch in capitals", created(), patch("Content-Type: Application/Merge-Patch+JSON", own, `{"spec":{"nodeCount":5}}`)),
 	}
-	return append(append(all, bodies()...), conflicts()...)
+	return slices.Concat(all, bodies(), conflicts(), missing())
 }
 
 // bodies are refused for what they hold, or for how they are written.

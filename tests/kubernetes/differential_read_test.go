@@ -74,8 +74,8 @@ func writeFile(path, text string) {
 // keepObservations writes both answers to a directory of choice, for looking at by hand.
 func keepObservations(name, direct, through string) {
 	if dir := os.Getenv("BED_OBSERVATIONS"); dir != "" {
-		writeFile(filepath.Join(dir, slug(name)+".direct"), direct)
-		writeFile(filepath.Join(dir, slug(name)+".through"), through)
+		writeFile(filepath.Join(dir, name+".direct"), direct)
+		writeFile(filepath.Join(dir, name+".through"), through)
 	}
 }
 
@@ -94,7 +94,7 @@ func seed(t *testing.T) {
 	}
 	direct, through := sides(t, reading)
 	for _, side := range []side{direct, through} {
-		seen := side.observe(operation{"seed", steps, nil})
+		seen := side.observe(operation{name: "seed", steps: steps})
 		if strings.Count(seen, "HTTP 20") != len(steps) {
 			t.Fatal(seen)
 		}

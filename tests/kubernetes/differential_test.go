@@ -3,17 +3,17 @@ package kubernetes
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -63,7 +63,11 @@ type operation struct {
 	name     string
 	steps    []step
 	commands []command
+	// What its own object is called, if not after it.
+	object string
 }
+
+func (o operation) own() string { return cmp.Or(o.object, slug(o.name)) }
 
 // side is one of the two ways to the control plane.
 type side struct {
@@ -96,7 +100,7 @@ func (s side) names() compare.Names { return compare.Names{s.namespace: "NAMESPA
 
 // observe carries an operation out.
 func (s side) observe(o operation) string {
-	known := map[string]string{"{ns}": s.namespace, "{name}": slug(o.name)}
+	known := map[string]string{"{ns}": s.namespace, "{name}": o.own()}
 	var text strings.Builder
 	for _, step := range o.steps {
 		text.WriteString(s.request(step, known) + "\n")
@@ -160,6 +164,10 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		return body, "", err
 	}
 	reader := bufio.NewReader(response.Body)
+	if response.Header.Get("Content-Encoding") == "gzip" {
+		body, err = gzipLines(reader, step.lines)
+		return body, "", err
+	}
 	for range step.lines {
 		line, err := reader.ReadBytes('\n')
 		body = append(body, line...)
@@ -168,6 +176,25 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		}
 	}
 	return body, "", nil
+}
+
+// gzipLines takes the members of which the first have so many lines, as one.
+func gzipLines(from *bufio.Reader, lines int) ([]byte, error) {
+	var plain, packed bytes.Buffer
+	reader, err := gzip.NewReader(from)
+	for err == nil {
+		reader.Multistream(false)
+		if _, err = plain.ReadFrom(reader); err == nil {
+			if bytes.Count(plain.Bytes(), []byte("\n")) >= lines {
+				break
+			}
+			err = reader.Reset(from)
+		}
+	}
+	writer := gzip.NewWriter(&packed)
+	writer.Write(plain.Bytes())
+	writer.Close()
+	return packed.Bytes(), err
 }
 
 // find looks up what a later step needs; it is no part of the comparison.
@@ -215,118 +242,23 @@ func slug(name string) string {
 	return "o-" + strings.Trim(slug[:min(len(slug), 50)], "-")
 }
 
-// result is a row of the table at the end.
-type result struct {
-	operation, verdict string
-	compare.Difference
-	why   string
-	fails bool
+// theme is a list of operations, and where they are done.
+type theme struct {
+	namespaces pair
+	operations func() []operation
 }
 
-// concurrently is the number of operations at once.
-const concurrently = 6
-
-// runBothWays carries operations out on both sides and compares what is seen.
-func runBothWays(t *testing.T, namespaces pair, operations []operation) []result {
-	t.Helper()
-	direct, through := sides(t, namespaces)
-	results := make([]result, len(operations))
-	places := make(chan struct{}, concurrently)
-	var all sync.WaitGroup
-	for i, o := range operations {
-		places <- struct{}{}
-		all.Go(func() {
-			defer func() { <-places }()
-			results[i] = runOneBothWays(direct, through, o, o.name)
-			if !results[i].fails {
-				return
-			}
-			// Now and then a busy control plane answers the same twice in two ways, from a cache that
-			// lags, say. What is claimgate's doing differs again, with objects of its own.
-			again := o
-			again.name = "again " + o.name
-			fmt.Printf("%s; it is done again\n", results[i].row())
-			results[i] = runOneBothWays(direct, through, again, o.name)
-		})
+func themes() []theme {
+	return []theme{
+		{reading, readOperations},
+		{writing, watchOperations},
+		{writing, writeOperations},
+		{writing, errorOperations},
+		{writing, suiteOperations},
+		{writing, textOperations},
+		{reading, kubectlReads},
+		{writing, kubectlWrites},
 	}
-	all.Wait()
-	return results
-}
-
-// runOneBothWays judges an operation by the name under which it is known.
-func runOneBothWays(direct, through side, o operation, known string) result {
-	var left, right string
-	var both sync.WaitGroup
-	both.Go(func() { left = direct.observe(o) })
-	both.Go(func() { right = through.observe(o) })
-	both.Wait()
-	keepObservations(o.name, left, right)
-	difference, differs := compare.First(left, right)
-	return judge(known, difference, differs)
-}
-
-// tolerated is a difference that does not fail the test: as long as the first line that differs
-// holds the text on claimgate's side.
-type tolerated struct{ operation, through, why string }
-
-func judge(name string, difference compare.Difference, differs bool) result {
-	r := result{operation: name, verdict: "same", Difference: difference}
-	if differs {
-		r.verdict, r.fails = "DIFFERENT", true
-	}
-	isOlder := os.Getenv("BED_CONTROL_PLANE_BIN") != os.Getenv("KUBERNETES_BIN")
-	lists := map[string][]tolerated{"accepted": acceptedDifferences, "known": knownDifferences}
-	if isOlder {
-		lists["older"] = olderDifferences
-	}
-	for verdict, list := range lists {
-		for _, known := range list {
-			switch {
-			case known.operation != name:
-			// The lists are of what a control plane of the newer version does.
-			case !differs && isOlder:
-			case !differs:
-				r.verdict, r.fails, r.why = "NO LONGER DIFFERENT", true, "strike it from the list of "+verdict+" differences"
-			case strings.Contains(difference.Through, known.through):
-				r.verdict, r.fails, r.why = verdict, false, known.why
-			}
-		}
-	}
-	return r
-}
-
-func (r result) row() string {
-	row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
-	if r.verdict != "same" {
-		row += fmt.Sprintf(": %s\n           direct   %s\n           through  %s", r.why, r.Direct, r.Through)
-	}
-	return row
-}
-
-// report prints the table, and fails on what is not tolerated.
-func report(t *testing.T, results []result) {
-	t.Helper()
-	var text strings.Builder
-	count, seen := map[string]int{}, map[string]bool{}
-	for _, r := range results {
-		count[r.verdict]++
-		if seen[r.operation] {
-			t.Errorf("two operations are called %q", r.operation)
-		}
-		seen[r.operation] = true
-		fmt.Fprintln(&text, r.row())
-		if r.fails {
-			t.Error(r.row())
-		}
-	}
-	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences} {
-		for _, known := range list {
-			if !seen[known.operation] {
-				t.Errorf("no operation is called %q", known.operation)
-			}
-		}
-	}
-	fmt.Printf("%s%d operations: %v\n", text.String(), len(results), count)
 }
 
 // TestBothWaysAreTheSame is the differential suite.
@@ -339,20 +271,10 @@ func TestBothWaysAreTheSame(t *testing.T) {
 		return err
 	}))
 	var results []result
-	for _, theme := range []struct {
-		namespaces pair
-		operations []operation
-	}{
-		{reading, readOperations()},
-		{writing, watchOperations()},
-		{writing, writeOperations()},
-		{writing, errorOperations()},
-		{writing, textOperations()},
-		{reading, kubectlReads()},
-		{writing, kubectlWrites()},
-	} {
+	for _, theme := range themes() {
 		begin := time.Now()
-		results = append(results, runBothWays(t, theme.namespaces, theme.operations)...)
+		direct, through := sides(t, theme.namespaces)
+		results = append(results, runBothWays(direct, through, theme.operations())...)
 		t.Logf("%d operations after %s", len(results), time.Since(begin))
 	}
 	report(t, results)

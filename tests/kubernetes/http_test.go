@@ -214,7 +214,7 @@ func TestRefusalsQuoteWhatTheClientSent(t *testing.T) {
 
 func TestHeaderBounds(t *testing.T) {
 	claims := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
-	for user, most := range map[string]int{"front-proxy-client": 64 << 10, "developer": 16 << 10} {
+	for user, most := range map[string]int{"front-proxy-client": 1 << 20, "developer": 16 << 10} {
 		c := client(user)
 		someone := map[string]string{"X-Remote-User": "someone"}
 		large := map[string]string{"X-Remote-User": "someone", "X-Large": strings.Repeat("x", most-2048)}

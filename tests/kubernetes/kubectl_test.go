@@ -137,7 +137,9 @@ func TestServerSideApply(t *testing.T) {
 	app(t, "delete", "kc", "ssa")
 }
 
+// Nothing that it owns keeps a claim, but the collectors have to look.
 func TestDeleteCascades(t *testing.T) {
+	waitForCollector(t)
 	for _, cascade := range []string{"background", "foreground", "orphan"} {
 		name := "cascade-" + cascade
 		kubectl(t, theBed.app, claim("default", name), "create", "-f", "-")

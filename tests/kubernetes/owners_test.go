@@ -152,24 +152,124 @@ func TestWhatAClaimOwnsInTheAppClusterIsCollected(t *testing.T) {
 	}
 }
 
-// A connection Secret, say, which its claim owns on the control plane.
-func TestDeletionsReachWhatAClaimOwnsOnTheControlPlane(t *testing.T) {
-	for cascade, stays := range map[string]bool{"foreground": false, "orphan": true} {
-		name := "root-" + cascade
-		kubectl(t, theBed.app, claim("default", name), "create", "-f", "-")
-		secret := ownedBy("Secret", name, groupVersion, "KubernetesCluster", name,
-			uid(t, theBed.cp, "-n", "app-ns-1", "kc", name))
-		kubectl(t, theBed.cp, secret, "-n", "app-ns-1", "create", "-f", "-")
-		app(t, "delete", "kc", name, "--cascade="+cascade, "--timeout=90s")
-		if err := eventually(collected, gone(theBed.cp, "-n", "app-ns-1", "kc", name)); err != nil {
-			t.Fatal(err)
-		}
-		if !stays {
-			if err := eventually(collected, gone(theBed.cp, "-n", "app-ns-1", "secret", name)); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		lacks(t, plane(t, "-n", "app-ns-1", "get", "secret", name, "-o", "yaml"), "ownerReferences")
+// heldBack is a finalizer that no collector knows.
+const heldBack = "example.org/hold"
+
+// collectorHasSeen returns when the collector of a cluster has judged an object that was made after all
+// others of its kind, so that it knows these.
+func collectorHasSeen(t *testing.T, c *cluster, kind, namespace string) {
+	t.Helper()
+	dangling := ownedBy(kind, "dangling", "v1", "ConfigMap", "nobody", "00000000-0000-0000-0000-000000000000")
+	kubectl(t, c, dangling, "-n", namespace, "create", "-f", "-")
+	isGone(t, c, "-n", namespace, kind, "dangling")
+}
+
+// ownsInBothClusters makes a claim that owns a ConfigMap in the app cluster and, as with a connection
+// Secret, a Secret on the control plane, both of its name, which both collectors know.
+func ownsInBothClusters(t *testing.T, name string) {
+	t.Helper()
+	kubectl(t, theBed.app, claim("default", name), "create", "-f", "-")
+	id := uid(t, theBed.cp, "-n", "app-ns-1", "kc", name)
+	kubectl(t, theBed.app, ownedBy("ConfigMap", name, groupVersion, "KubernetesCluster", name, id), "create", "-f", "-")
+	kubectl(t, theBed.cp, ownedBy("Secret", name, groupVersion, "KubernetesCluster", name, id), "-n", "app-ns-1", "create", "-f", "-")
+	collectorHasSeen(t, theBed.app, "ConfigMap", "default")
+	collectorHasSeen(t, theBed.cp, "Secret", "app-ns-1")
+}
+
+func isSoon(t *testing.T, try func() error) {
+	t.Helper()
+	if err := eventually(collected, try); err != nil {
+		t.Fatal(err)
 	}
+}
+
+func isGone(t *testing.T, c *cluster, args ...string) {
+	t.Helper()
+	isSoon(t, gone(c, args...))
+}
+
+func TestOrphansStayInBothClusters(t *testing.T) {
+	waitForCollector(t)
+	ownsInBothClusters(t, "leaves")
+	t.Cleanup(func() {
+		theBed.try(theBed.app.kubeconfig, "", "delete", "configmap", "leaves")
+		theBed.try(theBed.cp.kubeconfig, "", "-n", "app-ns-1", "delete", "secret", "leaves")
+	})
+	app(t, "delete", "kc", "leaves", "--cascade=orphan", "--timeout=90s")
+	isGone(t, theBed.cp, "-n", "app-ns-1", "kc", "leaves")
+	lacks(t, app(t, "get", "configmap", "leaves", "-o", "yaml"), "ownerReferences", "deletionTimestamp")
+	lacks(t, plane(t, "-n", "app-ns-1", "get", "secret", "leaves", "-o", "yaml"), "ownerReferences", "deletionTimestamp")
+}
+
+func TestInTheForegroundAClaimWaitsForBothClusters(t *testing.T) {
+	waitForCollector(t)
+	ownsInBothClusters(t, "waits")
+	held := func(c *cluster, namespace, kind string) {
+		kubectl(t, c, "", "-n", namespace, "patch", kind, "waits", "--type=merge", "-p", `{"metadata":{"finalizers":["`+heldBack+`"]}}`)
+	}
+	released := func(c *cluster, namespace, kind string) {
+		kubectl(t, c, "", "-n", namespace, "patch", kind, "waits", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	}
+	held(theBed.app, "default", "configmap")
+	held(theBed.cp, "app-ns-1", "secret")
+	app(t, "delete", "kc", "waits", "--cascade=foreground", "--wait=false")
+	for c, args := range map[*cluster][]string{
+		theBed.app: {"configmap", "waits"},
+		theBed.cp:  {"-n", "app-ns-1", "secret", "waits"},
+	} {
+		isSoon(t, func() error {
+			if kubectl(t, c, "", append([]string{"get", "-o", "jsonpath={.metadata.deletionTimestamp}"}, args...)...) == "" {
+				return fmt.Errorf("%v is not deleted", args)
+			}
+			return nil
+		})
+	}
+	finalizers := "jsonpath={.metadata.finalizers}"
+	contains(t, app(t, "get", "kc", "waits", "-o", finalizers), `["foregroundDeletion"]`)
+	contains(t, plane(t, "-n", "app-ns-1", "get", "kc", "waits", "-o", finalizers), `"foregroundDeletion"`, `"claimgate.dev/foregroundDeletion"`)
+
+	released(theBed.cp, "app-ns-1", "secret")
+	isSoon(t, func() error {
+		left := plane(t, "-n", "app-ns-1", "get", "kc", "waits", "-o", finalizers)
+		if left != `["claimgate.dev/foregroundDeletion"]` {
+			return fmt.Errorf("the claim has %s", left)
+		}
+		return nil
+	})
+	app(t, "get", "configmap", "waits")
+	released(theBed.app, "default", "configmap")
+	isGone(t, theBed.app, "configmap", "waits")
+	isGone(t, theBed.cp, "-n", "app-ns-1", "kc", "waits")
+}
+
+func TestInTheBackgroundBothClustersAreCollected(t *testing.T) {
+	waitForCollector(t)
+	ownsInBothClusters(t, "sheds")
+	app(t, "delete", "kc", "sheds", "--cascade=background", "--timeout=90s")
+	isGone(t, theBed.app, "configmap", "sheds")
+	isGone(t, theBed.cp, "-n", "app-ns-1", "secret", "sheds")
+}
+
+// A claim that is being deleted takes no finalizer, by which the collector would know.
+func TestOrphansAreAskedForInTime(t *testing.T) {
+	waitForCollector(t)
+	ownsInBothClusters(t, "late")
+	hold := `{"metadata":{"finalizers":["` + heldBack + `"]}}`
+	app(t, "patch", "kc", "late", "--type=merge", "-p", hold)
+	app(t, "delete", "kc", "late", "--cascade=background", "--wait=false")
+	out, err := theBed.try(theBed.app.kubeconfig, "", "delete", "kc", "late", "--cascade=orphan", "--wait=false")
+	if err == nil {
+		t.Fatalf("that was taken: %s", out)
+	}
+	contains(t, err.Error(), "being deleted already", "owner references")
+	// A client that lets it go by hand would be refused as well.
+	_, err = theBed.try(theBed.app.kubeconfig, "", "patch", "kc", "late", "--type=merge", "-p", `{"metadata":{"finalizers":["orphan","`+heldBack+`"]}}`)
+	if err == nil {
+		t.Fatal("a finalizer was added")
+	}
+	contains(t, err.Error(), "no new finalizers can be added")
+	app(t, "delete", "kc", "late", "--cascade=foreground", "--wait=false")
+	app(t, "patch", "kc", "late", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	isGone(t, theBed.cp, "-n", "app-ns-1", "kc", "late")
+	isGone(t, theBed.app, "configmap", "late")
 }

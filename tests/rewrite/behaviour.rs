@@ -361,6 +361,29 @@ fn after_an_error_nothing_more_is_taken() {
 }
 
 #[test]
+fn after_a_panic_of_the_handler_nothing_more_is_taken() {
+    struct Panic;
+    impl Handler for Panic {
+        fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+            std::panic::resume_unwind(Box::new(()))
+        }
+    }
+    for cut in [0, 9, 13] {
+        let mut rewriter = Rewriter::new(plain(), Framing::One, Limits::default(), Panic);
+        let mut out = Output::default();
+        let (first, second) = r#"{"m":{"ns":"x"}}"#.split_at(cut);
+        rewriter.feed(first.into(), &mut out).unwrap();
+        let before = out.len();
+        let mut feed = |chunk: &'static str| rewriter.feed(chunk.into(), &mut out);
+        let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| feed(second)));
+        assert!(fed.is_err());
+        assert_eq!(feed("{}"), Err(Error::Poisoned));
+        assert_eq!(rewriter.finish(&mut out), Err(Error::Poisoned));
+        assert_eq!(out.len(), before);
+    }
+}
+
+#[test]
 fn an_error_at_the_end_is_the_last_word() {
     struct Refuse;
     impl Handler for Refuse {
@@ -380,40 +403,6 @@ fn an_error_at_the_end_is_the_last_word() {
     assert_eq!(more, Err(Error::Poisoned));
     assert_eq!(rewriter.finish(&mut out), Err(Error::Poisoned));
     assert!(out.is_empty());
-}
-
-#[test]
-fn bounds_end_the_stream() {
-    let limits = Limits {
-        held_bytes_max: 64,
-        string_bytes_max: 16,
-        depth_max: 8,
-    };
-    let by_bytes = |rules: &Rules, input: String| {
-        let chunks: Vec<&[u8]> = input.as_bytes().chunks(1).collect();
-        run(rules, Framing::One, limits, &chunks)
-    };
-    let long = "x".repeat(100);
-    let item = format!(r#"{{"items":[{{"a":"{long}","m":{{"ns":"remote"}}}}]}}"#);
-    assert!(matches!(
-        by_bytes(&filtering(), item),
-        Err(Error::HeldTooLarge { .. })
-    ));
-    let string = format!(r#"{{"m":{{"ns":"{long}"}}}}"#);
-    assert!(matches!(
-        by_bytes(&plain(), string),
-        Err(Error::ValueTooLong { .. })
-    ));
-    let deep = format!("{{\"x\":{}{}}}", "[".repeat(8), "]".repeat(8));
-    assert!(matches!(by_bytes(&plain(), deep), Err(Error::Depth { .. })));
-    let key = format!(r#"{{"{}":1}}"#, "k".repeat(KEY_BYTES_MAX + 1));
-    let long_key = every_way(&plain(), Framing::One, key.as_bytes());
-    assert!(matches!(long_key, Err(Error::KeyTooLong { .. })));
-    let skipped = format!(r#"{{"x":{{"{long}":"{long}"}}}}"#);
-    assert_eq!(
-        by_bytes(&plain(), skipped.clone()).unwrap(),
-        skipped.as_bytes()
-    );
 }
 
 /// Replaces a string by a long one that says how it was called.

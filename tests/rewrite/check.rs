@@ -1,7 +1,9 @@
 //! What holds for every stream, whatever is in it.
 
 use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Error, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+use claimgate::rewrite::{
+    Code, Error, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict,
+};
 
 use super::generate::Case;
 use super::oracle::{MEMBER, Plan, Renamer, cut, expected, rewriter, run, without_space};
@@ -18,21 +20,21 @@ pub(crate) fn check(case: &Case) {
         return;
     };
     let input = case.write(&case.documents);
-    let made = || rewriter(&rules, case.framing);
+    let made = || rewriter(&rules, case.framing, case.limits);
     let whole = run(made(), [input.as_slice()]);
-    for (how, other) in [
-        ("in pieces", run(made(), cut(&input, &case.sizes))),
-        ("byte by byte", run(made(), input.chunks(1))),
-        ("portable", run(made().portable(), [input.as_slice()])),
-        (
-            "portable in pieces",
-            run(made().portable(), cut(&input, &case.sizes)),
-        ),
-    ] {
-        assert_eq!(kind(other), kind(whole.clone()), "{how}");
+    let same = |how: &str, other| assert_eq!(other, whole, "{how}");
+    // Down to the offset of an error.
+    same("in pieces", run(made(), cut(&input, &case.sizes)));
+    same("byte by byte", run(made(), input.chunks(1)));
+    for code in Code::ALL {
+        for pieces in [vec![input.as_slice()], cut(&input, &case.sizes)] {
+            if let Some(rewriter) = made().by(code) {
+                same(&format!("{code:?}"), run(rewriter, pieces));
+            }
+        }
     }
     check_bounds(&rules, case, &input);
-    match (whole, expected(&case.plan, &case.documents)) {
+    match (whole, expected(&case.plan, case.limits, &case.documents)) {
         (Ok(output), Ok(left)) => {
             let wanted = case.write(&left);
             // White space beside what goes or comes is as good on either side of it.
@@ -72,9 +74,9 @@ fn check_bounds(rules: &Rules, case: &Case, input: &[u8]) {
     for held_bytes_max in [150, 400] {
         let limits = Limits {
             held_bytes_max,
-            ..Limits::default()
+            ..case.limits
         };
-        let made = || Rewriter::new(rules.clone(), case.framing, limits, Renamer::default());
+        let made = || rewriter(rules, case.framing, limits);
         let whole = run(made(), [input]);
         for pieces in [cut(input, &case.sizes), cut(input, &[1])] {
             let other = run(made(), pieces);
@@ -96,11 +98,14 @@ pub(crate) fn check_cuts(plan: &Plan, framing: Framing, text: &[u8], sizes: &[us
     let Some(rules) = plan.compile() else {
         return;
     };
-    for held_bytes_max in [100, 4 << 20] {
+    for (held_bytes_max, string_bytes_max) in [(100, 16), (16, 30), (4 << 20, 16)] {
         let limits = Limits {
-            string_bytes_max: 16,
+            string_bytes_max,
             depth_max: 8,
             held_bytes_max,
+            key_bytes_max: 12,
+            inner_string_bytes_max: 12,
+            inner_depth_max: 3,
         };
         check_cuts_within(&rules, limits, framing, text, sizes);
     }
@@ -113,14 +118,16 @@ fn check_cuts_within(
     text: &[u8],
     sizes: &[usize],
 ) {
-    let made = || Rewriter::new(rules.clone(), framing, limits, Renamer::default());
+    let made = || rewriter(rules, framing, limits);
     let whole = kind(run(made(), [text]));
     let too_large = Error::HeldTooLarge { offset: 0, max: 0 };
     let too_large = kind(Err(too_large));
+    let too_long = kind(Err(Error::ValueTooLong { offset: 0, max: 0 }));
     for sizes in [sizes, &[1]] {
         let other = kind(run(made(), cut(text, sizes)));
-        // What is too long may be found to be broken first, if it comes in one piece.
-        if other != too_large {
+        // What is too long may be found to be broken first, if it comes in one piece; but not to be
+        // beyond another bound.
+        if other != too_large || whole == too_long {
             assert_eq!(other, whole, "{sizes:?}");
         }
         assert_eq!(other.is_ok(), whole.is_ok(), "{sizes:?}");
@@ -131,13 +138,18 @@ fn check_cuts_within(
     assert_eq!(some[..common], more[..common], "let out before an error");
 }
 
-/// Any bytes at all come to the same by the code that every machine has.
+/// Any bytes at all come to the same by all code that this machine has.
 pub(crate) fn check_portable(plan: &Plan, framing: Framing, text: &[u8], sizes: &[usize]) {
-    if let Some(rules) = plan.compile() {
-        let best = run(rewriter(&rules, framing), cut(text, sizes));
-        let portable = run(rewriter(&rules, framing).portable(), cut(text, sizes));
-        // Down to the offset of an error.
-        assert_eq!(portable, best);
+    let Some(rules) = plan.compile() else {
+        return;
+    };
+    let made = || rewriter(&rules, framing, Limits::default());
+    let best = run(made(), cut(text, sizes));
+    for code in Code::ALL {
+        if let Some(rewriter) = made().by(code) {
+            // Down to the offset of an error.
+            assert_eq!(run(rewriter, cut(text, sizes)), best, "{code:?}");
+        }
     }
 }
 

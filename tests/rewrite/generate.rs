@@ -1,13 +1,15 @@
 //! Documents, rules and cuts out of any bytes.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use claimgate::rewrite::Framing;
+use claimgate::rewrite::{Framing, Limits};
 
 use super::oracle::{AT_ONCE, KEYS, LATER, MEMBER, Path, Plan, Step, Text, Tree};
 
 const VALUES: [&str; 6] = ["remote", "foreign", "gone", "bad", "", "{]"];
 
 const SPACES: [&str; 4] = ["", "", " ", "\r\n\t"];
+
+const LINE_ENDS: [&str; 3] = ["\n", "\r\n", "\r"];
 
 const SCALARS: [&str; 8] = [
     "0",
@@ -31,13 +33,19 @@ const AWKWARD: [(&[u8], &[u8]); 5] = [
 
 const DEPTH_MAX: usize = 6;
 
+/// Up to 62 bytes lengths of keys are told apart where they are compared.
+const LONG_KEY_BYTES_MAX: usize = 80;
+
 /// One stream with its rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) plan: Plan,
     pub(crate) framing: Framing,
+    pub(crate) limits: Limits,
     pub(crate) documents: Vec<Tree>,
     pub(crate) space: &'static str,
+    /// What ends the line of each document of a sequence.
+    pub(crate) line_end: &'static str,
     /// Sizes of the chunks.
     pub(crate) sizes: Vec<usize>,
 }
@@ -49,7 +57,7 @@ impl Case {
         for document in documents {
             document.write(self.space, &mut text);
             if self.framing == Framing::Many {
-                text.push(b'\n');
+                text.extend_from_slice(self.line_end.as_bytes());
             }
         }
         text
@@ -59,6 +67,7 @@ impl Case {
 impl<'a> Arbitrary<'a> for Case {
     fn arbitrary(from: &mut Unstructured<'a>) -> Result<Self> {
         let plan = plan(from)?;
+        let limits = limits(from)?;
         let many = from.ratio(1, 4)?;
         let count = if many { from.int_in_range(0..=4)? } else { 1 };
         let documents = Documents::of(&plan);
@@ -70,11 +79,34 @@ impl<'a> Arbitrary<'a> for Case {
         Ok(Self {
             plan,
             framing: if many { Framing::Many } else { Framing::One },
+            limits,
             documents,
             space: from.choose(&SPACES)?,
             sizes,
+            line_end: from.choose(&LINE_ENDS)?,
         })
     }
+}
+
+/// Mostly those that nothing here meets.
+fn limits(from: &mut Unstructured<'_>) -> Result<Limits> {
+    let mut limits = Limits::default();
+    // What comes of no more bytes is true.
+    if from.ratio(1, 2)? {
+        return Ok(limits);
+    }
+    for (limit, small) in [
+        (&mut limits.inner_string_bytes_max, 0..=20),
+        (&mut limits.inner_depth_max, 0..=4),
+        (&mut limits.key_bytes_max, 0..=LONG_KEY_BYTES_MAX),
+        (&mut limits.string_bytes_max, 0..=20),
+        (&mut limits.depth_max, 0..=DEPTH_MAX),
+    ] {
+        if !from.ratio(2, 3)? {
+            *limit = from.int_in_range(small)?;
+        }
+    }
+    Ok(limits)
 }
 
 /// Rules, which may contradict each other.
@@ -230,6 +262,10 @@ fn below<'a>(paths: &[&'a [Step]], step: Step) -> Vec<&'a [Step]> {
 
 fn key(from: &mut Unstructured<'_>, in_string: bool) -> Result<Text> {
     if from.ratio(1, 8)? {
+        if !from.ratio(3, 4)? {
+            let length = from.int_in_range(0..=LONG_KEY_BYTES_MAX)?;
+            return written(from, &"k".repeat(length));
+        }
         return text(from, in_string);
     }
     let key = *from.choose(&KEYS)?;

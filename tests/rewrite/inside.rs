@@ -160,7 +160,7 @@ fn rules_that_are_not_for_strings_are_refused_within_them() {
 }
 
 /// Puts in the local name.
-struct Local;
+pub(crate) struct Local;
 
 impl Handler for Local {
     fn string(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {

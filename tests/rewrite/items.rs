@@ -72,6 +72,56 @@ fn an_item_that_is_a_member_goes_with_its_key() {
     }
 }
 
+/// Of a line end that came in two chunks nothing is left either.
+#[test]
+fn a_dropped_document_takes_its_line_end_with_it() {
+    let rules = Rules::builder().item("$", "$", 0).string("$.k", KEY);
+    let rules = rules.build().unwrap();
+    for (behind, left) in [
+        ("\n", ""),
+        ("\r\n", ""),
+        ("\r", ""),
+        ("\n\n", "\n"),
+        ("\n\r\n", "\r\n"),
+        ("\r\r\n", "\r\n"),
+        ("\r \n", " \n"),
+        (" \r\n", " \r\n"),
+        ("", ""),
+    ] {
+        let sequence = |between: &str| format!("{{\"k\":\"x\"}}\r\n{between}{{\"k\":\"\"}}\r\n");
+        let input = sequence(&format!("{{\"k\":\"foreign\"}}{behind}"));
+        let output = every_way(&rules, Framing::Many, input.as_bytes());
+        assert_eq!(output.unwrap(), sequence(left), "{behind:?}");
+    }
+}
+
+#[test]
+fn documents_do_not_become_one_when_what_stands_between_them_goes() {
+    let rules = Rules::builder().item("$", "$", 0).string("$.k", KEY);
+    let rules = rules.build().unwrap();
+    for (input, is_good) in [
+        ("1{\"k\":\"d\"}2", false),
+        ("true{\"k\":\"d\"}\nfalse", false),
+        ("1 {\"k\":\"d\"}2", true),
+        ("[1]{\"k\":\"d\"}2", true),
+    ] {
+        for size in [input.len(), 1] {
+            let rewriter = Rewriter::new(
+                rules.clone(),
+                Framing::Many,
+                Limits::default(),
+                Judge::default(),
+            );
+            let left = oracle::run(rewriter, input.as_bytes().chunks(size));
+            assert_eq!(left.is_ok(), is_good, "{input}: {left:?}");
+            if let Ok(left) = left {
+                let kept = input.replace("{\"k\":\"d\"}", "");
+                assert_eq!(left, kept.as_bytes());
+            }
+        }
+    }
+}
+
 #[test]
 fn what_a_rule_removes_goes_whatever_items_are_in_it() {
     let rules = Rules::builder()
@@ -165,6 +215,30 @@ fn changes_count_as_held() {
     for size in [input.len(), 300, 1] {
         let many = judged(&rules, limits, 5, input.as_bytes(), size);
         assert!(matches!(many, Err(Error::HeldTooLarge { .. })), "{size}");
+    }
+}
+
+/// What is to be seen as a whole, or goes by itself, is no more than the rest of it.
+#[test]
+fn of_a_dropped_item_nothing_is_held() {
+    for rules in [
+        Rules::builder().value("$.a.v", 0),
+        Rules::builder().remove("$.a.v"),
+    ] {
+        let rules = rules.item("$.a", "$.a.k", 0).string("$.a.k", KEY);
+        let rules = rules.build().unwrap();
+        let limits = Limits {
+            held_bytes_max: 100,
+            ..Limits::default()
+        };
+        let long = "x".repeat(200);
+        for value in [format!(r#"["{long}"]"#), format!(r#""{long}""#)] {
+            let input = format!(r#"{{"a":{{"k":"d","v":{value}}},"b":1}}"#);
+            for size in [input.len(), 70, 1] {
+                let left = judged(&rules, limits, 0, input.as_bytes(), size);
+                assert_eq!(left, Ok(br#"{"b":1}"#.to_vec()), "{size}");
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod behaviour;
+mod bounds;
 mod check;
 mod generate;
 mod inside;

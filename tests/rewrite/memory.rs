@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
+use claimgate::rewrite::{Fate, Framing, Handler, Limits, Output, Rewriter, Rules, Tag, Verdict};
 
 use crate::worst;
 
@@ -192,5 +192,71 @@ fn what_is_held_costs_little_more_than_its_bytes() {
         let starts = (0..input.len()).step_by(size);
         let peak = peak(starts.map(|at| input.slice(at..input.len().min(at + size))));
         assert!(peak <= 192 << 10, "{size}: {peak} bytes");
+    }
+}
+
+/// Rules and a handler for what waits, see [`worst::held`].
+fn waits() -> Rewriter<Foreign> {
+    let rules = Rules::builder()
+        .item("$.items[*]", "$.items[*]", 0)
+        .string("$.items[*].k", 1)
+        .remove("$.items[*].gone");
+    let (rules, limits) = (rules.build().unwrap(), Limits::default());
+    Rewriter::new(rules, Framing::One, limits, Foreign(false))
+}
+
+/// Replaces everything, but late, and drops what is `foreign`.
+struct Foreign(bool);
+
+impl Handler for Foreign {
+    fn open(&mut self, _item: Tag) {
+        self.0 = false;
+    }
+
+    fn string(&mut self, _tag: Tag, value: &[u8]) -> Verdict<'_> {
+        self.0 |= value == b"foreign";
+        Verdict::Later
+    }
+
+    fn judge(&mut self, _item: Tag) -> Fate {
+        if self.0 { Fate::Drop } else { Fate::Keep }
+    }
+
+    fn resolve(&mut self, _tag: Tag, _value: &[u8]) -> Verdict<'_> {
+        Verdict::Replace("local".into())
+    }
+}
+
+/// Bytes that are allocated while a stream passes, those that were freed again included: whatever is
+/// copied anew for each chunk or each change counts.
+fn allocated<H: Handler>(mut rewriter: Rewriter<H>, chunks: impl Iterator<Item = Bytes>) -> u64 {
+    let used = measure(|| {
+        let mut out = Output::default();
+        for chunk in chunks {
+            rewriter.feed(chunk, &mut out).unwrap();
+            out.advance(out.remaining());
+        }
+        rewriter.finish(&mut out).unwrap();
+    });
+    used.bytes_total
+}
+
+/// This sees no work but copies into new memory.
+#[test]
+fn twice_the_bytes_are_copied_no_more_than_twice() {
+    let check = |what, size, allocated: &dyn Fn(usize) -> u64| {
+        let (once, twice) = (allocated(LONG_BYTES / 16), allocated(LONG_BYTES / 8));
+        let most = once * 5 / 2 + 1024;
+        assert!(twice <= most, "{what} by {size}: {once}, {twice}");
+    };
+    for size in [CHUNK_BYTES, 300, 7] {
+        for worst in worst::held() {
+            let allocated = |bytes| allocated(waits(), worst.chunks(bytes, size));
+            check(worst.what, size, &allocated);
+        }
+        for worst in worst::inputs() {
+            let allocated = |bytes| allocated(rewriter(), worst.chunks(bytes, size));
+            check(worst.what, size, &allocated);
+        }
     }
 }

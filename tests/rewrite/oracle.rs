@@ -34,7 +34,7 @@ pub(crate) enum Step {
 pub(crate) type Path = Vec<Step>;
 
 /// Keys that plans may name.
-pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"\\é"];
+pub(crate) const KEYS: [&str; 4] = ["a", "b", "ns", "k\"]\\é"];
 
 /// Rules, before they are compiled.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +186,16 @@ impl Tree {
         }
     }
 
+    /// Containers that are open at once.
+    fn depth(&self) -> usize {
+        let deepest = match self {
+            Self::Scalar(_) | Self::Text(_) | Self::Json(_) => return 0,
+            Self::Array(items) => items.iter().map(Self::depth).max(),
+            Self::Object(members) => members.iter().map(|(_, value)| value.depth()).max(),
+        };
+        1 + deepest.unwrap_or_default()
+    }
+
     /// A string that holds it.
     fn held(&self) -> Text {
         let mut text = Vec::new();
@@ -196,6 +206,15 @@ impl Tree {
 }
 
 impl Plan {
+    /// All that rules lie at.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let tagged = self.strings.iter().chain(&self.values).chain(&self.ends);
+        let inside = self.inside.iter().map(|(path, _)| path);
+        let items = self.item.iter().flat_map(|(item, after)| [item, after]);
+        let tagged = tagged.map(|(path, _)| path);
+        tagged.chain(&self.removed).chain(inside).chain(items)
+    }
+
     /// `None` if the rules contradict each other.
     pub(crate) fn compile(&self) -> Option<Rules> {
         let strings = |rules: RulesBuilder, strings: &[(Path, Tag)]| {
@@ -225,7 +244,7 @@ impl Plan {
 
 fn text(path: &[Step]) -> String {
     path.iter().fold("$".to_owned(), |text, step| match step {
-        Step::Key(key) => format!("{text}[\"{key}\"]"),
+        Step::Key(key) => format!("{text}[{}]", serde_json::to_string(key).unwrap()),
         Step::Each => format!("{text}[*]"),
     })
 }
@@ -235,11 +254,20 @@ fn text(path: &[Step]) -> String {
 pub(crate) struct Refused;
 
 /// The documents as they are to come out.
-pub(crate) fn expected(plan: &Plan, documents: &[Tree]) -> Result<Vec<Tree>, Refused> {
+pub(crate) fn expected(
+    plan: &Plan,
+    limits: Limits,
+    documents: &[Tree],
+) -> Result<Vec<Tree>, Refused> {
+    if documents.iter().any(|tree| tree.depth() > limits.depth_max) {
+        return Err(Refused);
+    }
     let mut naive = Naive {
         plan,
+        limits,
         handler: Renamer::default(),
         item: None,
+        inside: None,
     };
     let mut left = Vec::new();
     for document in documents {
@@ -250,9 +278,18 @@ pub(crate) fn expected(plan: &Plan, documents: &[Tree]) -> Result<Vec<Tree>, Ref
 
 struct Naive<'a> {
     plan: &'a Plan,
+    limits: Limits,
     handler: Renamer,
     /// Within an item; what it was judged to, if it has been.
     item: Option<Option<Fate>>,
+    /// Within a string that holds JSON; whether the walk through it goes on.
+    inside: Option<Walk>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Walk {
+    GoesOn,
+    Ended,
 }
 
 impl Naive<'_> {
@@ -265,13 +302,17 @@ impl Naive<'_> {
             self.handler.open(0);
         }
         let value = plan.values.iter().find(|(value, _)| value == path);
+        if self.inside.is_some() && tree.depth() > 0 && path.len() >= self.limits.inner_depth_max {
+            self.inside = Some(Walk::Ended);
+        }
         let mut left = match tree {
             _ if self.item == Some(Some(Fate::Drop)) => None,
+            _ if self.inside == Some(Walk::Ended) => Some(tree.clone()),
             tree if let Some((_, tag)) = value => self.value(*tag, tree, is_item)?,
-            Tree::Text(text) => self.string(&text.value, tree, path, is_item)?,
+            Tree::Text(text) => self.string(text, tree, path, is_item)?,
             Tree::Json(inner) => match plan.inside.iter().find(|(inside, _)| inside == path) {
                 Some((_, strings)) => Some(Tree::Json(Box::new(self.inner(inner, strings)?))),
-                None => self.string(&inner.held().value, tree, path, is_item)?,
+                None => self.string(&inner.held(), tree, path, is_item)?,
             },
             Tree::Scalar(_) => Some(tree.clone()),
             Tree::Array(items) => {
@@ -286,6 +327,7 @@ impl Naive<'_> {
             Tree::Object(members) => {
                 let mut left = Vec::new();
                 for (key, value) in members {
+                    self.key(key, path)?;
                     path.push(known(&key.value));
                     left.extend(self.visit(value, path)?.map(|value| (key.clone(), value)));
                     path.pop();
@@ -309,7 +351,7 @@ impl Naive<'_> {
     /// An item itself can't be removed but by its judgement.
     fn string(
         &mut self,
-        value: &[u8],
+        text: &Text,
         tree: &Tree,
         path: &Path,
         is_item: bool,
@@ -318,6 +360,10 @@ impl Naive<'_> {
         let Some((_, tag)) = rule else {
             return Ok(Some(tree.clone()));
         };
+        if self.ends_at(text, self.limits.string_bytes_max)? {
+            return Ok(Some(tree.clone()));
+        }
+        let value = &text.value;
         let mut verdict = self.handler.string(*tag, value);
         // Nobody sees the difference: what is put off is decided by the value alone.
         if matches!(verdict, Verdict::Later) {
@@ -329,6 +375,37 @@ impl Naive<'_> {
             Verdict::Remove if !is_item => Ok(None),
             _ => Err(Refused),
         }
+    }
+
+    /// A key is bounded in objects in which keys are compared.
+    fn key(&mut self, key: &Text, path: &Path) -> Result<(), Refused> {
+        let mut below = self
+            .plan
+            .paths()
+            .filter_map(|rule| rule.strip_prefix(&**path));
+        let is_compared = if self.inside.is_some() {
+            path.is_empty() || below.next().is_some()
+        } else {
+            let gets_members = self.plan.ends.iter().any(|(end, _)| end == path);
+            gets_members || below.any(|rest| matches!(rest, [Step::Key(_), ..]))
+        };
+        if is_compared {
+            self.ends_at(key, self.limits.key_bytes_max)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a text is too long to be walked past; too long for a bound of the stream it is refused.
+    fn ends_at(&mut self, text: &Text, bytes_max: usize) -> Result<bool, Refused> {
+        let Some(walk) = &mut self.inside else {
+            let is_within = text.raw.len() <= bytes_max;
+            return is_within.then_some(false).ok_or(Refused);
+        };
+        let written = Text::plain(std::str::from_utf8(&text.raw).unwrap());
+        if written.raw.len() > self.limits.inner_string_bytes_max {
+            *walk = Walk::Ended;
+        }
+        Ok(*walk == Walk::Ended)
     }
 
     fn value(&mut self, tag: Tag, tree: &Tree, is_item: bool) -> Result<Option<Tree>, Refused> {
@@ -356,8 +433,10 @@ impl Naive<'_> {
         };
         let mut inner = Naive {
             plan: &plan,
+            limits: self.limits,
             handler: self.handler.clone(),
             item: None,
+            inside: Some(Walk::GoesOn),
         };
         let left = inner.visit(tree, &mut Vec::new())?;
         self.handler = inner.handler;
@@ -395,13 +474,8 @@ pub(crate) fn run<'a>(
     Ok(out.copy_to_bytes(out.len()).to_vec())
 }
 
-pub(crate) fn rewriter(rules: &Rules, framing: Framing) -> Rewriter<Renamer> {
-    Rewriter::new(
-        rules.clone(),
-        framing,
-        Limits::default(),
-        Renamer::default(),
-    )
+pub(crate) fn rewriter(rules: &Rules, framing: Framing, limits: Limits) -> Rewriter<Renamer> {
+    Rewriter::new(rules.clone(), framing, limits, Renamer::default())
 }
 
 /// Cuts a text at these sizes, again and again.

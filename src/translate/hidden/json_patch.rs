@@ -13,13 +13,18 @@ use super::Current;
 pub(in crate::translate) const ROOT: &str = "";
 pub(in crate::translate) const METADATA: &str = "/metadata";
 pub(in crate::translate) const OWNERS: &str = "/metadata/ownerReferences";
-const FINALIZERS: &str = "/metadata/finalizers";
+pub(in crate::translate) const FINALIZERS: &str = "/metadata/finalizers";
 const VERSION: &str = "/metadata/resourceVersion";
 
 /// Whether a pointer leads to a member or to what is below it.
 pub(in crate::translate) fn is_within(pointer: &str, member: &str) -> bool {
     let below = pointer.strip_prefix(member);
     below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+/// Whether a pointer leads to one of the finalizers.
+pub(in crate::translate) fn is_finalizer(pointer: &str) -> bool {
+    pointer != FINALIZERS && is_within(pointer, FINALIZERS)
 }
 
 /// Whether what is done at a pointer depends on finalizers that the client does not see.

@@ -2,6 +2,7 @@
 
 use crate::rewrite::{Addition, Verdict};
 
+use super::collector::stored_list;
 use super::{Current, OWNER_REFERENCES, Place, is_nothing, json, text};
 
 /// What a body does to its object, as far as something of that may be hidden.
@@ -68,8 +69,12 @@ impl Restored {
             Place::Finalizers => {
                 self.is_partial = true;
                 self.has_finalizers = true;
-                let whole = self.current().and_then(|now| now.with_hidden(text(raw)));
-                whole.map_or(Verdict::Keep, |whole| Verdict::Replace(whole.into()))
+                let stored = stored_list(text(raw));
+                let list = stored.as_deref().unwrap_or_else(|| text(raw));
+                let whole = self.current().and_then(|now| now.with_hidden(list));
+                whole
+                    .or(stored)
+                    .map_or(Verdict::Keep, |list| Verdict::Replace(list.into()))
             }
             _ => Verdict::Keep,
         }

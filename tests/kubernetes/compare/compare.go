@@ -47,8 +47,11 @@ func Reply(response *http.Response, body []byte, names Names) string {
 	})
 	text.WriteString(strings.Join(lines, "\n") + "\n\n")
 	plain := decoded(response, body)
-	if bytes.HasPrefix(plain, protobufMagic) {
+	switch {
+	case bytes.HasPrefix(plain, protobufMagic):
 		plain = fromProtobuf(plain)
+	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch":
+		plain = fromProtobufStream(plain)
 	}
 	text.WriteString(names.replace(scrubBody(plain)))
 	return text.String()
@@ -93,43 +96,4 @@ func (names Names) replace(text string) string {
 		text = strings.ReplaceAll(text, here, everywhere)
 	}
 	return text
-}
-
-// Difference is the first line that two observations do not share.
-type Difference struct{ Direct, Through string }
-
-// First finds the first difference.
-func First(direct, through string) (Difference, bool) {
-	if direct == through {
-		return Difference{}, false
-	}
-	a, b := strings.Split(direct, "\n"), strings.Split(through, "\n")
-	for i := 0; ; i++ {
-		left, right := line(a, i), line(b, i)
-		if left != right {
-			left, right = around(left, right)
-			return Difference{left, right}, true
-		}
-	}
-}
-
-func line(lines []string, i int) string {
-	if i < len(lines) {
-		return lines[i]
-	}
-	return "(the end)"
-}
-
-// around cuts long lines to what surrounds their first difference.
-func around(a, b string) (string, string) {
-	const before, after = 50, 110
-	same := 0
-	for same < min(len(a), len(b)) && a[same] == b[same] {
-		same++
-	}
-	cut := func(text string) string {
-		from, to := max(0, same-before), min(len(text), same+after)
-		return text[from:max(from, to)]
-	}
-	return cut(a), cut(b)
 }

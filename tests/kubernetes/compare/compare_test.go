@@ -3,6 +3,7 @@ package compare
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -35,8 +36,8 @@ func faithful(body string) string {
 
 func TestAFaithfulProxyIsNoDifference(t *testing.T) {
 	for name, body := range map[string]string{"object": object, "list": list, "table": table, "watch": watch} {
-		if difference, differs := First(observe(body, "remote-1", nil), observe(faithful(body), "local", nil)); differs {
-			t.Errorf("%s: %+v", name, difference)
+		if differences := Differences(observe(body, "remote-1", nil), observe(faithful(body), "local", nil)); differences != "" {
+			t.Errorf("%s: %s", name, differences)
 		}
 	}
 }
@@ -76,7 +77,7 @@ func TestFaultsOfAProxyAreSeen(t *testing.T) {
 		if through == faithful(c.body) {
 			t.Errorf("%s: no fault was made", name)
 		}
-		if _, differs := First(observe(c.body, "remote-1", nil), observe(through, "local", nil)); !differs {
+		if Differences(observe(c.body, "remote-1", nil), observe(through, "local", nil)) == "" {
 			t.Errorf("%s: not seen", name)
 		}
 	}
@@ -91,13 +92,13 @@ func TestHeadersAndStatusAreCompared(t *testing.T) {
 		"another content type":    {"Content-Type": {"text/plain"}, "Warning": {`299 - "b"`, `299 - "a"`}},
 		"a header too many":       {"Content-Type": {kind}, "Warning": {`299 - "b"`, `299 - "a"`}, "Via": {"x"}},
 	} {
-		if _, differs := First(direct, observe(object, "remote-1", header)); !differs {
+		if Differences(direct, observe(object, "remote-1", header)) == "" {
 			t.Errorf("%s: not seen", name)
 		}
 	}
 	same := http.Header{"Content-Type": {kind}, "Date": {"later"}, "Warning": {`299 - "b"`, `299 - "a"`}}
-	if difference, differs := First(direct, observe(object, "remote-1", same)); differs {
-		t.Errorf("%+v", difference)
+	if differences := Differences(direct, observe(object, "remote-1", same)); differences != "" {
+		t.Error(differences)
 	}
 }
 
@@ -125,8 +126,8 @@ func TestFaultsInProtobufAreSeen(t *testing.T) {
 		return append(bytes.Clone(protobufMagic), document...)
 	}
 	seen := func(document []byte) string { return observe(string(document), "remote-1", nil) }
-	if difference, differs := First(seen(protobuf("17")), seen(protobuf("18"))); differs {
-		t.Errorf("%+v", difference)
+	if differences := Differences(seen(protobuf("17")), seen(protobuf("18"))); differences != "" {
+		t.Error(differences)
 	}
 	for name, fault := range map[string][]byte{
 		"another label":     bytes.Replace(protobuf("17"), []byte("c"), []byte("d"), 1),
@@ -134,7 +135,41 @@ func TestFaultsInProtobufAreSeen(t *testing.T) {
 		"no content type":   bytes.TrimSuffix(protobuf("17"), []byte{0x22, 0}),
 		"a broken document": protobuf("17")[:20],
 	} {
-		if _, differs := First(seen(protobuf("17")), seen(fault)); !differs {
+		if Differences(seen(protobuf("17")), seen(fault)) == "" {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
+func TestFaultsInAWatchInProtobufAreSeen(t *testing.T) {
+	event := func(kind, version, label string) string {
+		object := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: version, Labels: map[string]string{"b": label}}}
+		raw, err := object.Marshal()
+		must(err)
+		unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}, Raw: raw}
+		document, err := unknown.Marshal()
+		must(err)
+		event := metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: append(bytes.Clone(protobufMagic), document...)}}
+		text, err := event.Marshal()
+		must(err)
+		return string(binary.BigEndian.AppendUint32(nil, uint32(len(text)))) + string(text)
+	}
+	seen := func(body string) string {
+		return observe(body, "remote-1", http.Header{"Content-Type": {"application/vnd.kubernetes.protobuf;stream=watch"}})
+	}
+	direct := seen(event("ADDED", "17", "c") + event("DELETED", "18", "c"))
+	if differences := Differences(direct, seen(event("ADDED", "27", "c")+event("DELETED", "28", "c"))); differences != "" {
+		t.Error(differences)
+	}
+	for name, body := range map[string]string{
+		"a lost event":   event("ADDED", "17", "c"),
+		"another label":  event("ADDED", "17", "d") + event("DELETED", "18", "c"),
+		"another type":   event("ADDED", "17", "c") + event("MODIFIED", "18", "c"),
+		"a cut event":    event("ADDED", "17", "c") + event("DELETED", "18", "c")[:30],
+		"a cut length":   event("ADDED", "17", "c") + "\x00",
+		"an object more": event("ADDED", "17", "c") + event("DELETED", "18", "c") + event("DELETED", "18", "c"),
+	} {
+		if Differences(direct, seen(body)) == "" {
 			t.Errorf("%s: not seen", name)
 		}
 	}

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -47,6 +48,28 @@ func fromProtobuf(document []byte) []byte {
 	must(err)
 	return fmt.Appendf(nil, `{"protobuf":%q,"apiVersion":%q,"contentEncoding":%q,"contentType":%q}`+"\n%s\n",
 		unknown.Kind, unknown.APIVersion, unknown.ContentEncoding, unknown.ContentType, text)
+}
+
+// fromProtobufStream is a watch's events, each behind its length, as JSON.
+func fromProtobufStream(stream []byte) (text []byte) {
+	for len(stream) > 0 {
+		var event metav1.WatchEvent
+		length := uint64(len(stream))
+		if length >= 4 {
+			length = 4 + uint64(binary.BigEndian.Uint32(stream))
+		}
+		if length > uint64(len(stream)) || event.Unmarshal(stream[min(4, length):length]) != nil || !bytes.HasPrefix(event.Object.Raw, protobufMagic) {
+			return fmt.Appendf(text, "broken event\n%q", stream)
+		}
+		again, err := event.Marshal()
+		must(err)
+		if !bytes.Equal(again, stream[4:length]) {
+			return fmt.Appendf(text, "an event as Kubernetes does not write it\n%q", stream)
+		}
+		text = fmt.Appendf(text, "{\"type\":%q}\n%s", event.Type, fromProtobuf(event.Object.Raw))
+		stream = stream[length:]
+	}
+	return text
 }
 
 func must(err error) {
