@@ -29,6 +29,11 @@ const (
 	isDifferentOnce = "DIFFERENT ONCE"
 )
 
+// differentOnceMax is the number of operations that may be different once and then the same. On a busy
+// machine a watch of a second, or kubectl's patience, ends on one side before what it waits for came. A
+// fault that comes and goes is in more of them.
+const differentOnceMax = 3
+
 // tolerated is a difference that does not fail the test. What differs is in a file of the
 // operation's name in accepted/, all of it, and what is not there has to be the same. The text is one
 // to know it by that claimgate's side has in it.
@@ -57,17 +62,17 @@ func runBothWays(direct, through side, operations []operation) []result {
 	return results
 }
 
-// judgeTwo judges an operation that was different once, by a second try with objects of its own. A
-// fault that comes and goes is one, unless it is known that the control plane itself answers the same
-// in two ways.
+// judgeTwo judges an operation that was different once, by a second try with objects of its own. Whether a
+// fault that comes and goes is behind it tells their number, unless it is known that the control plane
+// itself answers the same in two ways.
 func judgeTwo(first, second result) result {
 	if second.fails {
 		return second
 	}
-	first.verdict = isDifferentOnce
+	first.verdict, first.fails = isDifferentOnce, false
 	for _, known := range racyOperations {
 		if known.operation == first.operation && strings.Contains(first.differences, known.through) {
-			first.verdict, first.why, first.fails = isRacy, known.why, false
+			first.verdict, first.why = isRacy, known.why
 		}
 	}
 	return first
@@ -163,6 +168,9 @@ func report(t *testing.T, results []result) {
 		if r.fails {
 			t.Error(r.row())
 		}
+	}
+	if once := count[isDifferentOnce]; once > differentOnceMax {
+		t.Errorf("%d operations were different once, more than %d", once, differentOnceMax)
 	}
 	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences, racyOperations} {
 		for _, known := range list {
