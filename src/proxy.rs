@@ -237,7 +237,7 @@ impl Proxy {
         *request.uri_mut() = plan.uri()?;
         *request.headers_mut() = asked.headers(accept.header()?);
         if media == RequestMedia::Yaml {
-            let json = HeaderValue::from_static("application/json");
+            let json = media::in_json(&asked.parts.headers);
             request.headers_mut().insert(CONTENT_TYPE, json);
         }
         Ok(request)

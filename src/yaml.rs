@@ -17,6 +17,7 @@ mod quote;
 mod scalar;
 mod strict;
 mod timestamp;
+mod wide;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -54,6 +55,7 @@ pub struct Converted {
 /// # Errors
 /// It is no YAML, can't be said in JSON, or could be read in two ways.
 pub fn to_json(yaml: &[u8], bytes_max: usize) -> Result<Converted, Error> {
+    let yaml = &*wide::to_utf8(yaml)?;
     // Elsewhere than at the beginning it is a letter to some readers and nothing to others.
     let holds_mark = |yaml: &[u8]| {
         yaml.windows(BYTE_ORDER_MARK.len())

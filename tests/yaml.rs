@@ -47,6 +47,9 @@ fn documents_mean_what_they_mean_to_kube_apiserver() {
             "x: &x {a: 1, b: 2}\nu:\n  a: 0\n  <<: *x\n  b: 3\nz:\n  <<: [*x, {a: 5, c: 6}]",
             r#"{"u":{"a":1,"b":3},"x":{"a":1,"b":2},"z":{"a":1,"b":2,"c":6}}"#,
         ),
+        ("1: a\n'1': b", r#"{"1":"b"}"#),
+        (r#"a: "b\\/c""#, r#"{"a":"b\\/c"}"#),
+        (r"a: 'b\/c'", r#"{"a":"b\\/c"}"#),
         ("a: &x\n  b: &x 1\nc: *x", r#"{"a":{"b":1},"c":1}"#),
         (
             "a: <&>\nb: \"\\x41\\u00e9\\n\"",
@@ -100,9 +103,32 @@ fn what_kube_apiserver_refuses_is_refused_in_its_words() {
             "yaml: found incompatible YAML document",
         ),
         ("!!int x", "yaml: cannot decode !!str `x` as a !!int"),
+        (r#"a: "b\/c""#, "yaml: found unknown escape character"),
+        (
+            "a: é\nb: \"c\n  d\\/\"",
+            "yaml: line 3: found unknown escape character",
+        ),
         ("a: \u{1}", "yaml: control characters are not allowed"),
     ] {
         assert_eq!(refusal(text), why, "{text}");
+    }
+}
+
+#[test]
+fn utf_16_is_read_with_its_mark() {
+    let units: Vec<u16> = "\u{feff}a: é😀".encode_utf16().collect();
+    for in_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let wide: Vec<u8> = units.iter().flat_map(|unit| in_bytes(*unit)).collect();
+        let read = |bytes: &[u8]| yaml::to_json(bytes, 1 << 20).map(|converted| converted.json);
+        assert_eq!(read(&wide).unwrap(), r#"{"a":"é😀"}"#.as_bytes());
+        for (cut, why) in [
+            (1, "yaml: incomplete UTF-16 surrogate pair"),
+            (2, "yaml: incomplete UTF-16 surrogate pair"),
+            (3, "yaml: incomplete UTF-16 character"),
+        ] {
+            let refused = read(&wide[..wide.len() - cut]).unwrap_err();
+            assert_eq!(refused.to_string(), why, "{cut}");
+        }
     }
 }
 
@@ -111,7 +137,6 @@ fn what_would_mean_something_else_is_refused() {
     for text in [
         "{~: a}",
         "? [a]\n: b",
-        "1: a\n'1': b",
         "[a, b? c]",
         "a: !!binary aGk=",
         "a: 1\n\u{feff}b: 2",

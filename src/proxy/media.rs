@@ -116,6 +116,17 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     Some(name.trim().to_ascii_lowercase())
 }
 
+/// The type of a body that came in YAML and goes on in JSON. Its parameters mean nothing, but are the
+/// control plane's to refuse where they are broken.
+pub(super) fn in_json(headers: &HeaderMap) -> HeaderValue {
+    let yaml = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let parameters = yaml.and_then(|value| Some(&value[value.find(';')?..]));
+    let json = format!("application/json{}", parameters.unwrap_or_default());
+    HeaderValue::from_str(&json).unwrap_or(HeaderValue::from_static("application/json"))
+}
+
 #[cfg(test)]
 mod tests {
     use http::header::ACCEPT;

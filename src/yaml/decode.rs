@@ -92,18 +92,12 @@ impl Decoder {
             Kind::Mapping(members) => {
                 let mut keys = BTreeMap::new();
                 self.members(members, &mut |_, key, value| {
-                    let text = key.text();
-                    match keys.insert(text, (key.clone(), value)) {
-                        // Which of them kube-apiserver would take is left to chance.
-                        Some((other, _)) if other != *key => Err(Error::Refused(format!(
-                            "yaml: two keys are the same as text: {}",
-                            key.text()
-                        ))),
-                        _ => Ok(()),
-                    }
+                    // Of keys that are the same only as text, as 1 and "1" are, kube-apiserver takes
+                    // whichever chance has it.
+                    keys.insert(key.text(), value);
+                    Ok(())
                 })?;
-                let members = keys.into_iter().map(|(key, (_, value))| (key, value));
-                Ok(Value::Mapping(members.collect()))
+                Ok(Value::Mapping(keys))
             }
         }
     }

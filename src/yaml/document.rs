@@ -144,6 +144,9 @@ impl Reader<'_> {
                     // There it would begin a key.
                     return Err(refused_at(line - 1, "did not find expected ',' or ']'"));
                 }
+                if style == ScalarStyle::DoubleQuoted {
+                    self.without_escaped_slash(event.start_mark.index, event.end_mark.index, line)?;
+                }
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let scalar = Scalar {
                     value: if is_block {
@@ -206,6 +209,24 @@ impl Reader<'_> {
         let (number, node) = (self.anchored, None);
         self.anchors.insert(name.clone(), Anchored { number, node });
         Some((name, number))
+    }
+
+    /// `go.yaml.in/yaml/v2` does not know this escape, which is one of YAML 1.2.
+    fn without_escaped_slash(&self, begin: u64, end: u64, line: u64) -> Result<(), Error> {
+        let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
+        let quoted = self.text.get(at(begin)..at(end)).unwrap_or_default();
+        let mut lines = line;
+        let mut is_escaped = false;
+        for letter in quoted.chars() {
+            if is_escaped && letter == '/' {
+                // The first line is not named.
+                let line = if lines == 1 { 0 } else { lines };
+                return Err(refused_at(line, "found unknown escape character"));
+            }
+            is_escaped = !is_escaped && letter == '\\';
+            lines += u64::from(letter == '\n');
+        }
+        Ok(())
     }
 
     /// A block scalar's value, as it would be if nothing had been added behind the text.

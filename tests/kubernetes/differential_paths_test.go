@@ -1,5 +1,11 @@
 package kubernetes
 
+import (
+	order "encoding/binary"
+	"slices"
+	"unicode/utf16"
+)
+
 // paths are read in some way of the server's own.
 func paths() []operation {
 	group := "/apis/" + groupVersion
@@ -22,7 +28,52 @@ func paths() []operation {
 	for _, namespace := range []string{"a%2Fb"} {
 		all = append(all, single("namespace "+namespace, get(group+"/namespaces/"+namespace+"/kubernetesclusters/{name}")))
 	}
-	return append(all, subresourceOwners()...)
+	return slices.Concat(all, readings(), subresourceOwners())
+}
+
+// readings are bodies whose meaning hangs on how they are read, and an answer without one.
+func readings() []operation {
+	claim := "apiVersion: k8s.starter.org/v1alpha1\nkind: KubernetesCluster\nmetadata:\n  name: {name}\nspec:\n  nodeCount: 3\n"
+	in := func(name, body string) operation {
+		apply := step{method: "PATCH", path: own + "?fieldManager=me", body: body, headers: []string{applyPatch}}
+		return single("YAML "+name, step{method: "POST", path: resourcePath, body: body, headers: []string{yamlBody}}, apply)
+	}
+	all := []operation{
+		in("with an escaped slash", claim+"  notes: \"a\\/b\"\n"),
+		in("with an escaped slash behind a backslash", claim+"  notes: \"a\\\\/b\"\n  region: 'a\\/b'\n"),
+		in("of keys that are the same as text", claim+"  parameters: {1: a, \"1\": b}\n"),
+	}
+	for name, body := range map[string]string{"little": wide(wideClaim, false), "big": wide(wideClaim, true), "cut": wide(wideClaim, false) + "x", "of half a letter": wide(wideClaim, false) + "\x3d\xd8"} {
+		all = append(all, single("YAML in UTF-16, "+name, step{method: "POST", path: resourcePath + "?dryRun=All", body: body, headers: []string{yamlBody}},
+			step{method: "PATCH", path: resourcePath + "/wide?dryRun=All&fieldManager=me", body: body, headers: []string{applyPatch}}))
+	}
+	for _, kind := range []string{"json; charset", "json;;", "json;=", "json;a=b;a=c", "json;a=b;a=b", "json; charset=\"utf-8", "json;a=\"b;c\"", "json;charset=utf-8;", "json ;a=b", "yaml; charset", "yaml; charset=utf-8", "json, text/plain", "json/x", "j son"} {
+		kind = "Content-Type: application/" + kind
+		all = append(all, single(kind, step{method: "POST", path: resourcePath, body: object("", ""), headers: []string{kind}},
+			step{method: "PUT", path: own, body: object("", ""), headers: []string{kind}},
+			step{method: "DELETE", path: own, body: "{}", headers: []string{kind}}))
+	}
+	for _, kind := range []string{"merge-patch+json; charset", "merge-patch+json;;", "merge-patch+json ", "apply-patch+yaml; x", "json-patch+json;="} {
+		kind = "Content-Type: application/" + kind
+		all = append(all, single(kind, created(), step{method: "PATCH", path: own + "?fieldManager=me", body: `{"spec":{"region":"x"}}`, headers: []string{kind}}))
+	}
+	return all
+}
+
+// wideClaim has a name of its own, since what is filled in is written in UTF-8.
+const wideClaim = "apiVersion: k8s.starter.org/v1alpha1\nkind: KubernetesCluster\nmetadata:\n  name: wide\nspec:\n  notes: \"é \u2028 😀\"\n"
+
+// wide is a text in UTF-16, with its byte order mark.
+func wide(text string, isBig bool) string {
+	var bytes []byte
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		if isBig {
+			bytes = order.BigEndian.AppendUint16(bytes, unit)
+		} else {
+			bytes = order.LittleEndian.AppendUint16(bytes, unit)
+		}
+	}
+	return string(bytes)
 }
 
 // subresourceOwners are owners in a write to a subresource, which takes no metadata from it.
