@@ -77,6 +77,12 @@ async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
         ("", JSON, r#"{"orphanDependents":true}"#, "orphan"),
         (
             "",
+            JSON,
+            r#"{"orphanDependents":null,"propagationPolicy":"Orphan","dryRun":[]}"#,
+            "orphan",
+        ),
+        (
+            "",
             "application/yaml",
             "propagationPolicy: Orphan\n",
             "orphan",
