@@ -3,6 +3,8 @@
 //! Only JSON can be mapped, so Accept is put into terms of JSON before it goes on; what the client gets
 //! is written from that.
 
+use std::collections::HashMap;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
@@ -95,7 +97,9 @@ impl RequestMedia {
             (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
                 Ok(Self::Object)
             }
-            (Verb::Create | Verb::Update, Some(YAML)) => Ok(Self::Yaml),
+            (Verb::Create | Verb::Update, Some(YAML)) if has_sound_parameters(headers) => {
+                Ok(Self::Yaml)
+            }
             (Verb::Create | Verb::Update, Some(PROTOBUF)) => {
                 Err(Error::UnsupportedMediaType(NOT_PROTOBUF))
             }
@@ -114,6 +118,72 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let name = value.split(';').next().unwrap_or_default();
     Some(name.trim().to_ascii_lowercase())
+}
+
+/// Whether Go's `mime.ParseMediaType` takes what stands behind the media type. Of JSON the control
+/// plane sees it; YAML goes on as JSON.
+fn has_sound_parameters(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let value = String::from_utf8_lossy(value.unwrap_or_default());
+    let (_, mut rest) = value.split_at(value.find(';').unwrap_or(value.len()));
+    let mut seen: HashMap<String, String> = HashMap::new();
+    loop {
+        rest = rest.trim_start();
+        // A semicolon at the end is nothing.
+        if matches!(rest.trim_end(), "" | ";") {
+            return true;
+        }
+        let Some((name, value, behind)) = parameter(rest) else {
+            return false;
+        };
+        rest = behind;
+        let before = seen.insert(name, value.clone());
+        if before.is_some_and(|before| before != value) {
+            return false;
+        }
+    }
+}
+
+/// A parameter with the semicolon before it, in lower case; its value; and what comes then.
+fn parameter(text: &str) -> Option<(String, String, &str)> {
+    let text = text.strip_prefix(';')?.trim_start();
+    let (name, text) = token(text)?;
+    let text = text.trim_start().strip_prefix('=')?.trim_start();
+    let (value, rest) = match text.strip_prefix('"') {
+        Some(quoted) => quoted_string(quoted)?,
+        None => {
+            let (value, rest) = token(text)?;
+            (value.to_owned(), rest)
+        }
+    };
+    Some((name.to_ascii_lowercase(), value, rest))
+}
+
+/// What a token does not hold (RFC 2045, section 5.1).
+const SPECIALS: &str = "()<>@,;:\\\"/[]?=";
+
+fn token(text: &str) -> Option<(&str, &str)> {
+    let is_in = |c: char| c.is_ascii_graphic() && !SPECIALS.contains(c);
+    let split = text.split_at(text.find(|c| !is_in(c)).unwrap_or(text.len()));
+    (!split.0.is_empty()).then_some(split)
+}
+
+/// What stands before the closing quote, and behind it. A backslash is one unless it escapes what no
+/// token holds (`mime/mediatype.go`, `consumeValue`).
+fn quoted_string(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => return Some((value, rest.as_str())),
+            '\r' | '\n' => return None,
+            '\\' if rest.as_str().starts_with(|c| SPECIALS.contains(c)) => {
+                value.extend(rest.next());
+            }
+            c => value.push(c),
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -268,6 +338,14 @@ mod tests {
             media(Verb::Patch, "Application/Apply-Patch+YAML; charset=utf-8").unwrap(),
             RequestMedia::Apply
         );
+        for value in [
+            "application/yaml; charset=utf-8",
+            "application/yaml ; Charset = \"a;\\\"b\" ; charset=\"a;\\\"b\";",
+            "application/yaml;",
+        ] {
+            let media = media(Verb::Create, value).unwrap();
+            assert_eq!(media, RequestMedia::Yaml, "{value}");
+        }
         assert_eq!(
             media(Verb::Delete, "application/json").unwrap(),
             RequestMedia::Opaque
@@ -277,6 +355,11 @@ mod tests {
             (Verb::Update, "application/cbor"),
             (Verb::Patch, "application/strategic-merge-patch+json"),
             (Verb::Patch, "application/json"),
+            (Verb::Create, "application/yaml; charset"),
+            (Verb::Create, "application/yaml; charset=utf-8 x"),
+            (Verb::Create, "application/yaml; charset=a; charset=b"),
+            (Verb::Create, "application/yaml; charset=\"utf-8"),
+            (Verb::Update, "application/yaml;;charset=utf-8"),
         ] {
             assert!(
                 matches!(media(verb, value), Err(Error::UnsupportedMediaType(_))),

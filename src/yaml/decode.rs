@@ -18,8 +18,10 @@ const STEPS_LOW: u64 = 400_000;
 const STEPS_HIGH: u64 = 4_000_000;
 
 /// Walks a document, and counts how much of the way is due to aliases.
-#[derive(Default)]
 pub(super) struct Decoder {
+    /// Nodes above, those above an alias among them.
+    depth: usize,
+    depth_max: usize,
     steps: u64,
     aliased_steps: u64,
     /// Aliases above.
@@ -56,8 +58,25 @@ impl Key<'_> {
 }
 
 impl Decoder {
+    pub(super) fn new(depth_max: usize) -> Self {
+        Self {
+            depth: 0,
+            depth_max,
+            steps: 0,
+            aliased_steps: 0,
+            aliases: 0,
+        }
+    }
+
     /// Goes into a node.
     pub(super) fn enter(&mut self, child: &Child) -> Result<(), Error> {
+        // A scalar is no level of its own.
+        if self.depth > self.depth_max {
+            return Err(Error::TooDeep {
+                max: self.depth_max,
+            });
+        }
+        self.depth += 1;
         self.step()?;
         if child.is_alias {
             self.aliases += 1;
@@ -68,6 +87,7 @@ impl Decoder {
 
     /// Leaves it again, unless the walk has failed.
     pub(super) fn leave(&mut self, child: &Child) {
+        self.depth -= 1;
         self.aliases -= usize::from(child.is_alias);
     }
 
@@ -92,18 +112,11 @@ impl Decoder {
             Kind::Mapping(members) => {
                 let mut keys = BTreeMap::new();
                 self.members(members, &mut |_, key, value| {
-                    let text = key.text();
-                    match keys.insert(text, (key.clone(), value)) {
-                        // Which of them kube-apiserver would take is left to chance.
-                        Some((other, _)) if other != *key => Err(Error::Refused(format!(
-                            "yaml: two keys are the same as text: {}",
-                            key.text()
-                        ))),
-                        _ => Ok(()),
-                    }
+                    // Of keys that differ in their type alone, kube-apiserver takes one or the other.
+                    keys.insert(key.text(), value);
+                    Ok(())
                 })?;
-                let members = keys.into_iter().map(|(key, (_, value))| (key, value));
-                Ok(Value::Mapping(members.collect()))
+                Ok(Value::Mapping(keys))
             }
         }
     }
