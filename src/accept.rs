@@ -20,6 +20,9 @@ pub enum Serializer {
     Yaml,
 }
 
+/// Bytes of an answer in YAML, several times those of the longest that is held.
+const YAML_BYTES_MAX: usize = 64 << 20;
+
 /// Why an answer can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritable {
@@ -49,7 +52,7 @@ impl Serializer {
         match self {
             Self::Json => Ok(json.to_vec()),
             Self::Protobuf => Ok(protobuf::from_json(json)?),
-            Self::Yaml => Ok(yaml::from_json(json)?.into_bytes()),
+            Self::Yaml => Ok(yaml::from_json(json, YAML_BYTES_MAX)?.into_bytes()),
         }
     }
 }

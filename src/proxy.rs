@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,14 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Only headers are wanted, and whether they name gzip, the length of a body has to tell.
+    /// kube-apiserver too writes the body then, and its HTTP server drops it.
+    fn is_head_of_gzip(&self) -> bool {
+        self.parts.method == Method::HEAD
+            && self.request.verb != Verb::Watch
+            && compress::is_accepted(&self.parts.headers)
+    }
+
     /// Headers of what is sent to the control plane for it.
     fn headers(&self, accept: HeaderValue) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -233,7 +241,11 @@ impl Proxy {
             plan,
         } = outgoing;
         let mut request = Request::new(body);
-        *request.method_mut() = asked.parts.method.clone();
+        *request.method_mut() = if asked.is_head_of_gzip() {
+            Method::GET
+        } else {
+            asked.parts.method.clone()
+        };
         *request.uri_mut() = plan.uri()?;
         *request.headers_mut() = asked.headers(accept.header()?);
         if media == RequestMedia::Yaml {

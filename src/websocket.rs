@@ -37,7 +37,7 @@ const READ_BUFFER_BYTES: usize = 1 << 10;
 /// The first byte of a frame that is whole and a close (RFC 6455, section 5.2).
 const CLOSE_FRAME: u8 = 0x88;
 
-/// Time that the client has to take the close frame and to answer it.
+/// Time that the client has to take the close frame, and in which it is still read from.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one watch may use.
@@ -165,20 +165,16 @@ async fn answer_close(socket: &mut Socket) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// Closes the connection as the server has to: first, but not before the client has answered, lest
-/// what is under way to it be lost (RFC 6455, section 7.1.1).
+/// Closes the connection towards the client at once, as kube-apiserver does, but still reads from it for
+/// a while, lest what is under way to it be lost with the reset that answers what it still sends.
 async fn close(socket: &mut Socket, code: CloseCode) -> Result<(), tungstenite::Error> {
     let frame = CloseFrame {
         code,
         reason: Utf8Bytes::default(),
     };
     let sent = socket.close(Some(frame)).await;
-    while let Some(Ok(_)) = socket.next().await {}
     let stream = socket.get_mut();
     stream.shutdown().await?;
-    if !matches!(code, CloseCode::Normal | CloseCode::Error) {
-        // Messages are not read any more behind one that was in error.
-        tokio::io::copy(stream, &mut tokio::io::sink()).await?;
-    }
+    tokio::io::copy(stream, &mut tokio::io::sink()).await?;
     sent
 }

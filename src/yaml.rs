@@ -5,7 +5,8 @@
 //! bodies, [`from_json`] for answers. `document` is the tree of what was read, `scalar` says what a
 //! scalar means, `decode` what a mapping holds. Bytes in, bytes out; no HTTP.
 //!
-//! What would have another meaning here than there is refused.
+//! What would have another meaning here than there is refused. Of what kube-apiserver leaves to chance
+//! one way is taken.
 
 mod decode;
 mod document;
@@ -17,22 +18,35 @@ mod quote;
 mod scalar;
 mod strict;
 mod timestamp;
-mod wide;
 
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use std::thread;
 
-/// Depth of nesting that is read; more would be at the stack's cost. kube-apiserver allows 10,000.
-const DEPTH_MAX: usize = 500;
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Depth of nesting, with what aliases stand for, as `go.yaml.in/yaml/v2` bounds it.
+const DEPTH_MAX: usize = 10_000;
+
+/// Depth that the stack of any thread has room for.
+const SHALLOW_DEPTH_MAX: usize = 200;
+
+/// Room for the deepest, some 4 KiB a level in a development build. It is touched as far as it is used,
+/// and given back at once.
+const STACK_BYTES: usize = 96 << 20;
 
 /// Keys and values of a document, each of which takes some hundred bytes.
 const NODES_MAX: usize = 500_000;
+
+/// Depths of all keys and values, added up: for each the parser looks at all levels around it.
+const DEPTHS_MAX: usize = 250_000_000;
 
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
     /// In the words of `go.yaml.in/yaml/v2`, where it refuses the same.
     #[error("{0}")]
     Refused(String),
-    #[error("the document is longer than {max} bytes as JSON")]
+    #[error("yaml: exceeded max depth of {max}")]
+    TooDeep { max: usize },
+    #[error("the document is longer than {max} bytes once it is converted")]
     TooLong { max: usize },
 }
 
@@ -55,36 +69,51 @@ pub struct Converted {
 /// # Errors
 /// It is no YAML, can't be said in JSON, or could be read in two ways.
 pub fn to_json(yaml: &[u8], bytes_max: usize) -> Result<Converted, Error> {
-    let yaml = &*wide::to_utf8(yaml)?;
+    let text = document::text(yaml)?;
     // Elsewhere than at the beginning it is a letter to some readers and nothing to others.
-    let holds_mark = |yaml: &[u8]| {
-        yaml.windows(BYTE_ORDER_MARK.len())
-            .any(|w| w == BYTE_ORDER_MARK)
-    };
-    if yaml.get(1..).is_some_and(holds_mark) {
+    if text.contains(BYTE_ORDER_MARK) {
         return Err(Error::refused(
             "yaml: a byte order mark stands within the text",
         ));
     }
-    let Some(root) = document::read(yaml)? else {
-        return Ok(Converted {
-            json: b"null".to_vec(),
-            duplicates: Vec::new(),
-        });
-    };
-    Ok(Converted {
-        json: json::write(&root, bytes_max)?,
-        duplicates: strict::duplicates(&root)?,
+    at_any_depth(|depth_max| {
+        let Some(root) = document::read(&text, depth_max)? else {
+            return Ok(Converted {
+                json: b"null".to_vec(),
+                duplicates: Vec::new(),
+            });
+        };
+        Ok(Converted {
+            json: json::write(&root, depth_max, bytes_max)?,
+            duplicates: strict::duplicates(&root, depth_max)?,
+        })
     })
 }
 
-/// A JSON document as YAML, to the byte as kube-apiserver would write it.
+/// A JSON document as YAML, to the byte as kube-apiserver would write it, in little more than
+/// `bytes_max` bytes at most.
 ///
 /// # Errors
-/// kube-apiserver could not write it either, since it reads the JSON as YAML for that.
-pub fn from_json(json: &[u8]) -> Result<String, Error> {
-    match document::read(json)? {
-        Some(root) => emit::write(&root),
+/// kube-apiserver could not write it either, since it reads the JSON as YAML for that; or it would be
+/// longer, for indentation grows with the square of depth.
+pub fn from_json(json: &[u8], bytes_max: usize) -> Result<String, Error> {
+    let text = document::text(json)?;
+    at_any_depth(|depth_max| match document::read(&text, depth_max)? {
+        Some(root) => emit::write(&root, depth_max, bytes_max),
         None => Ok("null\n".to_owned()),
+    })
+}
+
+/// Converts here what is shallow, as nearly everything is, and the rest where there is room for it.
+fn at_any_depth<T: Send>(convert: impl Fn(usize) -> Result<T, Error> + Sync) -> Result<T, Error> {
+    let converted = convert(SHALLOW_DEPTH_MAX);
+    if !matches!(converted, Err(Error::TooDeep { .. })) {
+        return converted;
     }
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().stack_size(STACK_BYTES);
+        let deep = builder.spawn_scoped(scope, || convert(DEPTH_MAX));
+        let converted = deep.ok().and_then(|thread| thread.join().ok());
+        converted.unwrap_or_else(|| Err(Error::refused("yaml: no room for a deep document")))
+    })
 }

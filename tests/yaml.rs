@@ -61,6 +61,9 @@ fn documents_mean_what_they_mean_to_kube_apiserver() {
         ),
         ("a: 1\n---\na: 2", r#"{"a":1}"#),
         ("a: 1\na: 2", r#"{"a":2}"#),
+        // Which of them kube-apiserver takes is left to chance.
+        ("1: a\n'1': b", r#"{"1":"b"}"#),
+        (r#"a: "b\\/c\"/""#, r#"{"a":"b\\/c\"/"}"#),
         ("", "null"),
         ("# only a comment\n", "null"),
     ] {
@@ -140,6 +143,9 @@ fn what_would_mean_something_else_is_refused() {
         "[a, b? c]",
         "a: !!binary aGk=",
         "a: 1\n\u{feff}b: 2",
+        // It knows escapes of YAML 1.2.
+        r#"a: "b\/c""#,
+        r#""a\\\/c": b"#,
         // The parser panics.
         "[!,",
         "\"a\\",
@@ -161,12 +167,53 @@ fn aliases_depth_and_length_are_bounded() {
         assert_eq!(refusal(text), "yaml: document contains excessive aliasing");
     }
     let deep = |depth| "[".repeat(depth) + &"]".repeat(depth);
-    assert!(refusal(&deep(501)).contains("depth"));
-    assert_eq!(read(&deep(500)).unwrap(), deep(500));
-    assert!(yaml::from_json(deep(500).as_bytes()).is_ok());
+    let blocks = |depth| "- ".repeat(depth) + "[]";
+    assert!(refusal(&blocks(10_000)).contains("max depth of 10000"));
+    for depth in [200, 201, 9_999] {
+        assert_eq!(read(&blocks(depth)).unwrap(), deep(depth + 1));
+    }
+    let written = yaml::from_json(deep(1500).as_bytes(), BYTES_MAX);
+    assert_eq!(written.unwrap(), format!("{}\n", blocks(1499)));
+    let wide = format!("{}[{}]", "- ".repeat(9_000), "1,".repeat(30_000));
+    assert!(refusal(&wide).contains("levels around"));
+    // Each list has the one before at its bottom.
+    let anchored = |at: usize| format!("&a{at} {}*a{}{}", "[".repeat(300), at - 1, "]".repeat(300));
+    let lists: Vec<_> = (1..40).map(anchored).collect();
+    let deep = format!("[&a0 1, {}]", lists.join(", "));
+    assert!(refusal(&deep).contains("depth"));
     assert!(refusal(&"- \n".repeat(500_001)).contains("more than"));
     let long = yaml::to_json(b"[a, b, c, d]", 4);
     assert_eq!(long, Err(Error::TooLong { max: 4 }));
+}
+
+#[test]
+fn a_byte_order_mark_says_how_text_is_encoded() {
+    let text = "\u{feff}a: 'é😀'\n";
+    let little: Vec<_> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<_> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for bytes in [text.as_bytes(), &little, &big] {
+        let converted = yaml::to_json(bytes, BYTES_MAX).unwrap();
+        assert_eq!(converted.json, r#"{"a":"é😀"}"#.as_bytes(), "{bytes:?}");
+    }
+    for (bytes, why) in [
+        (&little[..little.len() - 1], "incomplete UTF-16 character"),
+        (&[0xff, 0xfe, 0, 0xdc], "unexpected low surrogate area"),
+        (
+            &[0xfe, 0xff, 0xd8, 0, 0, 0x61],
+            "expected low surrogate area",
+        ),
+    ] {
+        let error = yaml::to_json(bytes, BYTES_MAX).unwrap_err();
+        assert_eq!(error.to_string(), format!("yaml: {why}"));
+    }
+}
+
+#[test]
+fn what_is_written_is_bounded() {
+    let json = "{\"a\":".repeat(1000) + "1" + &"}".repeat(1000);
+    assert!(yaml::from_json(json.as_bytes(), BYTES_MAX).is_ok());
+    let long = yaml::from_json(json.as_bytes(), 500_000);
+    assert_eq!(long, Err(Error::TooLong { max: 500_000 }));
 }
 
 #[test]
@@ -246,13 +293,13 @@ numbers:
 - 12345678901234567890
 - 1e+21
 "##;
-    assert_eq!(yaml::from_json(json.as_bytes()).unwrap(), yaml);
+    assert_eq!(yaml::from_json(json.as_bytes(), BYTES_MAX).unwrap(), yaml);
     assert_eq!(read(yaml).unwrap(), read(json).unwrap());
 }
 
 #[test]
 fn keys_whose_order_has_a_circle_are_written_all_the_same() {
     let keys = ["a11", "a100", "a10b"].map(|key| format!("\"{key}\":1"));
-    let yaml = yaml::from_json(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap();
+    let yaml = yaml::from_json(format!("{{{}}}", keys.join(",")).as_bytes(), BYTES_MAX).unwrap();
     assert_eq!(yaml.lines().count(), 3);
 }

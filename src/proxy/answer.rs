@@ -57,12 +57,14 @@ impl Proxy {
         carried: Carried,
         admitted: Admitted,
     ) -> Result<Response<ReplyBody>, Error> {
+        let is_head_of_gzip = asked.is_head_of_gzip();
         let Asked {
             control_plane,
             request,
             parts: asked,
             ..
         } = asked;
+        let is_head = asked.method == Method::HEAD;
         let Carried {
             answer,
             beginning,
@@ -89,7 +91,7 @@ impl Proxy {
             status if status.is_redirection() || status.is_informational() => {
                 return Err(bad(format!("status {status}")));
             }
-            _ if asked.method == Method::HEAD => ReplyBody::whole(Bytes::new()),
+            _ if is_head && !is_head_of_gzip => ReplyBody::whole(Bytes::new()),
             status if !status.is_success() => {
                 let mapped = self
                     .failure(control_plane, status, &headers, plan.scope, beginning, body)
@@ -103,24 +105,23 @@ impl Proxy {
                 return Err(bad(format!("content type {kind:?} instead of JSON")));
             }
             _ => {
-                let is_watch = request.verb == Verb::Watch;
                 let mapped = self.success(request, plan, body, admitted);
                 let written = self
                     .written(serializer, &control_plane.name, mapped)
                     .await?;
-                if is_watch || !compress::is_accepted(&asked.headers) {
-                    written
-                } else {
-                    let packed = packed(written, &mut headers).await;
-                    packed.map_err(|broken| bad(broken.to_string()))?
-                }
+                let may_pack = request.verb != Verb::Watch && compress::is_accepted(&asked.headers);
+                let packed = packed(written, may_pack, &mut headers).await;
+                packed.map_err(|broken| bad(broken.to_string()))?
             }
         };
         if serializer != Serializer::Json {
             headers.insert(CONTENT_TYPE, serializer.content_type());
         }
         warn_first(&mut headers, warnings);
-        let mut answer = Response::new(reply);
+        let mut answer = Response::new(match is_head {
+            true => ReplyBody::whole(Bytes::new()),
+            false => reply,
+        });
         *answer.status_mut() = parts.status;
         *answer.headers_mut() = headers;
         Ok(answer)
@@ -236,8 +237,15 @@ fn map_whole(
     Rewriter::new(rules, framing, limits, handler).whole(whole)
 }
 
-/// A body for who takes gzip, and with headers that say so if it is in that.
-async fn packed(body: ReplyBody, headers: &mut HeaderMap) -> Result<ReplyBody, Broken> {
+/// A body, if its client takes gzip perhaps in that, and with headers that say so if it is in that.
+async fn packed(
+    body: ReplyBody,
+    may_pack: bool,
+    headers: &mut HeaderMap,
+) -> Result<ReplyBody, Broken> {
+    if !may_pack {
+        return Ok(body);
+    }
     Ok(match compress::compress(body).await? {
         Encoded::Identity(body) => body,
         Encoded::Gzip(body) => {

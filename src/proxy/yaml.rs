@@ -101,7 +101,7 @@ impl Proxy {
             .await?
             .map_err(|error| match error {
                 yaml::Error::TooLong { max } => Error::BodyTooLarge { max },
-                yaml::Error::Refused(why) => refused(media, expected, &body, &why),
+                error => refused(media, expected, &body, &error.to_string()),
             })?;
         let yaml::Converted { json, duplicates } = converted;
         if media == RequestMedia::Yaml && expected.kind != SCALE && has_no_kind(&json) {

@@ -18,8 +18,10 @@ const STEPS_LOW: u64 = 400_000;
 const STEPS_HIGH: u64 = 4_000_000;
 
 /// Walks a document, and counts how much of the way is due to aliases.
-#[derive(Default)]
 pub(super) struct Decoder {
+    /// Nodes above, those above an alias among them.
+    depth: usize,
+    depth_max: usize,
     steps: u64,
     aliased_steps: u64,
     /// Aliases above.
@@ -56,8 +58,25 @@ impl Key<'_> {
 }
 
 impl Decoder {
+    pub(super) fn new(depth_max: usize) -> Self {
+        Self {
+            depth: 0,
+            depth_max,
+            steps: 0,
+            aliased_steps: 0,
+            aliases: 0,
+        }
+    }
+
     /// Goes into a node.
     pub(super) fn enter(&mut self, child: &Child) -> Result<(), Error> {
+        // A scalar is no level of its own.
+        if self.depth > self.depth_max {
+            return Err(Error::TooDeep {
+                max: self.depth_max,
+            });
+        }
+        self.depth += 1;
         self.step()?;
         if child.is_alias {
             self.aliases += 1;
@@ -68,6 +87,7 @@ impl Decoder {
 
     /// Leaves it again, unless the walk has failed.
     pub(super) fn leave(&mut self, child: &Child) {
+        self.depth -= 1;
         self.aliases -= usize::from(child.is_alias);
     }
 
@@ -92,8 +112,7 @@ impl Decoder {
             Kind::Mapping(members) => {
                 let mut keys = BTreeMap::new();
                 self.members(members, &mut |_, key, value| {
-                    // Of keys that are the same only as text, as 1 and "1" are, kube-apiserver takes
-                    // whichever chance has it.
+                    // Of keys that differ in their type alone, kube-apiserver takes one or the other.
                     keys.insert(key.text(), value);
                     Ok(())
                 })?;

@@ -1,16 +1,17 @@
 //! The tree of a YAML document, before anything is made of it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{BufReader, Chain, Read};
 use std::panic;
 use std::rc::Rc;
 
 use libyaml_safer::{
-    ErrorKind, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle,
+    ErrorKind, Event, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle,
 };
 
 use super::quote::is_break;
-use super::{DEPTH_MAX, Error, NODES_MAX};
+use super::{BYTE_ORDER_MARK, DEPTHS_MAX, Error, NODES_MAX};
 
 /// Bytes that are decoded at a time, as by `go.yaml.in/yaml/v2`; it is also how far ahead of the first
 /// error another one is found.
@@ -19,7 +20,7 @@ const READ_BYTES: usize = 512;
 /// The one that a directive may name.
 const YAML_VERSION: (i32, i32) = (1, 1);
 
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const UNKNOWN_PROBLEM: &str = "yaml: unknown problem parsing YAML content";
 
 /// A node where it stands.
 pub(super) struct Child {
@@ -48,17 +49,47 @@ pub(super) struct Scalar {
     pub(super) is_plain: bool,
 }
 
-/// The first document of a stream; what comes after it is not looked at, as `Unmarshal` of
-/// `go.yaml.in/yaml/v2` has it.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<Child>, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::refused("yaml: invalid UTF-8"))?;
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    // The parser panics on some text that is no YAML, such as a tag of `!,`.
-    let parsed = panic::catch_unwind(|| parse(text));
-    parsed.unwrap_or_else(|_| Err(Error::refused("yaml: unknown problem parsing YAML content")))
+/// What bytes say, in the encoding that a byte order mark names (`readerc.go`), without the mark.
+pub(super) fn text(bytes: &[u8]) -> Result<Cow<'_, str>, Error> {
+    let units: fn([u8; 2]) -> u16 = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => {
+            let text = std::str::from_utf8(bytes);
+            let text = text.map_err(|_| Error::refused("yaml: invalid UTF-8"))?;
+            return Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).into());
+        }
+    };
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(pairs.len());
+    let pairs = pairs.iter().skip(1).map(|pair| units(*pair));
+    let mut letters = char::decode_utf16(pairs).peekable();
+    while let Some(letter) = letters.next() {
+        let is_last = letters.peek().is_none();
+        text.push(letter.map_err(|error| {
+            Error::refused(match error.unpaired_surrogate() {
+                0xdc00.. => "yaml: unexpected low surrogate area",
+                _ if is_last => "yaml: incomplete UTF-16 surrogate pair",
+                _ => "yaml: expected low surrogate area",
+            })
+        })?);
+    }
+    if odd.is_empty() {
+        Ok(text.into())
+    } else {
+        Err(Error::refused("yaml: incomplete UTF-16 character"))
+    }
 }
 
-fn parse(text: &str) -> Result<Option<Child>, Error> {
+/// The first document of a stream; what comes after it is not looked at, as `Unmarshal` of
+/// `go.yaml.in/yaml/v2` has it.
+pub(super) fn read(text: &str, depth_max: usize) -> Result<Option<Child>, Error> {
+    // The parser panics on some text that is no YAML, such as a tag of `!,`.
+    let parsed = panic::catch_unwind(|| parse(text, depth_max));
+    parsed.unwrap_or_else(|_| Err(Error::refused(UNKNOWN_PROBLEM)))
+}
+
+fn parse(text: &str, depth_max: usize) -> Result<Option<Child>, Error> {
     let added = if text.contains(['|', '>']) && !text.ends_with(is_break) {
         "\n"
     } else {
@@ -73,6 +104,8 @@ fn parse(text: &str) -> Result<Option<Child>, Error> {
         anchored: 0,
         nodes: 0,
         depth: 0,
+        depth_max,
+        depths: 0,
         flow_depth: 0,
         text,
         has_added_break: !added.is_empty(),
@@ -113,6 +146,9 @@ struct Reader<'a> {
     anchored: u64,
     nodes: usize,
     depth: usize,
+    depth_max: usize,
+    /// Of all nodes so far, added up.
+    depths: usize,
     /// Braces and brackets around.
     flow_depth: usize,
 }
@@ -124,41 +160,11 @@ impl Reader<'_> {
 
     fn node(&mut self, event: Event) -> Result<Child, Error> {
         let line = event.start_mark.line.saturating_add(1);
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            return Err(Error::Refused(format!(
-                "yaml: more than {NODES_MAX} keys and values"
-            )));
-        }
+        self.count()?;
         let anchor = self.anchor(&event.data);
         let kind = match event.data {
             EventData::Alias { anchor } => return self.alias(&anchor, line),
-            EventData::Scalar {
-                tag,
-                value,
-                plain_implicit,
-                style,
-                ..
-            } => {
-                if self.flow_depth > 0 && style == ScalarStyle::Plain && value.contains('?') {
-                    // There it would begin a key.
-                    return Err(refused_at(line - 1, "did not find expected ',' or ']'"));
-                }
-                if style == ScalarStyle::DoubleQuoted {
-                    self.without_escaped_slash(event.start_mark.index, event.end_mark.index, line)?;
-                }
-                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                let scalar = Scalar {
-                    value: if is_block {
-                        self.without_added_break(value, event.end_mark.index)?
-                    } else {
-                        value
-                    },
-                    tag: tag.unwrap_or_default(),
-                    is_plain: plain_implicit,
-                };
-                Kind::Scalar(scalar)
-            }
+            EventData::Scalar { .. } => Kind::Scalar(self.scalar(event)?),
             EventData::SequenceStart { style, .. } => {
                 let is_flow = style == SequenceStyle::Flow;
                 self.open(is_flow)?;
@@ -180,7 +186,7 @@ impl Reader<'_> {
                 self.close(is_flow);
                 Kind::Mapping(members)
             }
-            _ => return Err(Error::refused("yaml: unknown problem parsing YAML content")),
+            _ => return Err(Error::refused(UNKNOWN_PROBLEM)),
         };
         let node = Rc::new(Node { kind });
         if let Some((name, number)) = anchor
@@ -196,6 +202,75 @@ impl Reader<'_> {
         })
     }
 
+    fn count(&mut self) -> Result<(), Error> {
+        self.nodes += 1;
+        self.depths += self.depth;
+        let what = if self.nodes > NODES_MAX {
+            NODES_MAX.to_string()
+        } else if self.depths > DEPTHS_MAX {
+            format!("{DEPTHS_MAX} levels around")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Refused(format!(
+            "yaml: more than {what} keys and values"
+        )))
+    }
+
+    fn scalar(&self, event: Event) -> Result<Scalar, Error> {
+        let (start, end) = (event.start_mark, event.end_mark);
+        let EventData::Scalar {
+            tag,
+            value,
+            plain_implicit,
+            style,
+            ..
+        } = event.data
+        else {
+            return Err(Error::refused(UNKNOWN_PROBLEM));
+        };
+        let value = match style {
+            // There it would begin a key.
+            ScalarStyle::Plain if self.flow_depth > 0 && value.contains('?') => {
+                return Err(refused_at(start.line, "did not find expected ',' or ']'"));
+            }
+            ScalarStyle::DoubleQuoted => {
+                self.check_escapes(start, end)?;
+                value
+            }
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                self.without_added_break(value, end.index)?
+            }
+            _ => value,
+        };
+        Ok(Scalar {
+            value,
+            tag: tag.unwrap_or_default(),
+            is_plain: plain_implicit,
+        })
+    }
+
+    /// Refuses an escape of YAML 1.2, which the parser knows and `go.yaml.in/yaml/v2` does not.
+    fn check_escapes(&self, start: Mark, end: Mark) -> Result<(), Error> {
+        let at = |mark: Mark| usize::try_from(mark.index).unwrap_or(usize::MAX);
+        let raw = self.text.get(at(start)..at(end)).unwrap_or_default();
+        let mut line = start.line;
+        let mut rest = raw.chars();
+        while let Some(c) = rest.next() {
+            let is_slash = c == '\\' && rest.as_str().starts_with('/');
+            if is_slash {
+                let line = if line == 0 { 0 } else { line.saturating_add(1) };
+                return Err(refused_at(line, "found unknown escape character"));
+            }
+            if c == '\\' && rest.as_str().starts_with(['\\', '"']) {
+                rest.next();
+            }
+            let is_first_of_two = c == '\r' && rest.as_str().starts_with('\n');
+            line += u64::from(is_break(c) && !is_first_of_two);
+        }
+        Ok(())
+    }
+
     /// Notes where an anchor begins: its name and its number.
     fn anchor(&mut self, event: &EventData) -> Option<(String, u64)> {
         let (EventData::Scalar { anchor, .. }
@@ -209,24 +284,6 @@ impl Reader<'_> {
         let (number, node) = (self.anchored, None);
         self.anchors.insert(name.clone(), Anchored { number, node });
         Some((name, number))
-    }
-
-    /// `go.yaml.in/yaml/v2` does not know this escape, which is one of YAML 1.2.
-    fn without_escaped_slash(&self, begin: u64, end: u64, line: u64) -> Result<(), Error> {
-        let at = |index: u64| usize::try_from(index).unwrap_or(usize::MAX);
-        let quoted = self.text.get(at(begin)..at(end)).unwrap_or_default();
-        let mut lines = line;
-        let mut is_escaped = false;
-        for letter in quoted.chars() {
-            if is_escaped && letter == '/' {
-                // The first line is not named.
-                let line = if lines == 1 { 0 } else { lines };
-                return Err(refused_at(line, "found unknown escape character"));
-            }
-            is_escaped = !is_escaped && letter == '\\';
-            lines += u64::from(letter == '\n');
-        }
-        Ok(())
     }
 
     /// A block scalar's value, as it would be if nothing had been added behind the text.
@@ -252,10 +309,10 @@ impl Reader<'_> {
     }
 
     fn open(&mut self, is_flow: bool) -> Result<(), Error> {
-        if self.depth == DEPTH_MAX {
-            return Err(Error::Refused(format!(
-                "yaml: exceeded max depth of {DEPTH_MAX}"
-            )));
+        if self.depth == self.depth_max {
+            return Err(Error::TooDeep {
+                max: self.depth_max,
+            });
         }
         self.depth += 1;
         self.flow_depth += usize::from(is_flow);
@@ -297,7 +354,7 @@ impl Reader<'_> {
 /// The words of `go.yaml.in/yaml/v2` (`decode.go`, `parser.fail`), which counts lines from 0 but for
 /// the scanner's errors, and names none for the first.
 fn refused(error: &libyaml_safer::Error) -> Error {
-    let line = |mark: Option<libyaml_safer::Mark>| mark.map_or(0, |mark| mark.line);
+    let line = |mark: Option<Mark>| mark.map_or(0, |mark| mark.line);
     let line = match (line(error.problem_mark()), line(error.context_mark())) {
         (0, context) => context,
         (problem, _) if error.kind() == ErrorKind::Scanner => problem.saturating_add(1),

@@ -14,10 +14,11 @@ const WIDTH: usize = 80;
 const SIMPLE_KEY_BYTES_MAX: usize = 128;
 
 /// A document in YAML.
-pub(super) fn write(root: &Child) -> Result<String, Error> {
+pub(super) fn write(root: &Child, depth_max: usize, bytes_max: usize) -> Result<String, Error> {
     let mut emitter = Emitter {
-        decoder: Decoder::default(),
+        decoder: Decoder::new(depth_max),
         out: String::new(),
+        bytes_max,
         column: 0,
         indent: None,
         is_after_space: true,
@@ -40,6 +41,7 @@ enum Context {
 struct Emitter {
     decoder: Decoder,
     out: String,
+    bytes_max: usize,
     column: usize,
     indent: Option<usize>,
     /// The last that was written needs no space after it.
@@ -50,6 +52,11 @@ struct Emitter {
 
 impl Emitter {
     fn node(&mut self, child: &Child, context: Context) -> Result<(), Error> {
+        if self.out.len() > self.bytes_max {
+            return Err(Error::TooLong {
+                max: self.bytes_max,
+            });
+        }
         self.decoder.enter(child)?;
         match self.decoder.value(&child.node)? {
             Value::Scalar(meaning) => self.scalar(meaning),

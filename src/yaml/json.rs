@@ -12,9 +12,9 @@ use super::scalar::Meaning;
 use super::{Error, number};
 
 /// A document as JSON, in at most `bytes_max` bytes.
-pub(super) fn write(root: &Child, bytes_max: usize) -> Result<Vec<u8>, Error> {
+pub(super) fn write(root: &Child, depth_max: usize, bytes_max: usize) -> Result<Vec<u8>, Error> {
     let mut writer = Writer {
-        decoder: Decoder::default(),
+        decoder: Decoder::new(depth_max),
         out: String::new(),
         bytes_max,
     };

@@ -9,9 +9,9 @@ use super::scalar::meaning;
 const TOLD_MAX: usize = 1000;
 
 /// A line for each key that is set again, in the order of the document.
-pub(super) fn duplicates(root: &Child) -> Result<Vec<String>, Error> {
+pub(super) fn duplicates(root: &Child, depth_max: usize) -> Result<Vec<String>, Error> {
     let mut told = Vec::new();
-    walk(&mut Decoder::default(), root, &mut told)?;
+    walk(&mut Decoder::new(depth_max), root, &mut told)?;
     Ok(told)
 }
 

@@ -135,6 +135,35 @@ async fn gzip_is_unpacked_and_mapped_as_identity_is() {
     }
 }
 
+/// Headers are the same as with the body.
+#[tokio::test]
+async fn a_head_says_whether_the_body_would_be_gzip() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let one = format!("{CLAIMS}/shop");
+    for (path, accepted, packed) in [
+        (CLAIMS, "gzip", true),
+        (CLAIMS, "identity", false),
+        (one.as_str(), "gzip", false),
+    ] {
+        if path == CLAIMS {
+            bed.answers(answer(StatusCode::OK, "identity", list()));
+        }
+        let request = Request::head(path).header("accept-encoding", accepted);
+        let response = client.send(request.body(Full::default()).unwrap()).await;
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, 200);
+        let encoding = parts.headers.get("content-encoding");
+        assert_eq!(
+            encoding.is_some_and(|name| name == "gzip"),
+            packed,
+            "{path}"
+        );
+        assert_eq!(parts.headers.contains_key("vary"), packed, "{path}");
+        assert!(body.collect().await.unwrap().to_bytes().is_empty());
+    }
+}
+
 #[tokio::test]
 async fn gzip_that_is_broken_is_a_broken_answer() {
     let bed = Bed::start_towards("compression: on").await;

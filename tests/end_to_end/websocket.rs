@@ -1,11 +1,14 @@
 //! Watches by WebSocket.
 
+use std::time::Duration;
+
 use claimgate::dev::certificates::Identity;
 use futures_util::{SinkExt, StreamExt};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
@@ -199,6 +202,23 @@ async fn the_end_of_the_watch_closes_it() {
     bed.stop.gently.cancel();
     assert_eq!(closed(&mut socket).await, CloseCode::Normal);
     bed.running.await.unwrap();
+}
+
+/// Who does not answer the close has the end of the connection all the same, and not only in time.
+#[tokio::test]
+async fn the_connection_ends_with_the_close() {
+    let bed = Bed::start().await;
+    let path = format!("{CLAIMS}?watch=true&timeoutSeconds=1");
+    let response = ask(&bed, &bed.developer, &path, &[]).await;
+    let upgraded = hyper::upgrade::on(response).await.unwrap();
+    let mut stream = TokioIo::new(upgraded);
+    let mut all = Vec::new();
+    while !all.ends_with(&[0x88, 2, 0x03, 0xe8]) {
+        assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "{all:?}");
+    }
+    // The client still has five seconds to say something.
+    let end = tokio::time::timeout(Duration::from_secs(4), stream.read_buf(&mut all)).await;
+    assert_eq!(end.expect("the connection does not end").unwrap(), 0);
 }
 
 #[tokio::test]
