@@ -2,7 +2,7 @@
 //!
 //! h2 flushes after every DATA frame of 16 KiB, and rustls writes after every record. Each would be a call
 //! of the kernel, and a walk through TCP; so what a connection writes in one turn leaves together. Nothing
-//! waits longer than that, nor is more than [`WAITING_BYTES_MAX`] kept.
+//! waits longer than that, nor is more than 64 KiB kept.
 
 use std::io;
 use std::pin::Pin;

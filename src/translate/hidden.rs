@@ -7,7 +7,7 @@
 //! and an annotation tells of them. It is for people to read: what comes back in it is dropped, for
 //! it could be another object's, and a write that would lose what is hidden is completed from the
 //! object as the control plane has it ([`Current`]). The app cluster's collector has finalizers of its own
-//! by the same names, stored under others ([`collector`]).
+//! by the same names, stored under others (`collector`).
 
 pub(super) mod collector;
 mod current;
