@@ -87,6 +87,13 @@ var acceptedDifferences = []tolerated{
 var olderDifferences = []tolerated{
 	{"apply twice in YAML, Strict", "error strict decoding patch", "it says \"decoding YAML\""},
 	{"apply YAML that is none", "error encoding patch", "it says \"decoding YAML\""},
+	{"YAML with an escaped slash", "error encoding patch", "it says \"decoding YAML\""},
+	{"YAML in UTF-16, cut", "error encoding patch", "it says \"decoding YAML\""},
+	{"YAML in UTF-16, of half a letter", "error encoding patch", "it says \"decoding YAML\""},
+	// They are left out before, where newer ones leave them out themselves.
+	{"owner in an update of status", `"operation":"Update"`, "it notes owner references as managed that it does not keep"},
+	{"owner in a patch of status", `"operation":"Update"`, "it notes owner references as managed that it does not keep"},
+	{"owner in an apply of status", `"operation"`, "it notes owner references as managed that it does not keep"},
 }
 
 // knownDifferences are faults of claimgate that are known. The test prints them, and fails once one
