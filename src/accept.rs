@@ -2,6 +2,7 @@
 
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
 
 use crate::{protobuf, yaml};
 
@@ -18,6 +19,20 @@ pub enum Serializer {
     Json,
     Protobuf,
     Yaml,
+}
+
+/// Media types that objects and lists of resources come in, in the words of kube-apiserver's refusals
+/// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
+pub const SERIALIZED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// A value in JSON, with the newline that kube-apiserver ends it with, unless it is indented. What can't be
+/// written is empty.
+pub fn json(value: &impl Serialize, is_indented: bool) -> String {
+    if is_indented {
+        return serde_json::to_string_pretty(value).unwrap_or_default();
+    }
+    serde_json::to_string(value).unwrap_or_default() + "\n"
 }
 
 /// Bytes of an answer in YAML, several times those of the longest that is held.

@@ -22,10 +22,8 @@ use self::listing::Listing;
 pub(crate) use self::negotiate::{Media, negotiate};
 pub use self::refresh::{REFRESH_EVERY, refresh};
 pub(crate) use self::render::{Document, Rendered};
+use crate::accept::SERIALIZED;
 use crate::status;
-
-/// Media types of an APIResourceList.
-const LISTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +129,7 @@ fn listed(listing: &Listing, asked: &Asked<'_>) -> Answer {
         .media
         .and_then(|media| Some((media, listing.written(media)?)));
     let Some((media, body)) = written else {
-        return Answer::NotAcceptable(LISTED);
+        return Answer::NotAcceptable(SERIALIZED);
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, media.serializer.content_type());

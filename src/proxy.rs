@@ -45,6 +45,7 @@ use crate::error::Error;
 use crate::mapping::Namespaces;
 use crate::metrics::Metrics;
 use crate::request_info::{Query, ResourceRequest, Verb};
+use crate::rewrite;
 use crate::status;
 use crate::translate::request::RequestRules;
 use crate::translate::response::ResponseRules;
@@ -141,7 +142,7 @@ impl Proxy {
         limits: Limits,
         metrics: Metrics,
         draining: CancellationToken,
-    ) -> Result<Self, crate::rewrite::RuleError> {
+    ) -> Result<Self, rewrite::RuleError> {
         Ok(Self {
             request_rules: RequestRules::compile()?,
             response_rules: ResponseRules::compile()?,
@@ -291,6 +292,16 @@ impl Proxy {
             }
         };
         Ok(body)
+    }
+}
+
+/// The rewriter's limits where all of a body of so many bytes may be held, and be one string or key.
+fn whole_limits(max: usize) -> rewrite::Limits {
+    rewrite::Limits {
+        held_bytes_max: max,
+        string_bytes_max: max,
+        key_bytes_max: max,
+        ..rewrite::Limits::default()
     }
 }
 

@@ -130,10 +130,7 @@ impl Status {
             details: (self.details != Details::default()).then_some(&self.details),
             code: self.code.as_u16(),
         };
-        if is_indented {
-            return escaped(serde_json::to_string_pretty(&object).unwrap_or_default());
-        }
-        escaped(serde_json::to_string(&object).unwrap_or_default()) + "\n"
+        escaped(accept::json(&object, is_indented))
     }
 
     /// In JSON if it can't be written in what is wanted.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::document::{ApiResource, Subresource, Version};
-use crate::accept::Serializer;
+use crate::accept::{self, Serializer};
 use crate::status::Media;
 
 /// A list in each of its forms; `None` if it can't be written so.
@@ -65,13 +65,13 @@ impl Listing {
             group_version: format!("{group}/{}", version.version),
             resources,
         };
-        let json = serde_json::to_string(&list).unwrap_or_default() + "\n";
+        let json = accept::json(&list, false);
         let written = |serializer: Serializer| {
             let written = serializer.write(json.as_bytes());
             written.ok().map(Bytes::from)
         };
         Self {
-            indented: serde_json::to_vec_pretty(&list).unwrap_or_default().into(),
+            indented: accept::json(&list, true).into(),
             yaml: written(Serializer::Yaml),
             protobuf: written(Serializer::Protobuf),
             json: json.into(),

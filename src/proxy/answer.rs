@@ -15,7 +15,7 @@ use super::completion::Carried;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
-use super::{Asked, ControlPlane, Proxy, watch};
+use super::{Asked, ControlPlane, Proxy, watch, whole_limits};
 use crate::accept::Serializer;
 use crate::body::{Broken, ReplyBody};
 use crate::error::Error;
@@ -228,13 +228,7 @@ fn map_whole(
     max: usize,
     whole: Bytes,
 ) -> Result<Bytes, rewrite::Error> {
-    let limits = rewrite::Limits {
-        held_bytes_max: max,
-        string_bytes_max: max,
-        key_bytes_max: max,
-        ..rewrite::Limits::default()
-    };
-    Rewriter::new(rules, framing, limits, handler).whole(whole)
+    Rewriter::new(rules, framing, whole_limits(max), handler).whole(whole)
 }
 
 /// A body, if its client takes gzip perhaps in that, and with headers that say so if it is in that.

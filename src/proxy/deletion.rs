@@ -26,7 +26,7 @@ use super::completion::{Carried, Found, TRIES_MAX};
 use super::media::{self, RequestMedia};
 use super::request_body::{Sent, is_json};
 use super::{Outgoing, Proxy};
-use crate::accept::{PROTOBUF, YAML};
+use crate::accept::{PROTOBUF, SERIALIZED, YAML};
 use crate::error::Error;
 use crate::protobuf;
 use crate::request_info::Verb;
@@ -220,7 +220,7 @@ impl Proxy {
                 json.map(Some).map_err(|error| unreadable(&error))
             }
             // There are control planes that read it.
-            Some("application/cbor") => Err(Error::UnsupportedMediaType(media::SERIALIZED)),
+            Some("application/cbor") => Err(Error::UnsupportedMediaType(SERIALIZED)),
             Some(_) => Ok(None),
         }
     }

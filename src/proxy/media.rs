@@ -6,15 +6,11 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::accept::{self, Clause, Form, PROTOBUF, Serializer, YAML};
+use crate::accept::{self, Clause, Form, PROTOBUF, SERIALIZED, Serializer, YAML};
 use crate::error::Error;
 use crate::request_info::Verb;
 
-/// What a custom resource's endpoint has serializers for, in the words of its refusals
-/// (`apiextensions-apiserver/pkg/apiserver/customresource_handler.go`).
-pub(super) const SERIALIZED: &str =
-    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-/// The same for who has sent protobuf.
+/// `SERIALIZED` for who has sent protobuf.
 const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";

@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 
 use super::media::RequestMedia;
-use super::{Asked, Outgoing, Proxy};
+use super::{Asked, Outgoing, Proxy, whole_limits};
 use crate::body::Broken;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -171,12 +171,7 @@ impl Proxy {
         };
         // A JSON patch's operation is judged whole, and may be as long as the body. So may a key, which is the
         // control plane's to refuse.
-        let limits = rewrite::Limits {
-            held_bytes_max: max,
-            string_bytes_max: max,
-            key_bytes_max: max,
-            ..rewrite::Limits::default()
-        };
+        let limits = whole_limits(max);
         let rewriter = rules.map(|rules| {
             let scope = outgoing.plan.scope.clone();
             let handler = self.request_rules.handler(scope, effect);

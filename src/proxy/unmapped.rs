@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::accept::Form;
+use crate::accept::{self, Form};
 use crate::body::Broken;
 use crate::error::Error;
 use crate::request_info::Query;
@@ -74,14 +74,8 @@ pub(super) fn list(kind: &Kind, form: Form, is_indented: bool) -> Bytes {
     }
 }
 
-/// With the newline that kube-apiserver ends JSON with, unless it is indented.
 fn written(value: &impl Serialize, is_indented: bool) -> Bytes {
-    if is_indented {
-        return serde_json::to_vec_pretty(value).unwrap_or_default().into();
-    }
-    let mut text = serde_json::to_vec(value).unwrap_or_default();
-    text.push(b'\n');
-    text.into()
+    accept::json(value, is_indented).into()
 }
 
 fn meta_version(version: &str) -> String {
