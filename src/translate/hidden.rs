@@ -127,14 +127,9 @@ impl Hidden {
                 };
                 let is_hidden = |name: &String| FINALIZERS.contains(&name.as_str());
                 let (hidden, mut shown): (Vec<_>, Vec<_>) = all.into_iter().partition(is_hidden);
-                let mut is_same = hidden.is_empty();
-                for name in &mut shown {
-                    if let Some(local) = collector::local(name) {
-                        *name = local.to_owned();
-                        is_same = false;
-                    }
-                }
-                if is_same {
+                let local = |name: &str| collector::local(name).map(str::to_owned);
+                let has_changed = collector::rename(&mut shown, local);
+                if hidden.is_empty() && !has_changed {
                     return Verdict::Keep;
                 }
                 self.content.finalizers = hidden;

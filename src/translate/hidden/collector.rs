@@ -33,14 +33,19 @@ pub(super) fn stored_list(list: &str) -> Option<String> {
     if has(ORPHAN) && has(FOREGROUND) {
         return None;
     }
-    let mut is_same = true;
-    for name in &mut names {
-        if let Some(stored) = stored(name) {
-            *name = stored;
-            is_same = false;
+    rename(&mut names, stored).then(|| json(&names))
+}
+
+/// Gives names their others, if they have any; whether one had.
+pub(super) fn rename(names: &mut [String], other: impl Fn(&str) -> Option<String>) -> bool {
+    let mut has_changed = false;
+    for name in names {
+        if let Some(other) = other(name) {
+            *name = other;
+            has_changed = true;
         }
     }
-    (!is_same).then(|| json(&names))
+    has_changed
 }
 
 /// What the app cluster's collector does about what a claim owns before the claim goes.
