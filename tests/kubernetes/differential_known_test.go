@@ -8,7 +8,6 @@ const (
 	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole, and watches have none"
 	aggregator      = "the aggregator does so with any API server: it asks for gzip by itself, unpacks it and leaves Vary, and takes 200 for no answer to an upgrade (UpgradeAwareHandler.tryUpgrade)"
 	serverFails     = "kube-apiserver fails for no fault of the client's"
-	notExposed      = "what is not exposed is not told"
 	strangers       = "claims of others are left out of the pages that the control plane makes"
 	noVersion       = "nobody is asked for a namespace that is not mapped: its version is 0, and its Tables have a column for the name alone"
 	readHere        = "bodies are mapped, and YAML is read, before the control plane sees them: what is counted has other names in it, and what YAML alone is refused for is told first, without Go's types"
@@ -55,15 +54,6 @@ var acceptedDifferences = []tolerated{
 	// It says that no kind is registered for the type v1.Scale.
 	{"update scale in broken YAML", "did not find expected node content", serverFails},
 
-	{"discovery as it comes", "-", notExposed},
-	{"discovery pretty", "-", notExposed},
-	{"discovery by curl", "-", notExposed},
-	{"discovery in YAML", "-", notExposed},
-	{"discovery in protobuf", "-", notExposed},
-	{"discovery in protobuf or JSON", "-", notExposed},
-	{"discovery as anything", "-", notExposed},
-	{"discovery in aggregate or JSON", "-", notExposed},
-	{"discovery with a slash at the end", "-", notExposed},
 	{"pages among strangers", `"items":[]`, strangers},
 
 	{"of nothing: list", "0", noVersion},

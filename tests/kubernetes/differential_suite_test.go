@@ -43,6 +43,7 @@ func discoveryOperations() []operation {
 		{"of OpenAPI in YAML", "/openapi/v3" + groupVersionPath, acceptYAML},
 	} {
 		s := get(one.path)
+		s.unexposed = "composites"
 		if one.header != "" {
 			s.headers = []string{one.header}
 		}

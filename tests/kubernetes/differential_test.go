@@ -47,6 +47,8 @@ type step struct {
 	unsure bool
 	// Not compared: what it is answered depends on how far a garbage collector came meanwhile.
 	isQuiet bool
+	// A resource that is not exposed, and left out of what the control plane lists.
+	unexposed string
 	// By HTTP/1.1.
 	http1 bool
 	// Of a WebSocket: frames that are sent after the lines came.
@@ -148,6 +150,9 @@ func (s side) request(step step, known map[string]string) string {
 	}
 	body, messages, err := read(response, step)
 	text := compare.Reply(response, body, s.names()) + messages
+	if step.unexposed != "" && s.cluster == theBed.cp {
+		text = withoutResource(text, step.unexposed)
+	}
 	if err != nil {
 		text += "\n" + compare.Failure(err)
 	}
