@@ -4,6 +4,7 @@
 //! here as a Status.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -58,7 +59,11 @@ impl Router {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ReplyBody> {
+    pub async fn handle(
+        self: &Arc<Self>,
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
         let begun = Instant::now();
         let known = match self.admit(peer, &parts) {
@@ -137,7 +142,7 @@ impl Router {
     }
 
     async fn dispatch(
-        &self,
+        self: &Arc<Self>,
         known: &Known,
         parts: &Parts,
         body: Incoming,
@@ -210,7 +215,7 @@ impl Router {
     }
 
     async fn resource(
-        &self,
+        self: &Arc<Self>,
         request: ResourceRequest,
         parts: &Parts,
         body: Incoming,
@@ -226,10 +231,35 @@ impl Router {
             resource: request.resource.clone(),
             verb: request.verb.as_str(),
         };
-        let answer = self
-            .proxied(&request, &resource, parts, body, &labels)
-            .await;
+        let answer = if request.verb == Verb::Delete {
+            self.carried_through(request, resource, parts, body, &labels)
+                .await
+        } else {
+            self.proxied(&request, &resource, parts, body, &labels)
+                .await
+        };
         (labels, answer)
+    }
+
+    /// Proxies a deletion in a task of its own, which a client that leaves does not end: what is
+    /// written before it, for the garbage collector, means something else without it.
+    async fn carried_through(
+        self: &Arc<Self>,
+        request: ResourceRequest,
+        resource: Resource,
+        parts: &Parts,
+        body: Incoming,
+        labels: &Labels,
+    ) -> Result<Response<ReplyBody>, Error> {
+        let (router, parts, labels) = (Arc::clone(self), parts.clone(), labels.clone());
+        let carried = tokio::spawn(async move {
+            router
+                .proxied(&request, &resource, &parts, body, &labels)
+                .await
+        });
+        carried
+            .await
+            .unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
     }
 
     /// The exposed resource that a request names, if it has the verb.

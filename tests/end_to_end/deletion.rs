@@ -1,5 +1,7 @@
 //! Deletions of which the app cluster's garbage collector has to know, and what is sent for them.
 
+use std::time::Duration;
+
 use claimgate::dev::control_plane::RecordedRequest;
 use serde_json::json as value;
 
@@ -11,6 +13,8 @@ const FOREGROUND: &str =
     r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Foreground"}"#;
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TRIES: usize = 5;
+/// Long enough for a stream's reset to come first.
+const PAUSE: Duration = Duration::from_millis(200);
 
 fn one() -> String {
     format!("{CLAIMS}/shop")
@@ -336,6 +340,19 @@ async fn a_deletion_that_is_refused_leaves_nothing_behind() {
         finalizers(&bed),
         value!(["a", "orphan", "claimgate.dev/orphan"])
     );
+}
+
+/// So does one whose client leaves: the finalizer alone would be taken for another deletion's.
+#[tokio::test]
+async fn a_deletion_goes_on_without_its_client() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let faults = bed.control_plane.faults();
+    faults.add(is(&Method::PATCH), Fault::Delay(PAUSE));
+    let deletion = tokio::spawn(async move { delete(&client, "", JSON, ORPHAN).await });
+    eventually(|| async { methods(&bed).contains(&Method::PATCH) }).await;
+    deletion.abort();
+    eventually(|| async { methods(&bed).contains(&Method::DELETE) }).await;
 }
 
 /// A claim that is being deleted takes no more finalizers.
