@@ -45,7 +45,6 @@ var kubectlExplains = []string{
 	"api-resources --api-group=k8s.starter.org --categories=claim -o name --sort-by=kind",
 	"api-resources --api-group=k8s.starter.org --categories=claim --verbs=list,deletecollection --cached",
 	"api-resources --api-group=k8s.starter.org --categories=claim --verbs=connect",
-	"api-versions",
 	"auth can-i list kc -n {ns}",
 	"auth can-i delete kc/alpha -n {ns}",
 	"auth can-i update nw -n {ns} --subresource=status",
