@@ -51,14 +51,14 @@ func faults() []fault {
 			}
 			return line
 		}, found: []string{"watch a deletion to its end"}},
-		{name: "forgets Tables", line: leaks(`"kind":"Table"`), found: []string{"get Table", "list Table", "kubectl get kc -A -l side={ns}"}},
+		{name: "forgets Tables", line: leaks(`"kind":"Table"`), found: []string{"get Table", "list Table", "kubectl get kc -A -l side={ns}", "kubectl get kc -A -l side={ns},tier=b -o wide --show-kind"}},
 		{name: "forgets metadata", line: leaks(`"kind":"PartialObjectMetadata`), found: []string{"get PartialObjectMetadata", "list metadata"}},
-		{name: "forgets lists", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list", "kubectl get kc -n {ns} -o jsonpath={.items[*].metadata.namespace}"}},
+		{name: "forgets lists", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list", "kubectl get kc -n {ns} -o jsonpath={.items[*].metadata.namespace}", "kubectl describe kc -n {ns}"}},
 		// All that is accepted of this one is a header.
 		{name: "forgets what is large", line: leaks(strings.Repeat("n", 100)), found: []string{"large object"}},
 		{name: "forgets events", line: leaks(`{"type":"`), found: []string{"watch JSON", "watch list to its end"}},
 		{name: "tells of itself", head: func(response *http.Response) { response.Header.Set("Via", "2.0 proxy") }, found: []string{"get", "missing object", "large object", "watch JSON"}},
-		{name: "loses warnings", head: func(response *http.Response) { response.Header.Del("Warning") }, found: []string{"create with unknown fields"}},
+		{name: "loses warnings", head: func(response *http.Response) { response.Header.Del("Warning") }, found: []string{"create with unknown fields", "kubectl create --validate=warn --dry-run=server -o yaml of an unknown field"}},
 		{name: "fails", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get", "missing object", "large object", "watch JSON"}},
 		{name: "forgets a list once", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list"}, once: true},
 	}

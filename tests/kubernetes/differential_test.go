@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -67,6 +69,10 @@ type operation struct {
 	name     string
 	steps    []step
 	commands []command
+	// What is asked once its commands ended, which costs less than another process.
+	after []step
+	// Of the directory in which its commands run, by path.
+	files map[string]string
 	// What its own object is called, if not after it.
 	object string
 }
@@ -106,15 +112,36 @@ func (s side) names() compare.Names { return compare.Names{s.namespace: "NAMESPA
 func (s side) observe(o operation) string {
 	known := map[string]string{"{ns}": s.namespace, "{name}": o.own()}
 	var text strings.Builder
-	for _, step := range o.steps {
-		if seen := s.request(step, known); !step.isQuiet {
-			text.WriteString(seen + "\n")
+	ask := func(steps []step) {
+		for _, step := range steps {
+			if seen := s.request(step, known); !step.isQuiet {
+				text.WriteString(seen + "\n")
+			}
 		}
 	}
+	ask(o.steps)
+	dir := o.directory(known)
+	defer os.RemoveAll(dir)
 	for _, command := range o.commands {
-		text.WriteString(s.kubectl(command, known) + "\n")
+		text.WriteString(s.kubectl(command, dir, known) + "\n")
 	}
+	ask(o.after)
 	return text.String()
+}
+
+// directory is a new one with the operation's files, and "" if it has none.
+func (o operation) directory(known map[string]string) string {
+	if o.files == nil {
+		return ""
+	}
+	dir, err := os.MkdirTemp(theBed.dir, "files-")
+	must(err)
+	for name, text := range o.files {
+		path := filepath.Join(dir, name)
+		must(os.MkdirAll(filepath.Dir(path), 0o755))
+		writeFile(path, fill(text, known))
+	}
+	return dir
 }
 
 func (s side) request(step step, known map[string]string) string {
@@ -217,7 +244,7 @@ func find(body []byte, path string) string {
 	return fmt.Sprint(value)
 }
 
-func (s side) kubectl(c command, known map[string]string) string {
+func (s side) kubectl(c command, dir string, known map[string]string) string {
 	args := []string{"--kubeconfig", s.kubeconfig}
 	for _, arg := range strings.Split(c.args, " ") {
 		// A space within an argument is written as an underscore.
@@ -226,7 +253,9 @@ func (s side) kubectl(c command, known map[string]string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary("kubectl"), args...)
-	cmd.Env = append(cmd.Environ(), "HOME="+theBed.dir, "KUBE_EDITOR=sed -i '"+c.edit+"'")
+	// Processes as short as these would spend a sixth of their time on collecting garbage.
+	cmd.Env = append(cmd.Environ(), "GOGC=400", "HOME="+theBed.dir, "KUBE_EDITOR=sed -i '"+c.edit+"'")
+	cmd.Dir = dir
 	cmd.Stdin = strings.NewReader(fill(c.stdin, known))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -270,7 +299,10 @@ func themes() []theme {
 		{reading, amongStrangers},
 		{unmapped, unmappedOperations},
 		{reading, kubectlReads},
+		{reading, kubectlGets},
+		{reading, kubectlLooks},
 		{writing, kubectlWrites},
+		{writing, kubectlMoreWrites},
 	}
 }
 

@@ -83,6 +83,29 @@ func TestFaultsOfAProxyAreSeen(t *testing.T) {
 	}
 }
 
+// What kubectl logs of itself by -v=6 is another time's, what it asked and was answered is compared.
+func TestOfWhatKubectlLogsItsRequestsAreCompared(t *testing.T) {
+	logs := func(file, gates, asked, hash, status, time string) string {
+		return Command("", "I1128 06:18:11.017875   24217 loader.go:408] Config loaded from file:  "+file+"\n"+
+			"I1128 06:18:11.017885   24217 envvar.go:195] \"Feature gate default state\" feature="+gates+" enabled=true\n"+
+			"I1128 06:18:1"+time[:1]+".017885   24217 round_trippers.go:632] \"Response\" verb=\"GET\" url=\"https://localhost:1"+time+"/apis/"+asked+
+			"?hash="+strings.Repeat(hash, 64)+"\" status=\""+status+"\" milliseconds="+time+"\n", 0, Names{"remote-1": "NAMESPACE"})
+	}
+	direct := logs("/a/direct.kubeconfig", "A", "remote-1/a", "0F", "200 OK", "1")
+	if differences := Differences(direct, logs("/b/app.kubeconfig", "B", "remote-1/a", "1E", "200 OK", "23")); differences != "" {
+		t.Error(differences)
+	}
+	for name, through := range map[string]string{
+		"another request": logs("/a/direct.kubeconfig", "A", "remote-1/b", "0F", "200 OK", "1"),
+		"another status":  logs("/a/direct.kubeconfig", "A", "remote-1/a", "0F", "201 Created", "1"),
+		"no request":      Command("", "", 0, nil),
+	} {
+		if Differences(direct, through) == "" {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
 func TestHeadersAndStatusAreCompared(t *testing.T) {
 	kind := "application/json"
 	direct := observe(object, "remote-1", http.Header{"Content-Type": {kind}, "Date": {"now"}, "Warning": {`299 - "b"`, `299 - "a"`}})

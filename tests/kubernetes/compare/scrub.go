@@ -31,6 +31,11 @@ var inText = []struct {
 	{regexp.MustCompile(`localhost:\d+`), "SERVER"},
 	// kubectl's own time, before what it logs.
 	{regexp.MustCompile(`(?m)^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "$1 "},
+	// The version of an OpenAPI document in its address.
+	{regexp.MustCompile(`\bhash=[0-9A-F]{128}\b`), "hash=*"},
+	// What it logs of itself, by -v=6: its kubeconfig, its feature gates in no order, and how long answers took.
+	{regexp.MustCompile(`(?m)^I (?:loader|envvar)\.go:.*\n`), ""},
+	{regexp.MustCompile(`\bmilliseconds=\d+`), "milliseconds=*"},
 	// Temporary files of kubectl diff and edit.
 	{regexp.MustCompile(`/tmp/(LIVE|MERGED|kubectl-edit)-\d+\S*`), "/tmp/$1"},
 	{regexp.MustCompile(`(/tmp/(?:LIVE|MERGED))\t.*`), "$1"},
