@@ -295,16 +295,6 @@ impl Proxy {
     }
 }
 
-/// The rewriter's limits where all of a body of so many bytes may be held, and be one string or key.
-fn whole_limits(max: usize) -> rewrite::Limits {
-    rewrite::Limits {
-        held_bytes_max: max,
-        string_bytes_max: max,
-        key_bytes_max: max,
-        ..rewrite::Limits::default()
-    }
-}
-
 /// A read, and a write that was certainly not carried out, is told that the control plane is away;
 /// of any other write the outcome is not known.
 fn upstream_error(control_plane: &ControlPlane, verb: Verb, error: &upstream::Error) -> Error {

@@ -209,6 +209,18 @@ pub struct Limits {
     pub inner_depth_max: usize,
 }
 
+impl Limits {
+    /// For a body of at most so many bytes, all of which may be held, or be one string or one key.
+    pub fn whole(max: usize) -> Self {
+        Self {
+            held_bytes_max: max,
+            string_bytes_max: max,
+            key_bytes_max: max,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -15,12 +15,12 @@ use super::completion::Carried;
 use super::compress::{self, Encoded};
 use super::plan::Plan;
 use super::response_body::Rewritten;
-use super::{Asked, ControlPlane, Proxy, watch, whole_limits};
+use super::{Asked, ControlPlane, Proxy, watch};
 use crate::accept::Serializer;
 use crate::body::{Broken, ReplyBody};
 use crate::error::Error;
 use crate::request_info::{ResourceRequest, Verb};
-use crate::rewrite::{self, Framing, Output, Rewriter, Rules};
+use crate::rewrite::{self, Framing, Limits, Output, Rewriter, Rules};
 use crate::status;
 use crate::translate::Scope;
 use crate::translate::beginning::Beginning;
@@ -144,11 +144,11 @@ impl Proxy {
             Verb::List | Verb::DeleteCollection => Shape::List,
             _ => Shape::Object,
         };
-        let limits = rewrite::Limits {
+        let limits = Limits {
             held_bytes_max: self.limits.held_bytes_max,
             string_bytes_max: STRING_BYTES_MAX,
             key_bytes_max: self.limits.held_bytes_max,
-            ..rewrite::Limits::default()
+            ..Limits::default()
         };
         let framing = if shape == Shape::Watch {
             Framing::Many
@@ -228,7 +228,7 @@ fn map_whole(
     max: usize,
     whole: Bytes,
 ) -> Result<Bytes, rewrite::Error> {
-    Rewriter::new(rules, framing, whole_limits(max), handler).whole(whole)
+    Rewriter::new(rules, framing, Limits::whole(max), handler).whole(whole)
 }
 
 /// A body, if its client takes gzip perhaps in that, and with headers that say so if it is in that.

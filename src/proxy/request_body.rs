@@ -20,7 +20,7 @@ use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 
 use super::media::RequestMedia;
-use super::{Asked, Outgoing, Proxy, whole_limits};
+use super::{Asked, Outgoing, Proxy};
 use crate::body::Broken;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -171,7 +171,7 @@ impl Proxy {
         };
         // A JSON patch's operation is judged whole, and may be as long as the body. So may a key, which is the
         // control plane's to refuse.
-        let limits = whole_limits(max);
+        let limits = rewrite::Limits::whole(max);
         let rewriter = rules.map(|rules| {
             let scope = outgoing.plan.scope.clone();
             let handler = self.request_rules.handler(scope, effect);

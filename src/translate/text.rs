@@ -2,24 +2,16 @@
 //!
 //! Exactly the forms that kube-apiserver is known to write are mapped. People's words stay as they
 //! are, even where they hold the same name; so objects that a message quotes go through the
-//! rewriter, as any object does.
+//! rewriter, as any object does (`quoted`).
 
+mod quoted;
 mod words;
 
-use bytes::{Buf, Bytes};
-
-use super::{LAST_APPLIED, Scope};
-use crate::rewrite::{
-    Error, Framing, Handler, Limits, Output, Rewriter, RuleError, Rules, Tag, Verdict,
-};
+use super::Scope;
 
 /// Places in one text at which a quoted object is looked for. A message quotes one; the bound keeps
 /// a text made of beginnings from costing its length squared.
 const QUOTED_MAX: usize = 8;
-
-/// Bytes of a quoted object that are read at once; the piece in which it ends is read again, byte by
-/// byte.
-const PIECE_BYTES: usize = 4096;
 
 /// What stands in the place of a text that names a namespace which nobody in the app cluster may see.
 pub const NOT_SHOWN: &str = "(not shown: it names a namespace that is not mapped)";
@@ -56,96 +48,46 @@ pub fn field_to_local(field: &str, scope: &Scope) -> Option<String> {
 
 fn mapped(text: &str, scope: &Scope) -> Result<String, NamesForeign> {
     let mut mapped = String::with_capacity(text.len());
-    let (mut words, mut rest) = (0, 0);
-    for _ in 0..QUOTED_MAX {
-        let Some(start) = quoted_start(text, rest) else {
-            break;
+    let (mut done, mut from, mut tries) = (0, 0, 0);
+    // Where what begins like an object is none.
+    let mut unread = None;
+    while let Some(start) = quoted::start(text, from) {
+        let (before, rest) = text.split_at(start);
+        tries += 1;
+        let object = match tries {
+            ..=QUOTED_MAX => quoted::to_local(rest, scope)?,
+            _ => None,
         };
-        rest = start + 1;
-        let (before, from) = text.split_at(start);
-        if let Some((object, length)) = quoted(from, scope)? {
-            let before = before.get(words..).unwrap_or_default();
-            mapped.push_str(&words::to_local(before, scope)?);
-            mapped.push_str(&object);
-            words = start + length;
-            rest = words;
-        }
+        let Some((object, length)) = object else {
+            unread = unread.or(Some(start));
+            if tries > QUOTED_MAX {
+                break;
+            }
+            from = start + 1;
+            continue;
+        };
+        mapped.push_str(&words_to_local(before, done, unread.take(), scope)?);
+        mapped.push_str(&object);
+        done = start + length;
+        from = done;
     }
-    let last = text.get(words..).unwrap_or_default();
-    mapped.push_str(&words::to_local(last, scope)?);
+    mapped.push_str(&words_to_local(text, done, unread, scope)?);
     Ok(mapped)
 }
 
-/// Where an object, or a string that holds one, may begin.
-fn quoted_start(text: &str, from: usize) -> Option<usize> {
-    let rest = text.get(from..)?;
-    let starts = [rest.find("{\""), rest.find("\"{\\\"")];
-    starts.into_iter().flatten().min().map(|start| from + start)
-}
-
-/// The object that a text begins with in local terms, and the bytes that it took.
-fn quoted(text: &str, scope: &Scope) -> Result<Option<(String, usize)>, NamesForeign> {
-    let Ok(rules) = rules() else {
-        return Ok(None);
-    };
-    let rewriter = || {
-        let handler = Quoted(scope);
-        Rewriter::new(rules.clone(), Framing::Many, Limits::default(), handler)
-    };
-    let text = Bytes::copy_from_slice(text.as_bytes());
-    let mut first = rewriter();
-    let pieces = (0..text.len()).step_by(PIECE_BYTES);
-    let inside = pieces.take_while(|at| {
-        let piece = text.slice(*at..text.len().min(at + PIECE_BYTES));
-        first.feed(piece, &mut Output::default()).is_ok() && first.documents() == 0
-    });
-    let inside = (inside.count() * PIECE_BYTES).min(text.len());
-    let (mut second, mut out) = (rewriter(), Output::default());
-    // What follows the object is none.
-    let pieces = std::iter::once(0..inside).chain((inside..text.len()).map(|at| at..at + 1));
-    for piece in pieces {
-        let end = piece.end;
-        match second.feed(text.slice(piece), &mut out) {
-            Ok(()) if second.documents() == 0 => {}
-            Ok(()) => {
-                let object = out.copy_to_bytes(out.remaining());
-                let object = String::from_utf8(object.into()).ok();
-                return Ok(object.map(|object| (object, end)));
-            }
-            Err(Error::Refused(_)) => return Err(NamesForeign),
-            Err(_) => return Ok(None),
-        }
+/// The end of a text, from where on it is no object, of which nothing may be told if there is a name in what
+/// could not be read as one.
+fn words_to_local(
+    text: &str,
+    from: usize,
+    unread: Option<usize>,
+    scope: &Scope,
+) -> Result<String, NamesForeign> {
+    let unread = unread.and_then(|start| text.get(start..));
+    if unread.is_some_and(|unread| quoted::may_name(unread, scope)) {
+        return Err(NamesForeign);
     }
-    Ok(None)
-}
-
-const NAMESPACE: Tag = 0;
-/// What was applied last names whatever its writer did.
-const APPLIED_NAMESPACE: Tag = 1;
-
-fn rules() -> Result<Rules, RuleError> {
-    let object = |tag| Rules::builder().string("$.metadata.namespace", tag);
-    let applied = format!("$.metadata.annotations[{LAST_APPLIED:?}]");
-    object(NAMESPACE)
-        .inside(&applied, object(APPLIED_NAMESPACE).build()?)
-        .inside("$", object(NAMESPACE).build()?)
-        .build()
-}
-
-/// Maps the namespaces of a quoted object.
-struct Quoted<'a>(&'a Scope);
-
-impl Handler for Quoted<'_> {
-    fn string(&mut self, tag: Tag, value: &[u8]) -> Verdict<'_> {
-        let remote = std::str::from_utf8(value).ok();
-        match remote.and_then(|remote| self.0.to_local(remote)) {
-            Some(local) => Verdict::Replace(local.into()),
-            None if tag == NAMESPACE && self.0.may_see_foreign() => {
-                Verdict::Fail("it is not mapped")
-            }
-            None => Verdict::Keep,
-        }
-    }
+    words::to_local(text.get(from..).unwrap_or_default(), scope)
 }
 
 #[cfg(test)]
@@ -156,6 +98,7 @@ mod tests {
 
     use super::*;
     use crate::mapping::Namespaces;
+    use crate::translate::LAST_APPLIED;
 
     fn one() -> Scope {
         Scope::One {
@@ -234,13 +177,46 @@ mod tests {
 
     #[test]
     fn quoted_objects_may_be_of_any_length() {
-        for length in (0..3 * PIECE_BYTES).step_by(61).chain([1 << 20]) {
+        for length in (0..3 * quoted::PIECE_BYTES).step_by(61).chain([1 << 20]) {
             let filler = "x".repeat(length);
             let quoted = |namespace: &str| {
                 format!(r#"in '{{"a":"{filler}","metadata":{{"namespace":"{namespace}"}}}}'}}"#)
             };
             assert_eq!(map(&quoted("app-ns-1")), quoted("default"), "{length}");
         }
+    }
+
+    #[test]
+    fn a_quoted_object_is_as_the_app_cluster_sees_it() {
+        let deep = |levels: usize| format!("{}{}", r#"{\"a\":"#.repeat(levels), "}".repeat(levels));
+        let long = "x".repeat(100_000);
+        let object = |namespace: &str, rest: &str| {
+            format!(
+                r#"KubernetesCluster "a" is invalid: patch: Invalid value: "{{\"{long}\":\"\x7f\",\"metadata\":{{\"annotations\":{{\"{LAST_APPLIED}\":\"{{\\\"metadata\\\":{{\\\"namespace\\\":\\\"{namespace}\\\"}}}}\\n\"}},{rest}\"namespace\":\"{namespace}\"}},\"spec\":{}}}": no"#,
+                deep(5000).replace(":}", ":1}")
+            )
+        };
+        assert_eq!(map(&object("app-ns-1", "")), object("default", ""));
+        let hidden = r#"\"finalizers\":[\"orphan\",\"x\",\"claimgate.dev/orphan\"],\"ownerReferences\":[{\"name\":\"secret\"}],"#;
+        let shown = map(&object("app-ns-1", hidden));
+        assert!(shown.contains(r#"\"finalizers\":[\"x\",\"orphan\"],\"namespace\":\"default\"}"#));
+        assert!(shown.contains(r#"\"claimgate.dev/hidden\":\"{\\\"ownerReferences\\\":[{\\\"#));
+    }
+
+    #[test]
+    fn what_begins_like_an_object_and_names_one_is_not_shown() {
+        for text in [
+            r#"in '{"metadata":{"namespace":"app-ns-1""#,
+            r#"value: "{\"metadata\":{\"namespace\": \"app-ns-1\"": no"#,
+            r#"value: "{\"a\":\"\xff\",\"metadata\":{\"namespace\":\"app-ns-1\"}}": no"#,
+            r#"{"a":1} {"b":2} {"{"{"{"{"{"{"{"{"{"metadata":{"namespace":"app-ns-1"}}"#,
+        ] {
+            assert_eq!(map(text), NOT_SHOWN, "{text}");
+            let all = to_local(text, &mapped());
+            assert_eq!(all.as_deref(), Some(NOT_SHOWN), "{text}");
+        }
+        let other = r#"in '{"metadata":{"namespace":"app-ns-10""#;
+        assert_eq!(map(other), other);
     }
 
     #[test]
@@ -275,8 +251,8 @@ mod tests {
                 r#"patch: Invalid value: "{\"metadata\":{\"namespace\":\"default\",\"a\":\"\\u003c\"},\"spec\":{\"metadata\":{\"namespace\":\"app-ns-1\"}}}": no"#,
             ),
             (
-                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "app-ns-1" and {"metadata":{"namespace":"app-ns-1""#,
-                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "default" and {"metadata":{"namespace":"app-ns-1""#,
+                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "app-ns-1" and more"#,
+                r#"{"{"{"{"{"{"{"{"{"{" in the namespace "default" and more"#,
             ),
             (
                 r#"namespace "app-ns-10" not found"#,
