@@ -36,7 +36,7 @@ func textOperations() []operation {
 			get(resourcePath+"?fieldSelector=metadata.namespace%3D{ns}%3Db"), get(everywhere+"?fieldSelector=metadata.namespace%21%3Da%3Db"),
 			get(resourcePath+"?watch=true&fieldSelector=metadata.namespace%3Da%3Db"), remove(resourcePath+"?fieldSelector=metadata.namespace%3Da%3Db", "")),
 	}
-	return append(append(all, tokens()...), copies()...)
+	return append(append(append(all, tokens()...), copies()...), quoting()...)
 }
 
 // tokens are refused as the control plane refuses what is none.
@@ -61,5 +61,28 @@ func copies() []operation {
 	return []operation{
 		sequence("JSON patch that copies labels to annotations", `{"op":"copy","from":"/metadata/labels","path":"/metadata/annotations"}`),
 		sequence("JSON patch that moves labels to annotations", `{"path":"/metadata/annotations","from":"/metadata/labels","op":"move"}`),
+	}
+}
+
+// quoting are failures whose message has the whole object in it.
+func quoting() []operation {
+	applied := `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"name\":\"{name}\",\"namespace\":\"{ns}\"}}\n"}`
+	signs := `,"notes":"<\u2028\u00e9\u007f\u200b\u263a\udb40\udc01\u0001 \\\" {\"metadata\":{\"namespace\":\"x\"}}"`
+	deep := `,"parameters":` + strings.Repeat(`{"a":`, 1200) + "1" + strings.Repeat("}", 1200)
+	refused := func(name, object string) operation {
+		return single(name, post(resourcePath, object),
+			patch(mergePatch, own, `{"metadata":{"labels":{"a":3}}}`),
+			patch(mergePatch, own+"?fieldValidation=Strict", `{"spec":{"no":1}}`),
+			patch(mergePatch, own+"/status", `{"metadata":{"labels":3}}`),
+			patch(jsonPatch, own, `[{"op":"replace","path":"/metadata/labels","value":1}]`),
+			step{method: "PATCH", path: own, body: `{"metadata":{"labels":3}}`, headers: []string{mergePatch, "Accept: application/yaml"}})
+	}
+	long := strings.Replace(object(applied, signs), `"kind":"KubernetesCluster"`, `"`+strings.Repeat("k", 5000)+`":1`, 1)
+	return []operation{
+		refused("refused patches of what was applied", object(applied, signs)),
+		refused("refused patches of what is deep", object("", deep)),
+		single("no kind but a long key", post(resourcePath, long)),
+		fresh("apply a misspelt field to what was applied", command{args: "apply -f -", stdin: manifest},
+			command{args: "apply -f -", stdin: manifest + "  nodeCoun: 4\n"}),
 	}
 }
