@@ -224,6 +224,29 @@ async fn a_write_to_what_is_missing_is_the_control_planes_to_refuse() {
     }
 }
 
+/// It would tell whether the client guessed what is hidden, and of a list that is not there.
+#[tokio::test]
+async fn a_patch_can_test_no_owner_that_is_hidden() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    hold(&bed, &["a"]);
+    let before = stored(&bed);
+    for (path, value) in [
+        ("/metadata/ownerReferences/0/name", value!("o")),
+        (
+            "/metadata/ownerReferences",
+            before["metadata"]["ownerReferences"].clone(),
+        ),
+    ] {
+        let tests = value!([{"op": "test", "path": path, "value": value}]);
+        let (status, body) = client
+            .write("PATCH", &one(), JSON_PATCH, &tests.to_string())
+            .await;
+        assert_eq!(status, 422, "{path}: {body}");
+    }
+    assert_is_kept(&bed, &["a"]);
+}
+
 #[tokio::test]
 async fn only_what_may_lose_something_is_read_for() {
     let bed = Bed::start().await;

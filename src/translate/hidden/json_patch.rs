@@ -27,9 +27,10 @@ pub(in crate::translate) fn is_finalizer(pointer: &str) -> bool {
     pointer != FINALIZERS && is_within(pointer, FINALIZERS)
 }
 
-/// Whether what is done at a pointer depends on finalizers that the client does not see.
+/// Whether what is done at a pointer depends on what the client does not see.
 pub(in crate::translate) fn is_partial(pointer: &str) -> bool {
-    matches!(pointer, ROOT | METADATA) || is_within(pointer, FINALIZERS)
+    let lists = [FINALIZERS, OWNERS];
+    matches!(pointer, ROOT | METADATA) || lists.iter().any(|list| is_within(pointer, list))
 }
 
 /// Whether a change at a pointer sets the version that the patch is meant for.
