@@ -265,6 +265,45 @@ mod tests {
         assert_eq!(unquoted, Some((content.to_owned(), quoted.len())));
     }
 
+    /// As Go quotes it, with any characters for those that it takes for printable.
+    fn quoted(text: &str, is_printable: impl Fn(char) -> bool) -> String {
+        let quote = |c: char| match c {
+            '"' | '\\' => format!("\\{c}"),
+            '\n' => "\\n".to_owned(),
+            c if c.is_ascii_control() => format!("\\x{:02x}", c as u32),
+            c if is_printable(c) => c.to_string(),
+            c if u32::from(c) > 0xffff => format!("\\U{:08x}", c as u32),
+            c if c.is_ascii() => c.to_string(),
+            c => format!("\\u{:04x}", c as u32),
+        };
+        format!("\"{}\"", text.chars().map(quote).collect::<String>())
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            failure_persistence: None,
+            ..Default::default()
+        })]
+
+        #[test]
+        fn a_quoted_object_is_mapped_as_the_object_is(
+            notes in proptest::collection::vec(proptest::char::any(), 0..40),
+            is_printable in proptest::num::u32::ANY,
+        ) {
+            let notes = serde_json::to_string(&String::from_iter(notes)).unwrap();
+            let object = |namespace: &str| {
+                let object = format!(
+                    r#"{{"a":{notes},"metadata":{{"annotations":{{"n":{notes}}},"namespace":"{namespace}"}},"namespace":"app-ns-1"}}"#
+                );
+                quoted(&object, |c| is_printable >> (c as u32 % 32) & 1 == 1)
+            };
+            let scope = Scope::One { local: "default".into(), remote: "app-ns-1".into() };
+            let text = format!("{}: no", object("app-ns-1"));
+            let mapped = to_local(&text, &scope).ok().flatten();
+            proptest::prop_assert_eq!(mapped, Some((object("default"), text.len() - ": no".len())));
+        }
+    }
+
     #[test]
     fn what_go_would_not_quote_so_is_not_read() {
         for quoted in [
