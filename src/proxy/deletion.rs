@@ -203,7 +203,7 @@ impl Proxy {
             Error::BadRequest(format!("the options cannot be read: {why}"))
         };
         match media::media_type(headers).as_deref() {
-            None | Some("" | "application/json" | "*/*") => match serde_json::from_slice(body) {
+            kind if media::is_json_type(kind) => match serde_json::from_slice(body) {
                 Ok(json) => Ok(Some(json)),
                 Err(error) if is_json(body) => Err(unreadable(&error)),
                 Err(_) => Ok(None),
@@ -221,7 +221,7 @@ impl Proxy {
             }
             // There are control planes that read it.
             Some("application/cbor") => Err(Error::UnsupportedMediaType(SERIALIZED)),
-            Some(_) => Ok(None),
+            _ => Ok(None),
         }
     }
 }

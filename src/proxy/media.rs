@@ -88,9 +88,7 @@ impl RequestMedia {
     /// here, as is whatever else can't be mapped.
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
         match (verb, media_type(headers).as_deref()) {
-            (Verb::Create | Verb::Update, None | Some("" | "application/json" | "*/*")) => {
-                Ok(Self::Object)
-            }
+            (Verb::Create | Verb::Update, kind) if is_json_type(kind) => Ok(Self::Object),
             (Verb::Create | Verb::Update, Some(YAML)) => Ok(Self::Yaml),
             (Verb::Create | Verb::Update, Some(PROTOBUF)) => {
                 Err(Error::UnsupportedMediaType(NOT_PROTOBUF))
@@ -110,6 +108,12 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let name = value.split(';').next().unwrap_or_default();
     Some(name.trim().to_ascii_lowercase())
+}
+
+/// Whether a body of this type is read as JSON, as one without a type is
+/// (`apiserver/pkg/endpoints/handlers/negotiation/negotiate.go`, `NegotiateInputSerializerForMediaType`).
+pub(super) fn is_json_type(media_type: Option<&str>) -> bool {
+    matches!(media_type, None | Some("" | "application/json" | "*/*"))
 }
 
 /// The type of a body that came in YAML and goes on in JSON. Its parameters mean nothing, but are the
