@@ -51,11 +51,9 @@ pub(super) async fn compress(mut body: ReplyBody) -> Result<Encoded, Broken> {
             let gzip = Gzip {
                 waits: Some(held.freeze().into()),
                 body,
-                encoder: Some(GzEncoder::new(
-                    BytesMut::new().writer(),
-                    Compression::fast(),
-                )),
+                encoder: GzEncoder::new(BytesMut::new().writer(), Compression::fast()),
                 packed: BytesMut::new(),
+                has_ended: false,
             };
             return Ok(Encoded::Gzip(ReplyBody::streamed(gzip)));
         }
@@ -97,39 +95,40 @@ struct Gzip {
     /// What was read and not compressed yet.
     waits: Option<Output>,
     body: ReplyBody,
-    /// Gone once the body has ended.
-    encoder: Option<GzEncoder<bytes::buf::Writer<BytesMut>>>,
+    encoder: GzEncoder<bytes::buf::Writer<BytesMut>>,
     /// What was compressed and has not left yet.
     packed: BytesMut,
+    has_ended: bool,
 }
 
 impl Gzip {
-    /// Takes a piece in, or the body's end.
-    fn write(&mut self, piece: Option<Output>) -> std::io::Result<()> {
-        let packed = match (piece, &mut self.encoder) {
-            (Some(mut piece), Some(encoder)) => {
-                while piece.has_remaining() {
-                    let chunk = piece.chunk();
-                    encoder.write_all(chunk)?;
-                    let length = chunk.len();
-                    piece.advance(length);
-                }
-                encoder.get_mut().get_mut().split()
-            }
-            (None, encoder) => match encoder.take() {
-                Some(encoder) => encoder.finish()?.into_inner(),
-                None => return Ok(()),
-            },
-            (Some(_), None) => return Ok(()),
-        };
-        self.packed.unsplit(packed);
+    fn write(&mut self, mut piece: Output) -> std::io::Result<()> {
+        while piece.has_remaining() {
+            let chunk = piece.chunk();
+            self.encoder.write_all(chunk)?;
+            let length = chunk.len();
+            piece.advance(length);
+        }
+        self.take_packed();
         Ok(())
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        self.has_ended = true;
+        self.encoder.try_finish()?;
+        self.take_packed();
+        Ok(())
+    }
+
+    fn take_packed(&mut self) {
+        let packed = self.encoder.get_mut().get_mut().split();
+        self.packed.unsplit(packed);
     }
 
     /// What is to leave now: a full frame, or what is left at the end.
     fn frame(&mut self) -> Option<Bytes> {
         let length = self.packed.len().min(FRAME_BYTES_MAX);
-        let leaves = length == FRAME_BYTES_MAX || self.encoder.is_none() && length > 0;
+        let leaves = length == FRAME_BYTES_MAX || self.has_ended && length > 0;
         leaves.then(|| self.packed.split_to(length).freeze())
     }
 }
@@ -147,22 +146,24 @@ impl Body for Gzip {
             if let Some(bytes) = this.frame() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
             }
-            let piece = match this.waits.take() {
-                Some(piece) => Some(piece),
-                None if this.encoder.is_none() => return Poll::Ready(None),
-                None => match ready!(Pin::new(&mut this.body).poll_frame(context)) {
-                    Some(Ok(frame)) => Some(frame.into_data().unwrap_or_default()),
-                    Some(Err(broken)) => {
-                        // Never may a body that broke off get the end of one that is whole.
-                        this.encoder = None;
-                        this.packed.clear();
-                        return Poll::Ready(Some(Err(broken)));
-                    }
-                    None => None,
-                },
+            if this.has_ended {
+                return Poll::Ready(None);
+            }
+            let next = match this.waits.take() {
+                Some(piece) => Some(Ok(Frame::data(piece))),
+                None => ready!(Pin::new(&mut this.body).poll_frame(context)),
             };
-            this.write(piece)
-                .map_err(|error| Broken(error.to_string()))?;
+            let packed = match next {
+                Some(Ok(frame)) => this.write(frame.into_data().unwrap_or_default()),
+                Some(Err(broken)) => {
+                    // Never may a body that broke off get the end of one that is whole.
+                    this.has_ended = true;
+                    this.packed.clear();
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                None => this.finish(),
+            };
+            packed.map_err(|error| Broken(error.to_string()))?;
         }
     }
 }
