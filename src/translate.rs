@@ -17,6 +17,7 @@ pub mod token;
 use std::sync::Arc;
 
 use crate::mapping::Namespaces;
+use crate::rewrite::{RuleError, Rules, RulesBuilder, Tag};
 
 /// The annotation in which `kubectl apply` keeps what was applied last, as JSON in a string.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -68,4 +69,32 @@ impl Scope {
     pub fn may_see_foreign(&self) -> bool {
         matches!(self, Self::Mapped(_))
     }
+}
+
+/// The tags for what is mapped or hidden of an object.
+#[derive(Clone, Copy)]
+struct ObjectTags {
+    namespace: Tag,
+    /// The first of those for what is hidden.
+    hidden: Tag,
+}
+
+/// The rules for an object at `path`, with those for what was applied last to it.
+fn object_rules(
+    rules: RulesBuilder,
+    path: &str,
+    tags: ObjectTags,
+    applied: &Rules,
+) -> RulesBuilder {
+    let annotation = format!("{path}.metadata.annotations[{LAST_APPLIED:?}]");
+    hidden::rules(rules, path, tags.hidden)
+        .string(&format!("{path}.metadata.namespace"), tags.namespace)
+        .inside(&annotation, applied.clone())
+}
+
+/// The rules for what was applied last.
+fn applied_rules(namespace: Tag) -> Result<Rules, RuleError> {
+    Rules::builder()
+        .string("$.metadata.namespace", namespace)
+        .build()
 }

@@ -6,7 +6,7 @@ use super::hidden::collector;
 use super::hidden::json_patch::{self, FINALIZERS, METADATA, OWNERS, ROOT, pointer};
 use super::hidden::restored::Restored;
 use super::hidden::{self, ANNOTATION, Effect, OWNER_REFERENCES, Place};
-use super::{LAST_APPLIED, Scope};
+use super::{LAST_APPLIED, ObjectTags, Scope, applied_rules, object_rules};
 
 const NAMESPACE: Tag = 1;
 const APPLIED_NAMESPACE: Tag = 2;
@@ -79,18 +79,15 @@ pub struct RequestRules {
 
 impl RequestRules {
     pub fn compile() -> Result<Self, RuleError> {
-        let applied = Rules::builder()
-            .string("$.metadata.namespace", APPLIED_NAMESPACE)
+        let applied = applied_rules(APPLIED_NAMESPACE)?;
+        let tags = ObjectTags {
+            namespace: NAMESPACE,
+            hidden: HIDDEN,
+        };
+        let object = object_rules(Rules::builder(), "$", tags, &applied)
+            .value("$.metadata.resourceVersion", VERSION)
             .build()?;
         let annotation = format!("[{LAST_APPLIED:?}]");
-        let object = hidden::rules(Rules::builder(), "$", HIDDEN)
-            .string("$.metadata.namespace", NAMESPACE)
-            .value("$.metadata.resourceVersion", VERSION)
-            .inside(
-                &format!("$.metadata.annotations{annotation}"),
-                applied.clone(),
-            )
-            .build()?;
         let json_patch = Rules::builder()
             .item("$[*]", "$[*]", 0)
             .string("$[*].op", OPERATION)

@@ -8,9 +8,9 @@ use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, RulesBuilder, Ta
 
 use super::beginning::Beginning;
 use super::columns::Columns;
-use super::hidden::{self, Hidden, Place};
+use super::hidden::{Hidden, Place};
 use super::token::{self, Next};
-use super::{LAST_APPLIED, Scope, text};
+use super::{ObjectTags, Scope, applied_rules, object_rules, text};
 
 const NAMESPACE: Tag = 1;
 /// The namespace of a Table's row; the same path in a custom resource means nothing.
@@ -26,6 +26,14 @@ const ROW_OBJECT: Tag = 9;
 /// The first of the tags for what is hidden of an object, and of one in a Table's row.
 const HIDDEN: Tag = 10;
 const ROW_HIDDEN: Tag = 20;
+const OBJECT: ObjectTags = ObjectTags {
+    namespace: NAMESPACE,
+    hidden: HIDDEN,
+};
+const ROW: ObjectTags = ObjectTags {
+    namespace: ROW_NAMESPACE,
+    hidden: ROW_HIDDEN,
+};
 /// A Table's definitions of its columns, and a row's cells.
 const COLUMNS: Tag = 30;
 const CELLS: Tag = 31;
@@ -68,29 +76,21 @@ pub struct ResponseRules {
 
 impl ResponseRules {
     pub fn compile() -> Result<Self, RuleError> {
-        let applied = Rules::builder()
-            .string("$.metadata.namespace", APPLIED_NAMESPACE)
-            .build()?;
-        let object = |rules: RulesBuilder, path: &str, tag: Tag| {
-            let first = if tag == NAMESPACE { HIDDEN } else { ROW_HIDDEN };
-            hidden::rules(rules, path, first)
-                .string(&format!("{path}.metadata.namespace"), tag)
-                .inside(
-                    &format!("{path}.metadata.annotations[{LAST_APPLIED:?}]"),
-                    applied.clone(),
-                )
+        let applied = applied_rules(APPLIED_NAMESPACE)?;
+        let object = |rules: RulesBuilder, path: &str, tags: ObjectTags| {
+            object_rules(rules, path, tags, &applied)
         };
         let table = |rules: RulesBuilder, path: &str| {
             let object_path = format!("{path}.rows[*].object");
-            cells(object(rules, &object_path, ROW_NAMESPACE), path)
+            cells(object(rules, &object_path, ROW), path)
         };
         let list = |rules: RulesBuilder| {
-            object(rules, "$.items[*]", NAMESPACE)
+            object(rules, "$.items[*]", OBJECT)
                 .string("$.kind", KIND)
                 .string("$.metadata.continue", CONTINUE)
         };
         let watch = |rules: RulesBuilder| {
-            let rules = object(rules, "$.object", NAMESPACE)
+            let rules = object(rules, "$.object", OBJECT)
                 .string("$.object.kind", KIND)
                 .string("$.type", EVENT_TYPE);
             failure(rules, "$.object")
@@ -105,7 +105,7 @@ impl ResponseRules {
         };
         let mapped_watch = || watch(Rules::builder().item("$", "$", JUDGED));
         Ok(Self {
-            object: table(object(held(["$", "$.rows[*].object"]), "$", NAMESPACE), "$")
+            object: table(object(held(["$", "$.rows[*].object"]), "$", OBJECT), "$")
                 .string("$.kind", KIND)
                 .build()?,
             list: table(list(held(["$.items[*]", "$.rows[*].object"])), "$").build()?,

@@ -14,8 +14,8 @@ use crate::rewrite::{
     Addition, Error, Fate, Framing, Handler, Limits, Output, Rewriter, RuleError, Rules, Tag,
     Verdict,
 };
-use crate::translate::hidden::{self, Hidden, Place};
-use crate::translate::{LAST_APPLIED, Scope};
+use crate::translate::hidden::{Hidden, Place};
+use crate::translate::{ObjectTags, Scope, applied_rules, object_rules};
 
 /// Bytes of an object that are read at once; the piece in which it ends is read again, byte by
 /// byte.
@@ -49,10 +49,11 @@ pub(super) fn to_local(text: &str, scope: &Scope) -> Result<Option<(String, usiz
     if !text.starts_with('"') {
         return bare(text, || rewriter(Framing::Many));
     }
-    let Some(quoted) = Unquoted::read(text) else {
+    let Some(mut quoted) = Unquoted::read(text) else {
         return Ok(None);
     };
-    match rewriter(Framing::One).whole(quoted.content.clone().into()) {
+    let content = std::mem::take(&mut quoted.content);
+    match rewriter(Framing::One).whole(content.into()) {
         Ok(mapped) => {
             let mapped = String::from_utf8(mapped.into()).ok();
             Ok(mapped.map(|mapped| (quoted.quote(&mapped), quoted.taken)))
@@ -188,17 +189,15 @@ const HIDDEN: Tag = 10;
 /// Metadata is held for what stands in it.
 const METADATA: Tag = 0;
 
+const TAGS: ObjectTags = ObjectTags {
+    namespace: NAMESPACE,
+    hidden: HIDDEN,
+};
+
 fn rules() -> Result<Rules, RuleError> {
-    let namespace = "$.metadata.namespace";
-    let applied = Rules::builder().string(namespace, APPLIED_NAMESPACE);
     let held = Rules::builder().item("$.metadata", "$.metadata", METADATA);
-    hidden::rules(held, "$", HIDDEN)
-        .string(namespace, NAMESPACE)
-        .inside(
-            &format!("$.metadata.annotations[{LAST_APPLIED:?}]"),
-            applied.build()?,
-        )
-        .build()
+    let applied = applied_rules(APPLIED_NAMESPACE)?;
+    object_rules(held, "$", TAGS, &applied).build()
 }
 
 /// Maps the namespaces of a quoted object.
