@@ -52,24 +52,21 @@ fn mapped(text: &str, scope: &Scope) -> Result<String, NamesForeign> {
     // Where what begins like an object is none.
     let mut unread = None;
     while let Some(start) = quoted::start(text, from) {
-        let (before, rest) = text.split_at(start);
-        tries += 1;
-        let object = match tries {
-            ..=QUOTED_MAX => quoted::to_local(rest, scope)?,
-            _ => None,
-        };
-        let Some((object, length)) = object else {
+        if tries == QUOTED_MAX {
             unread = unread.or(Some(start));
-            if tries > QUOTED_MAX {
-                break;
-            }
+            break;
+        }
+        tries += 1;
+        let (before, rest) = text.split_at(start);
+        if let Some((object, length)) = quoted::to_local(rest, scope)? {
+            mapped.push_str(&words_to_local(before, done, unread.take(), scope)?);
+            mapped.push_str(&object);
+            done = start + length;
+            from = done;
+        } else {
+            unread = unread.or(Some(start));
             from = start + 1;
-            continue;
-        };
-        mapped.push_str(&words_to_local(before, done, unread.take(), scope)?);
-        mapped.push_str(&object);
-        done = start + length;
-        from = done;
+        }
     }
     mapped.push_str(&words_to_local(text, done, unread, scope)?);
     Ok(mapped)

@@ -137,13 +137,8 @@ var kubectlRaw = []string{
 	"get --raw /apis/k8s.starter.org/v9/namespaces/{ns}/networks",
 }
 
-// lookups are one command each.
 func lookups(prefix string, commands []string) []operation {
-	var all []operation
-	for _, args := range commands {
-		all = append(all, operation{name: "kubectl " + args, commands: []command{{args: args}}})
-	}
-	return numbered(prefix, all)
+	return numbered(prefix, alone(commands))
 }
 
 // numbered gives each operation an object of its own, since names of many begin with the same words.

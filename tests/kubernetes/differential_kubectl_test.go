@@ -59,8 +59,14 @@ var kubectlCommands = []string{
 
 func kubectlReads() []operation {
 	changed := strings.NewReplacer("{name}", "alpha", "eu", "us").Replace(yamlClaim)
-	all := []operation{{name: "kubectl diff", commands: []command{{args: "diff -f -", stdin: changed}}}}
-	for _, args := range kubectlCommands {
+	diff := operation{name: "kubectl diff", commands: []command{{args: "diff -f -", stdin: changed}}}
+	return append([]operation{diff}, alone(kubectlCommands)...)
+}
+
+// alone are one command each.
+func alone(commands []string) []operation {
+	var all []operation
+	for _, args := range commands {
 		all = append(all, operation{name: "kubectl " + args, commands: []command{{args: args}}})
 	}
 	return all
@@ -98,9 +104,9 @@ func kubectlManifests() []operation {
 		fresh("create", command{args: "create -f -", stdin: manifest}, command{args: "create -f -", stdin: manifest}),
 		fresh("create in another namespace", command{args: "create -n nowhere -f -", stdin: manifest}),
 		fresh("create dry", command{args: "create --dry-run=server -o yaml -f -", stdin: manifest}),
-		fresh("create with an unknown field", command{args: "create -f -", stdin: manifest + "  nodeCoun: 4\n"}),
-		fresh("create with an unknown field and a warning", command{args: "create --validate=warn -f -", stdin: manifest + "  nodeCoun: 4\n"}),
-		fresh("create with a duplicate field", command{args: "create --validate=ignore -f -", stdin: manifest + "  region: us\n"}),
+		fresh("create with an unknown field", command{args: "create -f -", stdin: unknown}),
+		fresh("create with an unknown field and a warning", command{args: "create --validate=warn -f -", stdin: unknown}),
+		fresh("create with a duplicate field", command{args: "create --validate=ignore -f -", stdin: duplicate}),
 		fresh("create and save the configuration", command{args: "create --save-config -f -", stdin: manifest}),
 		fresh("apply", command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: changed},
 			command{args: "apply view-last-applied kc/{name} -n {ns}"}),
@@ -111,12 +117,12 @@ func kubectlManifests() []operation {
 		fresh("apply on the server into a conflict", command{args: "apply --server-side -f -", stdin: manifest},
 			command{args: "apply --server-side --field-manager=other -f -", stdin: changed},
 			command{args: "apply --server-side --field-manager=other --force-conflicts -f -", stdin: changed}),
-		fresh("apply an unknown field on the server", command{args: "apply --server-side -f -", stdin: manifest + "  nodeCoun: 4\n"}),
+		fresh("apply an unknown field on the server", command{args: "apply --server-side -f -", stdin: unknown}),
 		fresh("apply and prune", command{args: "apply -f -", stdin: manifest}, command{args: "apply set-last-applied -f -", stdin: changed}),
 		fresh("create a list", command{args: "create -f -", stdin: "kind: List\napiVersion: v1\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(strings.SplitN(manifest, "\n", 2)[1]), "\n", "\n  ") + "\n"}),
 		fresh("create in JSON", command{args: "create -o json -f -", stdin: object(`,"labels":{"a":"b"}`, "")}),
-		fresh("create without a namespace", command{args: "create -n {ns} -f -", stdin: strings.Replace(manifest, "  namespace: \"{ns}\"\n", "", 1)}),
-		fresh("apply without a namespace", command{args: "apply -n {ns} -f -", stdin: strings.Replace(manifest, "  namespace: \"{ns}\"\n", "", 1)}),
+		fresh("create without a namespace", command{args: "create -n {ns} -f -", stdin: unplaced}),
+		fresh("apply without a namespace", command{args: "apply -n {ns} -f -", stdin: unplaced}),
 		fresh("diff of what is new", command{args: "diff -f -", stdin: manifest}),
 		fresh("diff of a change", command{args: "apply -f -", stdin: manifest}, command{args: "diff -f -", stdin: changed}, command{args: "diff --server-side -f -", stdin: changed}),
 		fresh("delete by file", command{args: "create -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}),

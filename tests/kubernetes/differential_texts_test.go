@@ -82,7 +82,6 @@ func quoting() []operation {
 		refused("refused patches of what was applied", object(applied, signs)),
 		refused("refused patches of what is deep", object("", deep)),
 		single("no kind but a long key", post(resourcePath, long)),
-		fresh("apply a misspelt field to what was applied", command{args: "apply -f -", stdin: manifest},
-			command{args: "apply -f -", stdin: manifest + "  nodeCoun: 4\n"}),
+		fresh("apply a misspelt field to what was applied", run("apply -f -", manifest), run("apply -f -", unknown)),
 	}
 }
