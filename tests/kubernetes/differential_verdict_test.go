@@ -124,7 +124,7 @@ func judge(name, differences string) result {
 		for _, known := range list {
 			switch {
 			case known.operation != name:
-			case differences == "" && isOlder():
+			case differences == "" && isOlder() && slices.Contains(sameWithOlder, name):
 			case differences == "":
 				r.verdict, r.fails, r.why = isNoLonger, true, "strike it from the list of "+verdict+" differences"
 			case !strings.Contains(differences, known.through):
