@@ -10,6 +10,7 @@ mod bodies;
 mod compression;
 mod deletion;
 mod discovery;
+mod endings;
 mod harness;
 mod hidden;
 mod metrics;
