@@ -227,8 +227,15 @@ async fn without_the_read_or_the_patch_nothing_is_deleted() {
             let (code, answer) = delete(&client, "", JSON, body).await;
             bed.control_plane.faults().clear();
             assert_eq!(code, expected, "{method} {fault:?}: {answer}");
+            // Refused, the control plane is asked what it says of the deletion, by one that is none.
+            let sent = requests(&bed);
+            let mut deletions = sent.iter().filter(|r| r.method == Method::DELETE);
+            let is_dry = |r: &RecordedRequest| {
+                let body = String::from_utf8_lossy(&r.body);
+                r.query == "dryRun=All" && body.contains(r#""dryRun":["All"],"preconditions""#)
+            };
             assert!(
-                !methods(&bed).contains(&Method::DELETE),
+                deletions.all(|r| expected == 403 && is_dry(r)),
                 "{method} {fault:?}"
             );
         }

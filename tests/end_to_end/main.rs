@@ -11,6 +11,7 @@ mod compression;
 mod deletion;
 mod discovery;
 mod endings;
+mod errors;
 mod harness;
 mod hidden;
 mod metrics;
