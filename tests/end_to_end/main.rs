@@ -10,6 +10,8 @@ mod bodies;
 mod compression;
 mod deletion;
 mod discovery;
+mod endings;
+mod errors;
 mod harness;
 mod hidden;
 mod metrics;
