@@ -41,7 +41,7 @@ type step struct {
 	headers []string
 	// Kept for later steps, as "x=path.in.the.answer".
 	keep string
-	// Of a watch: hang up after so many lines; what is done once its headers came.
+	// Of a watch: hang up after so many lines, or events in protobuf; what is done once its headers came.
 	lines  int
 	during []step
 	// Ask again if a watch ends before its lines came: kube-apiserver gives no guarantee on bookmarks
@@ -204,6 +204,10 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		body, err = gzipLines(reader, step.lines)
 		return body, "", err
 	}
+	if response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch" {
+		body, err = protobufEvents(reader, step.lines)
+		return body, "", err
+	}
 	for range step.lines {
 		line, err := reader.ReadBytes('\n')
 		body = append(body, line...)
@@ -290,6 +294,7 @@ func themes() []theme {
 	return []theme{
 		{reading, readOperations},
 		{writing, watchOperations},
+		{writing, metadataOperations},
 		{writing, writeOperations},
 		{writing, errorOperations},
 		{writing, textOperations},
