@@ -5,7 +5,7 @@ package kubernetes
 const (
 	hidden          = "the control plane's owner references and the finalizers of its garbage collector are not shown; owner references of the app cluster are refused, and the finalizers of its collector stored under other names, which claimgate manages"
 	copiesNamespace = "a copy of the namespace would hold the control plane's name"
-	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole, and watches have none"
+	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole"
 	aggregator      = "the aggregator does so with any API server: it asks for gzip by itself, unpacks it and leaves Vary, and takes 200 for no answer to an upgrade (UpgradeAwareHandler.tryUpgrade)"
 	serverFails     = "kube-apiserver fails for no fault of the client's"
 	strangers       = "claims of others are left out of the pages that the control plane makes"
@@ -31,7 +31,6 @@ var acceptedDifferences = []tolerated{
 	{"watch the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"watch list the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"watch to a bookmark the metadata client", "Content-Type: application/json", prefersProtobuf},
-	{"watch metadata in protobuf alone", "HTTP 406", prefersProtobuf},
 	{"watch metadata in protobuf or JSON", "Content-Type: application/json", prefersProtobuf},
 
 	{"large object", "Vary: Accept-Encoding", aggregator},
