@@ -295,6 +295,7 @@ func themes() []theme {
 		{reading, readOperations},
 		{writing, watchOperations},
 		{writing, metadataOperations},
+		{writing, copyOperations},
 		{writing, writeOperations},
 		{writing, errorOperations},
 		{writing, textOperations},
