@@ -4,7 +4,6 @@ package kubernetes
 // under "What differs from a local API", beside what this suite can't see or does not compare.
 const (
 	hidden          = "the control plane's owner references and the finalizers of its garbage collector are not shown; owner references of the app cluster are refused, and the finalizers of its collector stored under other names, which claimgate manages"
-	copiesNamespace = "a copy of the namespace would hold the control plane's name"
 	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole"
 	aggregator      = "the aggregator does so with any API server: it asks for gzip by itself, unpacks it and leaves Vary, and takes 200 for no answer to an upgrade (UpgradeAwareHandler.tryUpgrade)"
 	serverFails     = "kube-apiserver fails for no fault of the client's"
@@ -22,9 +21,6 @@ var acceptedDifferences = []tolerated{
 	{"delete with propagationPolicy=Foreground", `"f:finalizers":{`, hidden},
 	{"delete what is held in the foreground", `"f:finalizers":{`, hidden},
 	{"delete what is held and leave orphans", `"f:finalizers":{`, hidden},
-
-	{"JSON patch that copies the namespace", "HTTP 400", copiesNamespace},
-	{"JSON patch that moves the namespace", "HTTP 400", copiesNamespace},
 
 	{"get by the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"list by the metadata client", "Content-Type: application/json", prefersProtobuf},
