@@ -16,6 +16,7 @@ mod harness;
 mod hidden;
 mod metrics;
 mod outage;
+mod protobuf;
 mod serving;
 mod websocket;
 

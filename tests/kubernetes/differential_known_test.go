@@ -4,8 +4,7 @@ package kubernetes
 // under "What differs from a local API", beside what this suite can't see or does not compare.
 const (
 	hidden          = "the control plane's owner references and the finalizers of its garbage collector are not shown; owner references of the app cluster are refused, and the finalizers of its collector stored under other names, which claimgate manages"
-	copiesNamespace = "a copy of the namespace would hold the control plane's name"
-	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole, and watches have none"
+	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole"
 	aggregator      = "the aggregator does so with any API server: it asks for gzip by itself, unpacks it and leaves Vary, and takes 200 for no answer to an upgrade (UpgradeAwareHandler.tryUpgrade)"
 	serverFails     = "kube-apiserver fails for no fault of the client's"
 	strangers       = "claims of others are left out of the pages that the control plane makes"
@@ -23,15 +22,11 @@ var acceptedDifferences = []tolerated{
 	{"delete what is held in the foreground", `"f:finalizers":{`, hidden},
 	{"delete what is held and leave orphans", `"f:finalizers":{`, hidden},
 
-	{"JSON patch that copies the namespace", "HTTP 400", copiesNamespace},
-	{"JSON patch that moves the namespace", "HTTP 400", copiesNamespace},
-
 	{"get by the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"list by the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"watch the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"watch list the metadata client", "Content-Type: application/json", prefersProtobuf},
 	{"watch to a bookmark the metadata client", "Content-Type: application/json", prefersProtobuf},
-	{"watch metadata in protobuf alone", "HTTP 406", prefersProtobuf},
 	{"watch metadata in protobuf or JSON", "Content-Type: application/json", prefersProtobuf},
 
 	{"large object", "Vary: Accept-Encoding", aggregator},

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"os"
@@ -43,7 +44,7 @@ type step struct {
 	// Kept for later steps, as "x=path.in.the.answer"; of a continue token, as one of long ago.
 	keep   string
 	isAged bool
-	// Of a watch: hang up after so many lines; what is done once its headers came.
+	// Of a watch: hang up after so many lines, or events in protobuf; what is done once its headers came.
 	lines  int
 	during []step
 	// Ask again if a watch ends before its lines came: kube-apiserver gives no guarantee on bookmarks
@@ -208,7 +209,7 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 		return body, "", err
 	}
 	reader := bufio.NewReader(response.Body)
-	if response.Header.Get("Content-Type") == acceptProtobuf[len("Accept: "):]+";stream=watch" {
+	if response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch" {
 		body, err = compare.Frames(reader, step.lines)
 		return body, "", err
 	}
@@ -287,10 +288,17 @@ func fill(template string, known map[string]string) string {
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
-// slug is a name for an operation's own object.
+const slugMax = 50
+
+// slug is a name for an operation's own object, another one for each name.
 func slug(name string) string {
 	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	return "o-" + strings.Trim(slug[:min(len(slug), 50)], "-")
+	if len(slug) > slugMax {
+		hash := fnv.New32a()
+		hash.Write([]byte(name))
+		slug = fmt.Sprintf("%s-%08x", strings.Trim(slug[:slugMax-9], "-"), hash.Sum32())
+	}
+	return "o-" + slug
 }
 
 // theme is a list of operations, and where they are done.
@@ -304,6 +312,8 @@ func themes() []theme {
 		{reading, readOperations},
 		{reading, expiredOperations},
 		{writing, watchOperations},
+		{writing, metadataOperations},
+		{writing, copyOperations},
 		{writing, writeOperations},
 		{writing, errorOperations},
 		{writing, textOperations},

@@ -176,13 +176,17 @@ func (r result) row() string {
 func report(t *testing.T, results []result) {
 	t.Helper()
 	var text strings.Builder
-	count, seen := map[string]int{}, map[string]bool{}
+	count, seen, objects := map[string]int{}, map[string]bool{}, map[string]string{}
 	for _, r := range results {
 		count[r.verdict]++
 		if seen[r.operation] {
 			t.Errorf("two operations are called %q", r.operation)
 		}
 		seen[r.operation] = true
+		if other, known := objects[slug(r.operation)]; known && other != r.operation {
+			t.Errorf("%q and %q have one object between them", other, r.operation)
+		}
+		objects[slug(r.operation)] = r.operation
 		fmt.Fprintln(&text, r.row())
 		if r.fails {
 			t.Error(r.row())

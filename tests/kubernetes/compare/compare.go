@@ -50,7 +50,9 @@ func Reply(response *http.Response, body []byte, names Names) string {
 	switch {
 	case bytes.HasPrefix(plain, protobufMagic):
 		plain = fromProtobuf(plain)
-	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch":
+	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch",
+		// Of a WebSocket, whose answer says nothing of what comes; JSON begins otherwise.
+		response.StatusCode == http.StatusSwitchingProtocols && bytes.HasPrefix(plain, []byte{0}):
 		plain = fromProtobufStream(plain)
 	}
 	text.WriteString(names.replace(scrubBody(plain)))
