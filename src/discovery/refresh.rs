@@ -33,13 +33,7 @@ pub async fn refresh(
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let mut learner = Learner {
-        etag: None,
-        absent: Absent::default(),
-
-        exposure,
-        catalog,
-    };
+    let mut learner = Learner::new(exposure, catalog);
     let name = source.name().to_owned();
     let mut was_up = None;
     loop {
@@ -76,6 +70,15 @@ struct Learner {
 }
 
 impl Learner {
+    fn new(exposure: Exposure, catalog: Catalog) -> Self {
+        Self {
+            etag: None,
+            absent: Absent::default(),
+            exposure,
+            catalog,
+        }
+    }
+
     async fn learn(&mut self, source: &Source) -> Result<(), String> {
         // Whether something is still missing has to be looked at, ETag or not.
         let etag = self.etag.as_deref().filter(|_| self.absent.is_empty());
@@ -175,3 +178,6 @@ fn groups_of(groups: &[Group]) -> Vec<openapi::Exposed> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;
