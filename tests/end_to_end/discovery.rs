@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use claimgate::dev::control_plane::Resource;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -232,4 +233,49 @@ async fn discovery_is_spoken_in_every_form() {
     let (status, version) = client.json("/version").await;
     assert_eq!(status, 200);
     assert!(version["gitVersion"].as_str().unwrap().starts_with('v'));
+}
+
+/// A CRD that comes back with the other scope, before the daemon has looked again: what has no namespace
+/// belongs to nobody here.
+#[tokio::test]
+async fn what_has_lost_its_namespace_is_not_seen() {
+    const VOLUMES: &str = "/apis/k8s.starter.org/v1alpha1/volumes";
+    let volumes = Resource {
+        categories: vec!["claim".to_owned()],
+        ..Resource::new("k8s.starter.org", "v1alpha1", "Volume")
+    };
+    let control_plane = Bed::control_plane().await;
+    control_plane.add_resources([volumes.clone()]);
+    let bed = Bed::start_before(control_plane, "").await;
+    let client = bed.developer().await;
+    let mine = serde_json::json!({"metadata": {"name": "mine", "namespace": "app-ns-1"}});
+    let of_all = serde_json::json!({"metadata": {"name": "everybodys"}});
+    let there = |object| {
+        let volumes = bed.control_plane.objects("volumes.k8s.starter.org");
+        volumes.unwrap().create(object).unwrap()
+    };
+    there(mine);
+    let (status, list) = client.json(VOLUMES).await;
+    assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 1));
+
+    bed.control_plane.add_resources([Resource {
+        namespaced: false,
+        ..volumes
+    }]);
+    there(of_all);
+    bed.control_plane.clear_requests();
+    let (status, body) = client.json(VOLUMES).await;
+    let asked = bed.control_plane.requests();
+    assert!(asked.iter().any(|request| request.path == VOLUMES));
+    assert!(!body.to_string().contains("everybodys"), "{status} {body}");
+    let watch = format!("{VOLUMES}?watch=true&timeoutSeconds=1");
+    let events = client.get(&watch).await.into_body().collect().await;
+    let events = events.map_or_else(|_reset| Bytes::new(), |body| body.to_bytes());
+    let events = String::from_utf8_lossy(&events);
+    assert!(!events.contains("everybodys"), "{events}");
+    for below in ["", "?watch=true", "/status"] {
+        let path = format!("{VOLUMES}/everybodys{below}");
+        let (status, body) = client.json(&path).await;
+        assert_ne!(status, 200, "{path}: {body}");
+    }
 }

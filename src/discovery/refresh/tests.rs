@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use crate::dev::control_plane::faults::Fault;
 use crate::dev::control_plane::{ControlPlane, Options, Resource};
 use crate::dev::example;
 use crate::discovery::{self, Answer, Asked, ExposedApi};
+use crate::status::Media;
 use crate::upstream::credentials::Credentials;
 use crate::upstream::tests::upstream;
 
@@ -22,7 +24,7 @@ const GROUP_VERSION: &str = "/openapi/v3/apis/k8s.starter.org/v1alpha1";
 const NONE: [&str; 0] = [];
 
 /// ETags and bodies, by path.
-type Told = BTreeMap<&'static str, (HeaderValue, bytes::Bytes)>;
+type Told = BTreeMap<&'static str, (Option<HeaderValue>, Bytes)>;
 
 /// One instance, which learns when it is told to.
 struct Instance {
@@ -56,7 +58,8 @@ impl Instance {
         let paths = [APIS, V2, V3, GROUP_VERSION];
         let told: Told = paths.map(|path| (path, self.tells(path))).into();
         let index: Value = serde_json::from_slice(&told[V3].1).unwrap();
-        let etag = told[GROUP_VERSION].0.to_str().unwrap().trim_matches('"');
+        let etag = told[GROUP_VERSION].0.as_ref().unwrap().to_str().unwrap();
+        let etag = etag.trim_matches('"');
         let prefix = GROUP_VERSION.strip_prefix("/openapi/v3/").unwrap();
         assert_eq!(
             index["paths"][prefix]["serverRelativeURL"],
@@ -65,7 +68,7 @@ impl Instance {
         told
     }
 
-    fn tells(&self, path: &str) -> (HeaderValue, bytes::Bytes) {
+    fn tells(&self, path: &str) -> (Option<HeaderValue>, Bytes) {
         let asked = Asked {
             path,
             query: "",
@@ -74,13 +77,13 @@ impl Instance {
             } else {
                 "application/json"
             }),
-            media: None,
+            media: Some(Media::JSON),
             if_none_match: None,
         };
-        let answer = if path == APIS {
-            discovery::answer(&self.learner.catalog, &asked)
-        } else {
+        let answer = if path.starts_with("/openapi/") {
             openapi::answer(&self.learner.catalog, &asked)
+        } else {
+            discovery::answer(&self.learner.catalog, &asked)
         };
         let Answer::Document {
             status: StatusCode::OK,
@@ -90,7 +93,7 @@ impl Instance {
         else {
             panic!("{path}: {answer:?}")
         };
-        (headers[header::ETAG].clone(), body)
+        (headers.get(header::ETAG).cloned(), body)
     }
 }
 
@@ -165,4 +168,28 @@ async fn a_hash_that_is_no_longer_right_is_no_failure() {
     faults.add(|request| request.path == V3, stale);
     let seen = Instance::before(&control_plane).learns().await;
     assert_eq!(differing(&seen, &current), NONE);
+}
+
+/// Which is the only thing to change when another version is stored.
+#[tokio::test]
+async fn a_storage_version_that_changes_is_told_of() {
+    const LIST: &str = "/apis/k8s.starter.org/v1alpha1";
+    let control_plane = control_plane().await;
+    let mut instance = Instance::before(&control_plane);
+    for hash in ["Zmlyc3Q=", "c2Vjb25k"] {
+        let resource = json!({"name": "kubernetesclusters", "storageVersionHash": hash});
+        let list = Fault::Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: json!({"resources": [resource]}).to_string().into(),
+        };
+        control_plane.faults().clear();
+        control_plane
+            .faults()
+            .add(|request| request.path == LIST, list);
+        instance.learner.learn(&instance.source).await.unwrap();
+        let (_, body) = instance.tells(LIST);
+        let told = String::from_utf8_lossy(&body).into_owned();
+        assert!(told.contains(hash), "{told}");
+    }
 }
