@@ -293,6 +293,7 @@ func themes() []theme {
 		{writing, writeOperations},
 		{writing, errorOperations},
 		{writing, textOperations},
+		{writing, cborOperations},
 		{writing, orphanOperations},
 		{writing, suiteOperations},
 		{reading, discoveryOperations},
