@@ -294,6 +294,7 @@ func themes() []theme {
 		{writing, errorOperations},
 		{writing, textOperations},
 		{writing, cborOperations},
+		{writing, formOperations},
 		{writing, orphanOperations},
 		{writing, suiteOperations},
 		{reading, discoveryOperations},
