@@ -295,6 +295,7 @@ func themes() []theme {
 		{writing, textOperations},
 		{writing, cborOperations},
 		{writing, formOperations},
+		{writing, jsonPatchOperations},
 		{writing, orphanOperations},
 		{writing, suiteOperations},
 		{reading, discoveryOperations},
