@@ -296,6 +296,7 @@ func themes() []theme {
 		{writing, cborOperations},
 		{writing, formOperations},
 		{writing, jsonPatchOperations},
+		{writing, versionOperations},
 		{writing, orphanOperations},
 		{writing, suiteOperations},
 		{reading, discoveryOperations},
