@@ -115,6 +115,7 @@ func olderForms() []operation {
 		single("metadata v1beta1 of a list", created(), get(oneOfThem, acceptOldParts), get(oneOfThem, acceptOldPart), get(oneOfThem+"&pretty=true", acceptOldParts), get(everywhere+"?"+mine, acceptOldParts)),
 		single("metadata v1beta1 page by page", created(), post(resourcePath, strings.Replace(object(`,"labels":{"op":"{name}"}`, ""), `"{name}"`, `"{name}-2"`, 1)),
 			get(resourcePath+"?"+labelled+"&limit=1", acceptOldParts).keeping("continue=metadata.continue"), get(resourcePath+"?"+labelled+"&limit=1&continue={continue}", acceptOldParts)),
+		single("metadata v1beta1 in protobuf alone", created(), get(oneOfThem, acceptProtobuf+";as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io"), get(scale, acceptProtobuf+";as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io")),
 		single("metadata v1beta1 of writes", post(resourcePath, object(`,"labels":{"op":"{name}"}`, ""), acceptOldPart),
 			step{method: "PATCH", path: own, body: `{"spec":{"nodeCount":4}}`, headers: []string{mergePatch, acceptOldPart}}, step{method: "DELETE", path: oneOfThem, headers: []string{acceptOldParts}}),
 		single("metadata v1beta1 in YAML", created(), get(own, "Accept: application/yaml;as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io"), get(oneOfThem, "Accept: application/yaml;as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io")),
