@@ -25,7 +25,7 @@ var cborForms = []struct{ name, accept string }{
 	{"CBOR alone", "Accept: application/cbor"},
 	{"a stream of CBOR or of JSON", acceptStream},
 	{"Table in CBOR or JSON", "Accept: application/cbor;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io,application/json"},
-	{"Table in CBOR, or JSON", "Accept: application/cbor;as=Table;v=v1;g=meta.k8s.io,application/json"},
+	{"Table in CBOR alone, or JSON", "Accept: application/cbor;as=Table;v=v1;g=meta.k8s.io,application/json"},
 	{"metadata in CBOR or JSON", "Accept: application/cbor;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"},
 	{"metadata list in CBOR or JSON", "Accept: application/cbor;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"},
 }

@@ -81,7 +81,7 @@ func oddPatches() []operation {
 	test := func(name, pointer, value string) []operation {
 		return []operation{
 			patching("of a pointer "+name, pointed("test", pointer, value), countUp),
-			patching("that replaces by a pointer "+name, pointed("replace", pointer, value)),
+			patching("to a pointer "+name, pointed("replace", pointer, value)),
 		}
 	}
 	twice := func(name, operation string) operation { return patching("with "+name, operation, countUp) }

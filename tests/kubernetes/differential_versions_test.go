@@ -52,12 +52,12 @@ func versionsOfLists() []operation {
 	for _, match := range matches {
 		for _, version := range versions {
 			query := "&" + version.query + match.query
-			all = append(all, single("list of "+version.name+match.name, with(
+			all = append(all, single("claims of "+version.name+match.name, with(
 				get(oneOfThem+query), get(oneOfThem+query+"&limit=1"), get(oneOfThem+query+"&limit=0"), get(oneOfThem+query, acceptTable),
 				get(everywhere+"?"+mine+query), get(everywhere+"?"+mine+query+"&limit=1"),
 				step{method: "HEAD", path: oneOfThem + query}, step{method: "HEAD", path: oneOfThem + query + "&limit=1"})...))
 		}
-		all = append(all, single("list of no version"+match.name, with(get(oneOfThem+match.query), get(oneOfThem+match.query+"&limit=1"),
+		all = append(all, single("claims of no version at all"+match.name, with(get(oneOfThem+match.query), get(oneOfThem+match.query+"&limit=1"),
 			get(everywhere+"?"+mine+match.query), step{method: "HEAD", path: oneOfThem + match.query})...))
 	}
 	return all
@@ -70,7 +70,7 @@ func versionsOfOthers() []operation {
 	for _, version := range versions {
 		query := "?" + version.query
 		all = append(all,
-			single("get of "+version.name, seen, latest(), get(own+query), get(own+query+"&resourceVersionMatch=Exact"), get(own+query+"&limit=1"), get(own+query, acceptPart),
+			single("claim of "+version.name, seen, latest(), get(own+query), get(own+query+"&resourceVersionMatch=Exact"), get(own+query+"&limit=1"), get(own+query, acceptPart),
 				get(own+"/status"+query), get(own+"/scale"+query), get(own+"-none"+query), step{method: "HEAD", path: own + query}),
 			single("delete a collection of "+version.name, seen, latest(), remove(oneOfThem+"&dryRun=All&"+version.query+"&resourceVersionMatch=NotOlderThan", ""), remove(oneOfThem+"&"+version.query, ""), then()),
 			single("writes with "+version.name, seen, patch(mergePatch, own+query+"&dryRun=All", `{"spec":{"nodeCount":4}}`), remove(own+query, ""), then()))
@@ -110,14 +110,14 @@ func versionsOfWatches() []operation {
 	var all []operation
 	for _, version := range versions {
 		query := resourcePath + "?watch=true&labelSelector=op%3D{name}&" + version.query + short
-		refused := single("watch from "+version.name+" by matches", seen, latest())
+		refused := single("events from "+version.name+", by matches", seen, latest())
 		for _, match := range matches[1:] {
 			refused.steps = append(refused.steps, get(query+match.query), get(query+match.query, acceptTable))
 		}
 		// The bookmark at the end of a watch is left out now and then, so that none is read to there.
 		all = append(all, refused,
-			single("watch from "+version.name, seen, latest(), get(query), get(query+"&limit=1")),
-			single("watch list from "+version.name, seen, latest(), watching(watchOwn+initial+short+"&"+version.query, 2, nil),
+			single("events from "+version.name, seen, latest(), get(query), get(query+"&limit=1")),
+			single("initial events from "+version.name, seen, latest(), watching(watchOwn+initial+short+"&"+version.query, 2, nil),
 				get(watchOwn+"&sendInitialEvents=true"+short+"&"+version.query), get(watchOwn+"&sendInitialEvents=false"+short+"&"+version.query)))
 	}
 	for i, words := range []string{"sendInitialEvents=true&resourceVersionMatch=Exact", "sendInitialEvents=false&resourceVersionMatch=Exact", "sendInitialEvents=false", "resourceVersionMatch=NotOlderThan"} {
