@@ -9,6 +9,7 @@ use crate::{protobuf, yaml};
 pub const JSON: &str = "application/json";
 pub const YAML: &str = "application/yaml";
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 
 /// Clauses of an Accept header that are looked at. What clients send has five.
 const CLAUSES_MAX: usize = 100;
@@ -51,6 +52,14 @@ pub enum Unwritable {
 impl Serializer {
     pub fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(self.media_type())
+    }
+
+    /// Of a watch (`apiserver/pkg/endpoints/handlers/watch.go`, `serveWatchHandler`).
+    pub fn stream_type(self) -> HeaderValue {
+        match self {
+            Self::Protobuf => HeaderValue::from_static(PROTOBUF_STREAM),
+            Self::Json | Self::Yaml => self.content_type(),
+        }
     }
 
     pub fn media_type(self) -> &'static str {

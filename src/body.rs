@@ -1,5 +1,7 @@
 //! Response bodies as the serving side sends them: whole, or streamed as pieces.
 
+pub mod events;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

@@ -1,6 +1,6 @@
 //! Commands and their options.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -65,7 +65,7 @@ pub enum Failure {
     #[error(transparent)]
     Dev(#[from] dev::DevError),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 impl Failure {
@@ -88,7 +88,7 @@ impl Cli {
             Command::Completion { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "claimgate", &mut script);
-                std::io::stdout().write_all(&script).map_err(Failure::Io)
+                Ok(print(&script)?)
             }
         }
     }
@@ -113,14 +113,24 @@ async fn serve(path: &Path) -> Result<(), Failure> {
 
 fn check(path: &Path, output: Format) -> Result<(), Failure> {
     let checked = config::load(path, std::env::vars());
-    let mut stdout = std::io::stdout().lock();
-    match (&checked, output) {
-        (Ok(config), Format::Text) => write!(stdout, "{}", mapping(config))?,
-        (Ok(config), Format::Json) => writeln!(stdout, "{:#}", mapping_json(config))?,
-        (Err(problems), Format::Text) => writeln!(stdout, "{problems}")?,
-        (Err(problems), Format::Json) => writeln!(stdout, "{:#}", json!({"problems": problems}))?,
-    }
+    let text = match (&checked, output) {
+        (Ok(config), Format::Text) => mapping(config),
+        (Ok(config), Format::Json) => format!("{:#}\n", mapping_json(config)),
+        (Err(problems), Format::Text) => format!("{problems}\n"),
+        (Err(problems), Format::Json) => format!("{:#}\n", json!({"problems": problems})),
+    };
+    print(text.as_bytes())?;
     checked.map(drop).map_err(|_| Failure::Checked)
+}
+
+/// Writes to stdout, whose reader may have seen enough, as `head` has.
+fn print(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn mapping(config: &Config) -> String {

@@ -1,5 +1,6 @@
 //! The `claimgate` command.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use claimgate::cli::{Cli, Failure};
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("claimgate: no runtime: {error}");
+            complain(&format!("no runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -28,9 +29,14 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::Checked) {
-                eprintln!("claimgate: {failure}");
+                complain(&failure.to_string());
             }
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Says what is wrong, to whoever still listens.
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "claimgate: {what}");
 }

@@ -11,7 +11,10 @@ mod v3;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 
 use crate::discovery::{Answer, Asked, Catalog, Document, Media, Rendered, negotiate};
 use crate::upstream::source::Source;
@@ -174,10 +177,10 @@ pub fn answer(catalog: &Catalog, asked: &Asked<'_>) -> Answer {
 
 /// Without a Status, as kube-openapi's own handler says it (`pkg/handler3/handler.go`).
 fn unacceptable() -> Answer {
-    let mut headers = http::HeaderMap::new();
-    headers.insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
+    let mut headers = HeaderMap::new();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     Answer::Document {
-        status: http::StatusCode::NOT_ACCEPTABLE,
+        status: StatusCode::NOT_ACCEPTABLE,
         headers,
         body: bytes::Bytes::new(),
     }
@@ -191,14 +194,22 @@ fn immutable(mut answer: Answer, document: &Document, asked: &Asked<'_>) -> Answ
         .any(|(key, value)| key == "hash" && value == hash);
     if let Answer::Document { headers, .. } = &mut answer {
         let control = if matches {
+            headers.extend(in_a_year().map(|date| (header::EXPIRES, date)));
             "public, immutable"
         } else {
             "no-cache, private"
         };
-        headers.insert(
-            http::header::CACHE_CONTROL,
-            http::HeaderValue::from_static(control),
-        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
     }
     answer
+}
+
+/// What kube-openapi takes for never. Without it client-go's cache asks again each time, for it takes no
+/// notice of `immutable`.
+fn in_a_year() -> Option<HeaderValue> {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = (OffsetDateTime::now_utc() + Duration::days(365)).format(format);
+    HeaderValue::from_str(&date.ok()?).ok()
 }

@@ -1,5 +1,6 @@
 //! Kubernetes' protobuf, written from JSON: a Status, and the metadata of objects, which is all that
-//! there is of custom resources in it; and read, of the options of a deletion.
+//! there is of custom resources in it, by itself or in a watch's event; and read, of the options of a
+//! deletion.
 //!
 //! A document is a `runtime.Unknown` behind a magic number (`apimachinery/pkg/runtime/serializer/
 //! protobuf/protobuf.go`). The messages are those of `apimachinery/pkg/apis/meta/v1/generated.proto`, to
@@ -9,6 +10,7 @@
 mod meta;
 mod options;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -68,12 +70,37 @@ struct TypeMeta {
     kind: String,
 }
 
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
 /// A JSON document in protobuf.
 ///
 /// # Errors
 /// It is of a kind that is not known here, or not as Kubernetes writes it.
 pub fn from_json(json: &[u8]) -> Result<Vec<u8>, Error> {
-    let document: &RawValue = serde_json::from_slice(json)?;
+    document(serde_json::from_slice(json)?)
+}
+
+/// A watch's event in JSON in protobuf, where it is no document itself; its object is one.
+///
+/// # Errors
+/// As of [`from_json`].
+pub fn event_from_json(json: &[u8]) -> Result<Vec<u8>, Error> {
+    let Event { kind, object } = serde_json::from_slice(json)?;
+    let mut raw = Vec::new();
+    bytes(&mut raw, 1, &document(object)?);
+    let mut out = Vec::new();
+    bytes(&mut out, 1, kind.as_bytes());
+    bytes(&mut out, 2, &raw);
+    Ok(out)
+}
+
+fn document(document: &RawValue) -> Result<Vec<u8>, Error> {
     let TypeMeta { api_version, kind } = serde_json::from_str(document.get())?;
     let fields = match (api_version.as_str(), kind.as_str()) {
         ("v1", "Status") => meta::STATUS,
@@ -296,6 +323,53 @@ mod tests {
         ] {
             let written = from_json(json.as_bytes()).unwrap();
             assert_eq!(written, expected, "{json}: {}", written.escape_ascii());
+        }
+    }
+
+    /// As `k8s.io/apimachinery` 0.37 writes the same, without the length before it.
+    #[test]
+    fn events_are_as_kubernetes_writes_them() {
+        for (json, expected) in [
+            (
+                concat!(
+                    r#"{"type":"ADDED","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","#,
+                    r#""metadata":{"name":"n","resourceVersion":"8"}}}"#,
+                    "\n"
+                ),
+                b"\n\x05ADDED\x12I\nGk8s\0\n'\n\x0emeta.k8s.io/v1\x12\x15PartialObjectMetadata\
+                  \x12\x14\n\x12\n\x01n\x12\0\x1a\0\"\0*\x002\x0188\0B\0\x1a\0\"\0"
+                    .as_slice(),
+            ),
+            (
+                concat!(
+                    r#"{"type":"BOOKMARK","object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","#,
+                    r#""metadata":{"resourceVersion":"9","creationTimestamp":null,"annotations":{"k8s.io/initial-events-end":"true"}}}}"#
+                ),
+                b"\n\x08BOOKMARK\x12k\nik8s\0\n'\n\x0emeta.k8s.io/v1\x12\x15PartialObjectMetadata\
+                  \x126\n4\n\0\x12\0\x1a\0\"\0*\x002\x0198\0B\0\
+                  b!\n\x19k8s.io/initial-events-end\x12\x04true\x1a\0\"\0"
+                    .as_slice(),
+            ),
+            (
+                concat!(
+                    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"#,
+                    r#""status":"Failure","message":"gone","reason":"Expired","code":410}}"#
+                ),
+                b"\n\x05ERROR\x12=\n;k8s\0\n\x0c\n\x02v1\x12\x06Status\
+                  \x12#\n\x06\n\0\x12\0\x1a\0\x12\x07Failure\x1a\x04gone\"\x07Expired0\x9a\x03\
+                  \x1a\0\"\0"
+                    .as_slice(),
+            ),
+        ] {
+            let written = event_from_json(json.as_bytes()).unwrap();
+            assert_eq!(written, expected, "{json}: {}", written.escape_ascii());
+        }
+        for json in [
+            "",
+            "{}",
+            r#"{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1"}}"#,
+        ] {
+            assert!(event_from_json(json.as_bytes()).is_err(), "{json}");
         }
     }
 

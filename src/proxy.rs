@@ -15,6 +15,7 @@ mod media;
 #[cfg(feature = "pass-through")]
 mod pass_through;
 mod plan;
+mod protobuf_watch;
 mod request_body;
 mod response_body;
 mod serialize;
@@ -38,7 +39,7 @@ use self::media::{Accept, RequestMedia};
 use self::plan::Plan;
 use self::request_body::Sent;
 use self::unmapped::EmptyWatch;
-use crate::accept::{Form, Serializer};
+use crate::accept::Form;
 use crate::body::ReplyBody;
 use crate::config::Limits;
 use crate::error::Error;
@@ -133,7 +134,7 @@ pub struct Proxy {
     /// Watches end at their next event boundary once this is cancelled.
     draining: CancellationToken,
     /// Places for conversions from and to YAML.
-    conversions: Semaphore,
+    conversions: Arc<Semaphore>,
 }
 
 impl Proxy {
@@ -155,7 +156,7 @@ impl Proxy {
             limits,
             metrics,
             draining,
-            conversions: Semaphore::new(serialize::CONVERSIONS_MAX),
+            conversions: Arc::new(Semaphore::new(serialize::CONVERSIONS_MAX)),
         })
     }
 
@@ -172,7 +173,7 @@ impl Proxy {
             parts,
             ..
         } = asked;
-        let accept = Accept::parse(&parts.headers);
+        let accept = Accept::parse(request.verb, &parts.headers);
         let media = RequestMedia::parse(request.verb, &parts.headers);
         // kube-apiserver looks at a patch's type before it looks at Accept, at another body's after
         // (`apiserver/pkg/endpoints/handlers`, `patch.go` and `create.go`).
@@ -183,16 +184,21 @@ impl Proxy {
             (accept?, media?)
         };
         let serializer = accept.serializer();
-        if request.verb == Verb::Watch && serializer != Serializer::Json {
-            return Err(Error::NotAcceptable(media::STREAMED));
-        }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let Some(plan) = Plan::new(control_plane, request, query.clone(), &accept)? else {
             let body = self.unmapped(asked, &query, accept.form())?;
-            let written = self.written(serializer, &control_plane.name, body).await?;
+            let (written, content_type) = match request.verb {
+                Verb::Watch => (
+                    self.written_by_event(serializer, body),
+                    serializer.stream_type(),
+                ),
+                _ => (
+                    self.written(serializer, &control_plane.name, body).await?,
+                    serializer.content_type(),
+                ),
+            };
             let mut response = Response::new(written);
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, serializer.content_type());
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
             return Ok(response);
         };
         let outgoing = Outgoing {

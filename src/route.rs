@@ -15,8 +15,10 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::accept::Serializer;
 use crate::authn::{Anonymous, Authenticator, Identity, Peer, User};
 use crate::body::ReplyBody;
+use crate::body::events::Delimiter;
 use crate::discovery::{self, Catalog, Lookup, Resource};
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -372,7 +374,13 @@ fn impersonates(headers: &http::HeaderMap) -> bool {
 /// (`apiserver/pkg/endpoints/handlers/watch.go`, `serveWatchHandler`).
 fn by_websocket(handshake: Response<Bytes>, watch: Response<ReplyBody>) -> Response<ReplyBody> {
     if handshake.status() == StatusCode::SWITCHING_PROTOCOLS {
-        handshake.map(|_empty| watch.into_body())
+        let delimiter = match watch.headers().get(CONTENT_TYPE) {
+            Some(stream) if stream == Serializer::Protobuf.stream_type() => Delimiter::Length,
+            _ => Delimiter::Newline,
+        };
+        let mut response = handshake.map(|_empty| watch.into_body());
+        response.extensions_mut().insert(delimiter);
+        response
     } else {
         handshake.map(ReplyBody::whole)
     }

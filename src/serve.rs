@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authn::Peer;
 use crate::body::ReplyBody;
+use crate::body::events::Delimiter;
 use crate::corked::Corked;
 use crate::route::Router;
 use crate::websocket::Session;
@@ -148,9 +149,11 @@ async fn serve_http1(
             let mut response = client.router.handle(&client.peer, request).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let nothing = ReplyBody::whole(Bytes::new());
+                let delimiter = response.extensions().get().copied();
                 let session = Session {
                     upgrade,
                     events: mem::replace(response.body_mut(), nothing),
+                    delimiter: delimiter.unwrap_or(Delimiter::Newline),
                     bounds: client.router.websockets,
                 };
                 *begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);

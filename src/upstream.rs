@@ -224,7 +224,7 @@ impl Upstream {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::net::SocketAddr;
 
     use tokio::net::{TcpSocket, TcpStream};
@@ -250,7 +250,8 @@ mod tests {
         }
     }
 
-    fn upstream(control_plane: &ControlPlane, port: u16) -> Upstream {
+    /// The way to a control plane, by this port.
+    pub(crate) fn upstream(control_plane: &ControlPlane, port: u16) -> Upstream {
         let config = config::ControlPlane {
             name: "platform".to_owned(),
             server: Server {

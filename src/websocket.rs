@@ -6,7 +6,6 @@
 //! but for its close and its pings, is read and forgotten, as kube-apiserver does
 //! (`apiserver/pkg/endpoints/handlers/watch.go`, `HandleWS`).
 
-mod events;
 pub mod handshake;
 
 use std::pin::Pin;
@@ -24,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use self::events::Events;
+use crate::body::events::{Delimiter, Events};
 use crate::body::{Broken, ReplyBody};
 
 /// Bytes of a message from the client, which is held until it is whole and then forgotten.
@@ -54,6 +53,7 @@ pub struct Bounds {
 pub struct Session {
     pub upgrade: OnUpgrade,
     pub events: ReplyBody,
+    pub delimiter: Delimiter,
     pub bounds: Bounds,
 }
 
@@ -82,8 +82,8 @@ impl Session {
             }
         };
         let mut socket = open(upgraded, &self.bounds).await;
-        let events = Events::new(self.events, self.bounds.event_bytes_max);
-        let code = match send(&mut socket, events).await {
+        let events = Events::new(self.events, self.delimiter, self.bounds.event_bytes_max);
+        let code = match send(&mut socket, events, self.delimiter).await {
             End::Watch => CloseCode::Normal,
             End::Closed => {
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer_close(&mut socket)).await;
@@ -116,7 +116,7 @@ async fn open(upgraded: Upgraded, bounds: &Bounds) -> Socket {
 }
 
 /// The watch has ended towards the control plane too once this returns.
-async fn send(socket: &mut Socket, mut events: Events) -> End {
+async fn send(socket: &mut Socket, mut events: Events, delimiter: Delimiter) -> End {
     loop {
         let event = tokio::select! {
             // It answers pings by itself.
@@ -127,7 +127,8 @@ async fn send(socket: &mut Socket, mut events: Events) -> End {
             },
             event = events.next() => event,
         };
-        let message = match event.map(|event| event.and_then(text)) {
+        let message = event.map(|event| event.and_then(|event| message(event, delimiter)));
+        let message = match message {
             Some(Ok(message)) => message,
             Some(Err(broken)) => return End::Broken(broken),
             None => return End::Watch,
@@ -138,9 +139,12 @@ async fn send(socket: &mut Socket, mut events: Events) -> End {
     }
 }
 
-/// JSON goes out as text whatever the subprotocol (`EncodesAsText` of its serializer,
-/// `apimachinery/pkg/runtime/serializer/codec_factory.go`).
-fn text(event: Bytes) -> Result<Message, Broken> {
+/// JSON goes out as text and protobuf not, whatever the subprotocol (`EncodesAsText` of its serializer,
+/// `apimachinery/pkg/runtime/serializer/codec_factory.go`). A message needs no length before it.
+fn message(event: Bytes, delimiter: Delimiter) -> Result<Message, Broken> {
+    if delimiter == Delimiter::Length {
+        return Ok(Message::Binary(event));
+    }
     let text = Utf8Bytes::try_from(event);
     text.map(Message::Text)
         .map_err(|_| Broken("an event is no UTF-8".into()))

@@ -154,6 +154,40 @@ fn wrong_usage_and_bad_configurations_exit_with_2_and_failures_with_1() {
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
+/// As with `head` behind it: that is no failure, and what was checked is told by the exit code.
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let daemon = Daemon::start("");
+    assert_eq!(daemon.told(), "READY=1");
+    let good = daemon.dir.path().join("claimgate.yaml");
+    let bad = daemon.dir.path().join("bad.yaml");
+    fs::write(&bad, "cluster: test\n").unwrap();
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        writer
+    };
+    let mut calls = vec![(vec!["completion", "bash"], 0), (vec!["--help"], 0)];
+    for (config, code) in [(&good, 0), (&bad, 2)] {
+        for format in ["text", "json"] {
+            let config = config.to_str().unwrap();
+            calls.push((vec!["check", "--config", config, "-o", format], code));
+        }
+    }
+    for (arguments, code) in calls {
+        let call = claimgate().args(&arguments).stdout(closed()).output();
+        let call = call.unwrap();
+        assert_eq!(call.status.code(), Some(code), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&call.stderr), "", "{arguments:?}");
+    }
+    // Nor is it, if nobody hears of a failure.
+    let call = claimgate()
+        .args(["serve", "--config", bad.to_str().unwrap()])
+        .stderr(closed())
+        .status();
+    assert_eq!(call.unwrap().code(), Some(2));
+}
+
 #[test]
 fn the_first_signal_drains_and_the_second_ends() {
     for (first, second) in [("TERM", "TERM"), ("INT", "INT")] {

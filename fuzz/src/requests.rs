@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use bytes::{Buf, Bytes};
 use claimgate::rewrite::{Error, Framing, Limits, Output, Rewriter, Rules};
 use claimgate::translate::hidden::{ANNOTATION, Current, Effect};
-use claimgate::translate::{LAST_APPLIED, Scope, request::RequestRules};
+use claimgate::translate::request::{RequestHandler, RequestRules};
+use claimgate::translate::{LAST_APPLIED, Scope};
 use serde_json::Value;
 
 const LOCAL: &str = "default";
@@ -14,6 +15,7 @@ const REMOTE: &str = "app-ns-1";
 static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
 
 const FINALIZERS: &str = "/metadata/finalizers";
+const NAMESPACE: &str = "/metadata/namespace";
 
 /// What the control plane hides of every object.
 static CURRENT: LazyLock<Current> = LazyLock::new(|| {
@@ -23,10 +25,14 @@ static CURRENT: LazyLock<Current> = LazyLock::new(|| {
     Current::read(object.as_bytes()).unwrap()
 });
 
-fn rewritten(rules: &Rules, effect: Effect, text: &[u8]) -> Result<Bytes, Error> {
+fn rewriter(rules: &Rules, effect: Effect) -> Rewriter<RequestHandler> {
     let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
     let handler = RULES.handler(Scope::One { local, remote }, effect);
-    let mut rewriter = Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler);
+    Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler)
+}
+
+fn rewritten(rules: &Rules, effect: Effect, text: &[u8]) -> Result<Bytes, Error> {
+    let mut rewriter = rewriter(rules, effect);
     let mut out = Output::default();
     rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
     rewriter.finish(&mut out)?;
@@ -99,7 +105,13 @@ fn leave_out_hidden(object: &mut Value, is_input: bool) {
 
 /// A list of operations.
 pub fn json_patch(text: &[u8]) {
-    let output = rewritten(&RULES.json_patch, Effect::Patch(None), text);
+    let mut rewriter = rewriter(&RULES.json_patch, Effect::Patch(None));
+    let output = rewriter.whole(Bytes::copy_from_slice(text));
+    if let Ok(mapped) = &output
+        && let Ok(patch) = rewriter.handler().with_local_copies(mapped.clone())
+    {
+        local_copies(&patch);
+    }
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
         if let Ok(completed) = CURRENT.complete_json_patch(&output) {
@@ -112,6 +124,43 @@ pub fn json_patch(text: &[u8]) {
     }
 }
 
+/// The namespace has its local name where an operation takes it, and no other one at the end than before.
+fn local_copies(patch: &[u8]) {
+    let Ok(Value::Array(operations)) = serde_json::from_slice(patch) else {
+        return;
+    };
+    let mut namespace = Some(Value::from(REMOTE));
+    for operation in operations {
+        let text = |key| {
+            operation
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let is = |key| pointer(text(key)) == NAMESPACE;
+        match text("op") {
+            "move" if is("from") && is("path") => {}
+            "copy" | "move" if is("from") => {
+                assert_eq!(namespace, Some(LOCAL.into()), "{operation}");
+                namespace = namespace.filter(|_| text("op") == "copy");
+            }
+            "add" | "replace" if is("path") => namespace = operation.get("value").cloned(),
+            "" | "test" => {}
+            // Whatever it is, no operation may take it then.
+            _ if ["", "/metadata", NAMESPACE].contains(&pointer(text("path")).as_str()) => {
+                namespace = None;
+            }
+            _ => {}
+        }
+    }
+    assert_ne!(namespace, Some(LOCAL.into()));
+}
+
+fn pointer(text: &str) -> String {
+    text.find('/')
+        .map_or_else(String::new, |at| text[at..].to_owned())
+}
+
 fn operations(patch: &mut Value, is_input: bool) {
     let annotation = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
     for operation in patch.as_array_mut().into_iter().flatten() {
@@ -121,21 +170,11 @@ fn operations(patch: &mut Value, is_input: bool) {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        let pointer = |text: &str| {
-            text.find('/')
-                .map_or_else(String::new, |at| text[at..].to_owned())
-        };
         let (path, from) = (pointer(text("path")), pointer(text("from")));
         // The remote name must not get to where it is not mapped back.
         let copies = matches!(text("op"), "copy" | "move")
             && operation.get("from").is_some_and(Value::is_string);
-        let holds = [
-            "",
-            "/metadata",
-            "/metadata/namespace",
-            "/metadata/annotations",
-            &annotation,
-        ];
+        let holds = ["", "/metadata", "/metadata/annotations", &annotation];
         assert!(!copies || !holds.contains(&from.as_str()), "{operation}");
         let changes = !matches!(text("op"), "" | "test");
         let is_finalizers = |pointer: &str| {
@@ -160,7 +199,7 @@ fn operations(patch: &mut Value, is_input: bool) {
             "" => map(value, "/metadata", is_input),
             "/metadata" => map(value, "", is_input),
             "/metadata/annotations" => annotations(value, is_input),
-            "/metadata/namespace" => namespace(value, is_input),
+            NAMESPACE => namespace(value, is_input),
             FINALIZERS => finalizers(value, is_input),
             path if is_finalizers(path) => finalizer(value, is_input),
             path if path == annotation => applied(value, is_input),

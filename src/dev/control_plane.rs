@@ -20,7 +20,7 @@ mod negotiate;
 mod object;
 mod objects;
 mod openapi;
-mod patch;
+pub(crate) mod patch;
 mod read;
 mod reply;
 mod request;

@@ -196,13 +196,6 @@ impl Catalog {
         });
     }
 
-    pub(super) fn confirm(&self, control_plane: &str) {
-        self.write(control_plane, |plane| {
-            plane.confirmed_at = Instant::now();
-            false
-        });
-    }
-
     pub(crate) fn set_openapi(&self, control_plane: &str, openapi: OpenApi) {
         self.write(control_plane, |plane| {
             plane.openapi = openapi;

@@ -33,13 +33,7 @@ pub async fn refresh(
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let mut learner = Learner {
-        etag: None,
-        absent: Absent::default(),
-
-        exposure,
-        catalog,
-    };
+    let mut learner = Learner::new(exposure, catalog);
     let name = source.name().to_owned();
     let mut was_up = None;
     loop {
@@ -76,14 +70,24 @@ struct Learner {
 }
 
 impl Learner {
+    fn new(exposure: Exposure, catalog: Catalog) -> Self {
+        Self {
+            etag: None,
+            absent: Absent::default(),
+            exposure,
+            catalog,
+        }
+    }
+
     async fn learn(&mut self, source: &Source) -> Result<(), String> {
         // Whether something is still missing has to be looked at, ETag or not.
         let etag = self.etag.as_deref().filter(|_| self.absent.is_empty());
-        match source
+        let before = self.catalog.groups(source.name()).unwrap_or_default();
+        let mut groups = match source
             .read("/apis", ACCEPT, etag, DISCOVERY_BYTES_MAX)
             .await?
         {
-            Fetched::Unchanged => self.catalog.confirm(source.name()),
+            Fetched::Unchanged => before.clone(),
             Fetched::Document {
                 etag,
                 content_type,
@@ -97,23 +101,23 @@ impl Learner {
                 let list: GroupList = serde_json::from_slice(&body)
                     .map_err(|error| format!("its discovery cannot be read: {error}"))?;
                 let now = list.exposed(&self.exposure).items;
-                let before = self.catalog.groups(source.name()).unwrap_or_default();
                 let at = Instant::now();
                 // Only asked when it matters.
                 let ready = self.absent.is_any_due(at) && source.is_ready().await;
-                let mut groups = self.absent.merge(&before, now, ready, at);
-                let are_listed = add_listed(source, &before, &mut groups).await;
+                self.etag = etag;
+                let groups = self.absent.merge(&before, now, ready, at);
                 if groups.is_empty() {
                     tracing::warn!(
                         control_plane = source.name(),
                         "it serves nothing that is exposed"
                     );
                 }
-                self.catalog.set_groups(source.name(), groups);
-                // To ask again for what could not be had.
-                self.etag = etag.filter(|_| are_listed);
+                groups
             }
-        }
+        };
+        // Each time, for no ETag says whether another version is stored now.
+        add_listed(source, &before, &mut groups).await;
+        self.catalog.set_groups(source.name(), groups);
         let name = source.name();
         let groups = self.catalog.groups(name).unwrap_or_default();
         let known = self.catalog.openapi(name);
@@ -128,10 +132,8 @@ impl Learner {
     }
 }
 
-/// Adds what only `/apis/G/V` tells; whether all of it could be had. Of the others what was known before
-/// stays.
-async fn add_listed(source: &Source, before: &[Group], groups: &mut [Group]) -> bool {
-    let mut are_listed = true;
+/// Adds what only `/apis/G/V` tells. Of what could not be had the known stays.
+async fn add_listed(source: &Source, before: &[Group], groups: &mut [Group]) {
     for group in groups {
         let name = &group.metadata.name;
         for version in &mut group.versions {
@@ -147,7 +149,6 @@ async fn add_listed(source: &Source, before: &[Group], groups: &mut [Group]) -> 
             version.listed = listed.map_or_else(
                 |error| {
                     tracing::debug!(control_plane = source.name(), %path, %error, "not listed");
-                    are_listed = false;
                     let known = find(before, name, &version.version);
                     known.map(|known| known.listed.clone()).unwrap_or_default()
                 },
@@ -155,7 +156,6 @@ async fn add_listed(source: &Source, before: &[Group], groups: &mut [Group]) -> 
             );
         }
     }
-    are_listed
 }
 
 /// Group-versions with the resources that are exposed of them.
@@ -175,3 +175,6 @@ fn groups_of(groups: &[Group]) -> Vec<openapi::Exposed> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

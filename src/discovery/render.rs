@@ -48,6 +48,12 @@ impl Document {
     pub(crate) fn json(value: &impl Serialize) -> Self {
         Self::new(serde_json::to_vec(value).unwrap_or_default().into())
     }
+
+    /// Whether an If-None-Match names it, which compares weakly (RFC 9110, section 13.1.2).
+    pub(super) fn is_in(&self, if_none_match: &str) -> bool {
+        let mut known = if_none_match.split(',').map(str::trim);
+        known.any(|etag| etag == "*" || etag.trim_start_matches("W/") == self.etag)
+    }
 }
 
 /// As kube-apiserver makes it: quoted, SHA-512 in upper case

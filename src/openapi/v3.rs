@@ -60,13 +60,16 @@ pub(super) async fn fetch(
         {
             continue;
         }
+        // Without the hash: kube-openapi redirects from one that is no longer right, or not yet in
+        // another of the control plane's servers.
+        let path = url.split('?').next().unwrap_or_default();
         let document = source
-            .read(url, "application/json", None, DOCUMENT_BYTES_MAX)
+            .read(path, "application/json", None, DOCUMENT_BYTES_MAX)
             .await?;
         let Fetched::Document { body, .. } = document else {
             continue;
         };
-        let mut value: Value = serde_json::from_slice(&body).map_err(|e| format!("{url}: {e}"))?;
+        let mut value: Value = serde_json::from_slice(&body).map_err(|e| format!("{path}: {e}"))?;
         prune(&mut value, one);
         known.insert(one.prefix.clone(), (url.clone(), Arc::new(value)));
         changed = true;

@@ -61,10 +61,9 @@ impl Proxy {
         let Asked {
             control_plane,
             request,
-            parts: asked,
             ..
         } = asked;
-        let is_head = asked.method == Method::HEAD;
+        let is_head = asked.parts.method == Method::HEAD;
         let Carried {
             answer,
             beginning,
@@ -75,7 +74,7 @@ impl Proxy {
         let serializer = match is_json(&headers) {
             false => Serializer::Json,
             true if parts.status.is_success() => plan.serializer,
-            true => status::Media::of(asked).serializer,
+            true => status::Media::of(asked.parts).serializer,
         };
         let bad = |why: String| Error::BadAnswer {
             control_plane: control_plane.name.clone(),
@@ -105,17 +104,17 @@ impl Proxy {
                 return Err(bad(format!("content type {kind:?} instead of JSON")));
             }
             _ => {
-                let mapped = self.success(request, plan, body, admitted);
-                let written = self
-                    .written(serializer, &control_plane.name, mapped)
-                    .await?;
-                let may_pack = request.verb != Verb::Watch && compress::is_accepted(&asked.headers);
-                let packed = packed(written, may_pack, &mut headers).await;
-                packed.map_err(|broken| bad(broken.to_string()))?
+                self.success(asked, plan, body, admitted, &mut headers)
+                    .await?
             }
         };
         if serializer != Serializer::Json {
-            headers.insert(CONTENT_TYPE, serializer.content_type());
+            let is_watched = request.verb == Verb::Watch && parts.status.is_success();
+            let content_type = match is_watched {
+                true => serializer.stream_type(),
+                false => serializer.content_type(),
+            };
+            headers.insert(CONTENT_TYPE, content_type);
         }
         warn_first(&mut headers, warnings);
         let mut answer = Response::new(match is_head {
@@ -127,7 +126,37 @@ impl Proxy {
         Ok(answer)
     }
 
-    fn success(
+    /// A successful answer, mapped, and in what is wanted.
+    async fn success(
+        &self,
+        asked: Asked<'_>,
+        plan: Plan,
+        upstream: ResponseBody,
+        admitted: Admitted,
+        headers: &mut HeaderMap,
+    ) -> Result<ReplyBody, Error> {
+        let Asked {
+            control_plane,
+            request,
+            parts,
+            ..
+        } = asked;
+        let serializer = plan.serializer;
+        let mapped = self.mapped(request, plan, upstream, admitted);
+        if request.verb == Verb::Watch {
+            return Ok(self.written_by_event(serializer, mapped));
+        }
+        let written = self
+            .written(serializer, &control_plane.name, mapped)
+            .await?;
+        let packed = packed(written, compress::is_accepted(&parts.headers), headers).await;
+        packed.map_err(|broken| Error::BadAnswer {
+            control_plane: control_plane.name.clone(),
+            why: broken.to_string(),
+        })
+    }
+
+    fn mapped(
         &self,
         request: &ResourceRequest,
         plan: Plan,

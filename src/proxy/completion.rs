@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::media::RequestMedia;
-use super::request_body::Prepared;
+use super::request_body::{Prepared, Sent};
 use super::{Outgoing, Proxy, upstream_error};
 use crate::error::Error;
 use crate::request_info::Verb;
@@ -41,6 +41,10 @@ const METADATA: HeaderValue = HeaderValue::from_static(
 );
 
 const MERGE_PATCH: HeaderValue = HeaderValue::from_static("application/merge-patch+json");
+
+/// Of no object, were it not dry. An update or a patch without a body is none either.
+const NO_DELETION: Bytes =
+    Bytes::from_static(br#"{"dryRun":["All"],"preconditions":{"uid":"claimgate"}}"#);
 
 /// What became of a request.
 pub(super) struct Carried {
@@ -86,7 +90,7 @@ impl Proxy {
             _ if asked.request.name.is_none() => Effect::Harmless,
             Verb::Update => match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => Effect::Update(current),
-                Found::Failure(answer) => return Ok(answer),
+                Found::Failure(read) => return Ok(self.refusal(outgoing, read).await),
             },
             Verb::Patch if media != RequestMedia::Apply => Effect::Patch(None),
             _ => Effect::Harmless,
@@ -109,7 +113,7 @@ impl Proxy {
             tries += 1;
             let current = match self.current(outgoing).await?.or_missing() {
                 Found::Object(current) => current,
-                Found::Failure(answer) => return Ok(answer),
+                Found::Failure(read) => return Ok(self.refusal(outgoing, read).await),
             };
             let (sent, names_version) = self.completed(outgoing, patch.clone(), &current)?;
             let carried = self.send(outgoing, sent).await?;
@@ -117,6 +121,34 @@ impl Proxy {
             if !is_outdated || tries == TRIES_MAX {
                 return Ok(carried);
             }
+        }
+    }
+
+    /// What is answered if a request of claimgate's own fails that has to come first. If the connector may
+    /// not make it, it may hardly do what the client asked for, and kube-apiserver says so before it looks
+    /// at anything else. So it is asked to, by a request that could change nothing.
+    pub(super) async fn refusal(&self, outgoing: Outgoing<'_>, first: Carried) -> Carried {
+        if first.answer.status() != StatusCode::FORBIDDEN {
+            return first;
+        }
+        let mut outgoing = outgoing;
+        let mut body = RequestBody::Empty;
+        if outgoing.asked.request.verb == Verb::Delete {
+            // Sets the type of the body.
+            outgoing.media = RequestMedia::Yaml;
+            body = RequestBody::Full(NO_DELETION);
+        }
+        let plan = &outgoing.plan.dry();
+        let sent = Sent {
+            body,
+            ..Sent::default()
+        };
+        // Boxed, for it is rare.
+        let asked = Box::pin(self.send(Outgoing { plan, ..outgoing }, sent));
+        let time = outgoing.asked.control_plane.request_timeout;
+        match tokio::time::timeout(time, asked).await {
+            Ok(Ok(asked)) if asked.answer.status() == StatusCode::FORBIDDEN => asked,
+            _ => first,
         }
     }
 

@@ -105,8 +105,8 @@ impl Proxy {
             tries += 1;
             let current = match self.current(outgoing).await? {
                 Found::Object(current) if deletion.options.are_about(&current) => current,
-                Found::Failure(carried) if carried.answer.status() != StatusCode::NOT_FOUND => {
-                    return Ok(carried);
+                Found::Failure(read) if read.answer.status() != StatusCode::NOT_FOUND => {
+                    return Ok(self.refusal(outgoing, read).await);
                 }
                 // To be refused in the control plane's words.
                 _ => return self.send(outgoing, deletion.as_it_came()).await,
@@ -130,7 +130,7 @@ impl Proxy {
                 }
                 Found::Failure(carried)
                     if carried.answer.status() == StatusCode::CONFLICT && tries < TRIES_MAX => {}
-                Found::Failure(carried) => return Ok(carried),
+                Found::Failure(patched) => return Ok(self.refusal(outgoing, patched).await),
             }
         }
     }

@@ -15,7 +15,7 @@ const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 /// What a watch comes in, in the words of its refusal of anything else.
-pub(super) const STREAMED: &str =
+const STREAMED: &str =
     "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// What a client accepts of what it can be given, what it likes best first.
@@ -24,14 +24,27 @@ pub(super) struct Accept(Vec<Clause>);
 
 impl Accept {
     /// The JSON and YAML clauses of the Accept header; wildcards become JSON. If there are none, those
-    /// in protobuf that can be served, for what is written in protobuf has to be held whole.
-    pub(super) fn parse(headers: &HeaderMap) -> Result<Self, Error> {
+    /// in protobuf that can be served, for what is written in protobuf has to be held whole. Of YAML there
+    /// is no watch, which is refused where it comes first (`apiserver/pkg/endpoints/handlers/negotiation/
+    /// negotiate.go`, `NegotiateOutputMediaTypeStream`).
+    pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
         let mut clauses = accept::clauses(headers);
         // Of JSON also what the control plane has not, for it to say so.
         clauses.retain(|clause| match clause.serializer() {
             Some(Serializer::Json) => true,
             serializer => serializer.is_some() && clause.form().is_some(),
         });
+        if verb == Verb::Watch {
+            let is_yaml = |clause: &Clause| clause.serializer() == Some(Serializer::Yaml);
+            if clauses
+                .iter()
+                .find(|clause| clause.form().is_some())
+                .is_some_and(is_yaml)
+            {
+                return Err(Error::NotAcceptable(STREAMED));
+            }
+            clauses.retain(|clause| !is_yaml(clause));
+        }
         let is_protobuf = |clause: &Clause| clause.serializer() == Some(Serializer::Protobuf);
         let is_served = |clause: &Clause| !is_protobuf(clause) && clause.form().is_some();
         if clauses.iter().any(is_served) {
@@ -136,7 +149,7 @@ mod tests {
     fn accept(value: &str) -> Result<Accept, Error> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(value).unwrap());
-        Accept::parse(&headers)
+        Accept::parse(Verb::Get, &headers)
     }
 
     #[test]
@@ -206,6 +219,39 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_comes_in_yaml_to_nobody() {
+        let protobuf =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let serializer = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_str(value).unwrap());
+            Accept::parse(Verb::Watch, &headers).map(|accept| accept.serializer())
+        };
+        for (value, expected) in [
+            (protobuf.to_owned(), Serializer::Protobuf),
+            (format!("{protobuf},application/yaml"), Serializer::Protobuf),
+            (format!("{protobuf},application/yaml,*/*"), Serializer::Json),
+            (
+                "application/json,application/yaml".to_owned(),
+                Serializer::Json,
+            ),
+            (
+                "application/yaml;as=Chair,application/json".to_owned(),
+                Serializer::Json,
+            ),
+        ] {
+            assert_eq!(serializer(&value).unwrap(), expected, "{value}");
+        }
+        for value in ["application/yaml", "application/yaml,application/json"] {
+            let refused = serializer(value);
+            assert!(
+                matches!(refused, Err(Error::NotAcceptable(STREAMED))),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_json_to_the_letter_is_not_acceptable() {
         for value in [
             "application/vnd.kubernetes.protobuf",
@@ -226,7 +272,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(ACCEPT, HeaderValue::from_static("text/html"));
         headers.append(ACCEPT, HeaderValue::from_static("application/json"));
-        let parsed = Accept::parse(&headers);
+        let parsed = Accept::parse(Verb::Get, &headers);
         assert!(matches!(parsed, Err(Error::NotAcceptable(_))));
     }
 

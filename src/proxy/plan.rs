@@ -97,6 +97,13 @@ impl Plan {
         plan
     }
 
+    /// The same, to be carried out in appearance only.
+    pub(super) fn dry(&self) -> Self {
+        let mut plan = self.clone();
+        plan.query.set("dryRun", "All");
+        plan
+    }
+
     pub(super) fn uri(&self) -> Result<Uri, Error> {
         let query = self.query.to_string();
         match query.as_str() {

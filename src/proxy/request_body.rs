@@ -5,7 +5,7 @@
 //! it in its own words. A larger one streams; if that turns out to be bad, it is broken off, which
 //! makes the control plane drop the request, and the reason is left in [`Failure`]. One that is cut
 //! ends as it came. A patch is held whole in any case, for what comes last in it may show that it has to
-//! be completed.
+//! be completed; so is a JSON patch of a subresource, of which each operation is held anyway.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,7 +85,8 @@ impl Proxy {
         if request.verb.is_read() || incoming.is_end_stream() {
             return Ok(Prepared::Ready(Sent::default()));
         }
-        let is_patch = matches!(effect, Effect::Patch(_));
+        let is_patch =
+            matches!(effect, Effect::Patch(_)) || outgoing.media == RequestMedia::JsonPatch;
         let mut mapping = self.mapping(outgoing, effect);
         let mut out = Output::default();
         while is_patch || out.len() <= HELD_BYTES_MAX {
@@ -102,6 +103,7 @@ impl Proxy {
                 }
                 Ok(()) if is_whole => {
                     let whole = out.copy_to_bytes(out.remaining());
+                    let whole = mapping.with_local_copies(whole)?;
                     let beginning = mapping.beginning(&whole);
                     (whole, beginning)
                 }
@@ -268,7 +270,15 @@ impl Mapping {
             Stop::Unreadable(why) => unreadable(&why),
         })?;
         self.metrics.replacements(rewriter.replacements());
-        Ok(mapped)
+        self.with_local_copies(mapped)
+    }
+
+    fn with_local_copies(&self, mapped: Bytes) -> Result<Bytes, Error> {
+        let Some(rewriter) = &self.rewriter else {
+            return Ok(mapped);
+        };
+        let completed = rewriter.handler().with_local_copies(mapped);
+        completed.map_err(|why| Error::BadRequest(why.to_owned()))
     }
 
     /// All of a body that stopped the rewriter, to be refused by the control plane, which quotes how

@@ -1,13 +1,18 @@
 //! Answers in YAML and protobuf, written from the mapped JSON, and where conversions are run.
 //!
-//! Such an answer is held whole, up to `heldBytesMax`.
+//! Such an answer is held whole, up to `heldBytesMax`; of a watch one event at a time.
+
+use std::fmt;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Response;
 use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
 
 use super::Proxy;
 use super::compress::Whole;
+use super::protobuf_watch::ProtobufWatch;
 use crate::accept::Serializer;
 use crate::body::ReplyBody;
 use crate::error::Error;
@@ -18,7 +23,17 @@ use crate::status;
 pub(super) const CONVERSIONS_MAX: usize = 2;
 
 impl Proxy {
-    /// An answer in JSON, in what is wanted.
+    /// A watch in JSON, in what is wanted.
+    pub(super) fn written_by_event(&self, serializer: Serializer, body: ReplyBody) -> ReplyBody {
+        if serializer == Serializer::Json {
+            return body;
+        }
+        let max = self.limits.held_bytes_max;
+        let conversions = Arc::clone(&self.conversions);
+        ReplyBody::streamed(ProtobufWatch::new(body, max, conversions))
+    }
+
+    /// Another answer in JSON, in what is wanted.
     pub(super) async fn written(
         &self,
         serializer: Serializer,
@@ -62,14 +77,21 @@ impl Proxy {
         converted.unwrap_or_else(|error| error.response(status::Media::JSON))
     }
 
-    /// Runs a conversion where it keeps no other request waiting.
     pub(super) async fn convert<T: Send + 'static>(
         &self,
         conversion: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let failed = |why: &dyn std::fmt::Display| Error::Internal(format!("conversion: {why}"));
-        let _place = self.conversions.acquire().await.map_err(|e| failed(&e))?;
-        let converted = tokio::task::spawn_blocking(conversion).await;
-        converted.map_err(|error| failed(&error))
+        convert(&self.conversions, conversion).await
     }
+}
+
+/// Runs a conversion where it keeps no other request waiting.
+pub(super) async fn convert<T: Send + 'static>(
+    places: &Semaphore,
+    conversion: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let failed = |why: &dyn fmt::Display| Error::Internal(format!("conversion: {why}"));
+    let _place = places.acquire().await.map_err(|e| failed(&e))?;
+    let converted = tokio::task::spawn_blocking(conversion).await;
+    converted.map_err(|error| failed(&error))
 }

@@ -21,7 +21,7 @@ use self::buffer::Buffer;
 use super::admission::Admitted;
 use crate::body::Broken;
 use crate::metrics::Metrics;
-use crate::rewrite::{Output, Rewriter};
+use crate::rewrite::{self, Output, Rewriter};
 use crate::translate::response::ResponseHandler;
 use crate::upstream::{BodyError, ResponseBody};
 
@@ -120,6 +120,7 @@ impl Relay {
         let mut out = Output::default();
         let fed = match frame {
             Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if self.settings.draining.is_cancelled() => self.feed_last(data, &mut out),
                 Ok(data) => self.rewriter.feed(data, &mut out).map(|()| Step::Go),
                 Err(_trailers) => Ok(Step::Go),
             },
@@ -137,6 +138,21 @@ impl Relay {
             self.settings.metrics.watch_events(event, count);
         }
         Ok((out, step))
+    }
+
+    /// Takes no more than the rest of the event that is being relayed: kube-apiserver flushes only
+    /// when it has nothing more to send (`apiserver/pkg/endpoints/handlers/watch.go`), so that frames
+    /// of a busy watch may end anywhere. An event is a line.
+    fn feed_last(&mut self, mut data: Bytes, out: &mut Output) -> Result<Step, rewrite::Error> {
+        while !self.rewriter.at_boundary() && !data.is_empty() {
+            let newline = data.iter().position(|byte| *byte == b'\n');
+            let rest = data.split_to(newline.map_or(data.len(), |at| at + 1));
+            self.rewriter.feed(rest, out)?;
+        }
+        Ok(match self.rewriter.at_boundary() {
+            true => Step::End,
+            false => Step::Go,
+        })
     }
 
     async fn push(&self, out: Output) -> Result<(), Broken> {

@@ -1,5 +1,9 @@
 //! Bodies on their way to the control plane.
 
+mod copies;
+
+use bytes::Bytes;
+
 use crate::rewrite::{Addition, Fate, Handler, RuleError, Rules, Tag, Verdict};
 
 use super::hidden::collector;
@@ -47,21 +51,19 @@ const POINTER_ANNOTATION: &str =
 const MISMATCH: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 
-/// What may not be copied within the object, for it holds the remote name.
-const HOLD_NAMESPACE: [&str; 5] = [
-    ROOT,
-    METADATA,
-    POINTER_NAMESPACE,
-    POINTER_ANNOTATIONS,
-    POINTER_ANNOTATION,
-];
+/// What may not be copied within the object, for in it is the remote name.
+const HOLD_NAMESPACE: [&str; 4] = [ROOT, METADATA, POINTER_ANNOTATIONS, POINTER_ANNOTATION];
 
-const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's namespace, its \
-     last-applied annotation, its metadata or the whole object: the copy would hold the control \
-     plane's name of the namespace; use add with a value";
+const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's last-applied annotation, its \
+     annotations, its metadata or the whole object, nor a namespace that it has changed: the copy would \
+     hold the control plane's name of the namespace; use add with a value";
 
-const COPIES_METADATA: &str = "a JSON patch may not copy or move anything to the object's metadata, its annotations \
-     or the whole object: claimgate maps names there as they come; use add with a value";
+const COPIES_ODDLY: &str = "a JSON patch that copies or moves the object's namespace may have neither unknown \
+     members nor any twice, nor as many operations as there can be: claimgate puts in operations of its \
+     own, which would be counted; use add with a value";
+
+const COPIES_METADATA: &str = "a JSON patch may not copy or move anything to the object's namespace, its \
+     annotations, its metadata or the whole object: claimgate maps names there as they come; use add with a value";
 
 const COPIES_FINALIZER: &str = "a JSON patch may not copy or move to metadata.finalizers what is no finalizer: \
      claimgate maps names there as they come; use add with a value";
@@ -133,6 +135,7 @@ impl RequestRules {
             scope,
             applied: self.applied.clone(),
             operation: Operation::default(),
+            copies_namespace: false,
             restored: Restored::new(effect),
         }
     }
@@ -143,6 +146,8 @@ pub struct RequestHandler {
     scope: Scope,
     applied: Rules,
     operation: Operation,
+    /// An operation takes the namespace for another place.
+    copies_namespace: bool,
     restored: Restored,
 }
 
@@ -154,6 +159,8 @@ struct Operation {
     from: Option<String>,
     /// Pointers at which its value would have to be put to bring owner references.
     owners_at: Vec<&'static str>,
+    /// One before it has changed the namespace, perhaps by itself.
+    is_after_change: bool,
 }
 
 impl Operation {
@@ -177,7 +184,11 @@ impl Operation {
         let from = self.from.as_deref();
         let path = self.path.as_deref();
         let copies = matches!(op, b"copy" | b"move");
-        if copies && from.is_some_and(|from| HOLD_NAMESPACE.contains(&from)) {
+        let holds = |from| match from {
+            POINTER_NAMESPACE => self.is_after_change,
+            from => HOLD_NAMESPACE.contains(&from),
+        };
+        if copies && from.is_some_and(holds) {
             return Some(COPIES_NAMESPACE);
         }
         // What is copied was not seen as metadata when it came. Labels may become annotations: no value of
@@ -185,6 +196,7 @@ impl Operation {
         let may_hide = match path {
             Some(ROOT | METADATA) => true,
             Some(POINTER_ANNOTATIONS) => from.is_some_and(|from| from != POINTER_LABELS),
+            Some(POINTER_NAMESPACE) => from.is_some_and(|from| from != POINTER_NAMESPACE),
             _ => false,
         };
         if copies && may_hide {
@@ -204,6 +216,17 @@ impl Operation {
         let owners = path.is_some_and(|path| is_owner(path) || self.owners_at.contains(&path));
         let moves = copies && from.is_some_and(is_owner);
         (changes && owners || moves).then_some(OWNER_REFERENCES)
+    }
+
+    fn copies_namespace(&self) -> bool {
+        let copies = matches!(self.op.as_slice(), b"copy" | b"move");
+        copies && self.from.as_deref() == Some(POINTER_NAMESPACE)
+    }
+
+    fn changes_namespace(&self) -> bool {
+        let path = self.path.as_deref();
+        let is_there = matches!(path, Some(ROOT | METADATA | POINTER_NAMESPACE));
+        is_there && self.op != b"test" || self.op == b"move" && self.copies_namespace()
     }
 
     fn is_partial(&self) -> bool {
@@ -230,6 +253,22 @@ impl RequestHandler {
     /// Whether the patch says itself of which version of the object it is meant to be.
     pub fn names_version(&self) -> bool {
         self.restored.names_version
+    }
+
+    /// A JSON patch that was mapped whole, with what it takes for copies of the namespace to hold its
+    /// local name.
+    ///
+    /// # Errors
+    /// It can't be had unnoticed, and this is why the patch is refused.
+    pub fn with_local_copies(&self, mapped: Bytes) -> Result<Bytes, &'static str> {
+        match &self.scope {
+            _ if !self.copies_namespace => Ok(mapped),
+            Scope::One { local, remote } => {
+                let completed = copies::completed(&mapped, local, remote);
+                completed.map(Bytes::from).ok_or(COPIES_ODDLY)
+            }
+            Scope::Only { .. } | Scope::Mapped(_) => Err(COPIES_NAMESPACE),
+        }
     }
 
     /// A name that is not the request's own goes on as one that the control plane refuses too, so
@@ -300,10 +339,12 @@ impl Handler for RequestHandler {
     }
 
     fn open(&mut self, _item: Tag) {
-        self.operation = Operation::default();
+        let before = std::mem::take(&mut self.operation);
+        self.operation.is_after_change = before.is_after_change || before.changes_namespace();
     }
 
     fn judge(&mut self, _item: Tag) -> Fate {
+        self.copies_namespace |= self.operation.copies_namespace();
         self.restored.is_partial |= self.operation.is_partial();
         self.restored.names_version |= self.operation.names_version();
         Fate::Keep
@@ -337,21 +378,21 @@ mod tests {
     use super::*;
     use crate::rewrite::{Error, Framing, Limits, Rewriter};
 
-    fn patched(patch: &str) -> Result<String, Error> {
+    pub(super) fn patched(patch: &str) -> Result<String, Error> {
         let rules = RequestRules::compile().unwrap();
         let (local, remote) = ("default".to_owned(), "app-ns-1".to_owned());
         let handler = rules.handler(Scope::One { local, remote }, Effect::Patch(None));
         let limits = Limits::default();
         let mut rewriter = Rewriter::new(rules.json_patch, Framing::One, limits, handler);
         let mapped = rewriter.whole(Bytes::copy_from_slice(patch.as_bytes()))?;
+        let handler = rewriter.handler();
+        let mapped = handler.with_local_copies(mapped).map_err(Error::Refused)?;
         Ok(String::from_utf8(mapped.to_vec()).unwrap())
     }
 
     #[test]
     fn what_holds_the_remote_name_is_not_copied() {
         for from in [
-            "/metadata/namespace",
-            "x/metadata/namespace",
             "/metad\\u0061ta",
             "",
             "/metadata/annotations",
@@ -377,6 +418,86 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_the_namespace_holds_its_local_name() {
+        let set = |name: &str| {
+            format!(r#"{{"op":"replace","path":"/metadata/namespace","value":"{name}"}}"#)
+        };
+        let (local, remote) = (set("default"), set("app-ns-1"));
+        let test = r#"{"op":"test","path":"/metadata/namespace","value":"default"}"#;
+        let tested = test.replace("default", "app-ns-1");
+        for copy in [
+            r#"{"op":"copy","from":"/metadata/namespace","path":"/spec/x"}"#,
+            r#"{"path":"/spec/x" , "from":"x/metad\u0061ta/namespace","op":"copy"}"#,
+        ] {
+            let patch = format!("[{test},{copy},{test},{copy}]");
+            let completed =
+                format!("[{tested},{local},{copy},{remote},{tested},{local},{copy},{remote}]");
+            assert_eq!(patched(&patch).unwrap(), completed);
+        }
+        let moves = r#"{"op":"move","from":"/metadata/namespace","path":"/spec/x"}"#;
+        let completed = format!("[{local},{moves},{tested}]");
+        assert_eq!(patched(&format!("[{moves},{test}]")).unwrap(), completed);
+        let onto_itself =
+            r#"[{"op":"move","from":"/metadata/namespace","path":"/metadata/namespace"}]"#;
+        assert_eq!(patched(onto_itself).unwrap(), onto_itself);
+    }
+
+    #[test]
+    fn a_namespace_that_was_changed_is_not_copied() {
+        for before in [
+            r#"{"op":"add","path":"/metadata/namespace","value":"default"}"#,
+            r#"{"op":"replace","path":"x/metadata/namespace","value":"default"}"#,
+            r#"{"op":"remove","path":"/metadata/namespace"}"#,
+            r#"{"op":"move","from":"/metadata/namespace","path":"/spec/y"}"#,
+            r#"{"op":"add","path":"/metadata","value":{}}"#,
+            r#"{"op":"replace","path":"","value":{}}"#,
+        ] {
+            for (op, between) in [
+                ("copy", ""),
+                ("move", r#"{"op":"remove","path":"/spec/y"},"#),
+            ] {
+                let copy =
+                    format!(r#"{{"op":"{op}","from":"/metadata/namespace","path":"/spec/x"}}"#);
+                let patch = format!("[{before},{between}{copy}]");
+                let refused = Err(Error::Refused(COPIES_NAMESPACE));
+                assert_eq!(patched(&patch), refused, "{patch}");
+                let first = format!("[{copy},{between}{before}]");
+                assert!(
+                    before.contains("move") || patched(&first).is_ok(),
+                    "{first}"
+                );
+            }
+        }
+    }
+
+    /// What kube-apiserver would number, or count.
+    #[test]
+    fn no_operations_are_put_into_an_odd_patch() {
+        let copy = r#"{"op":"copy","from":"/metadata/namespace","path":"/spec/x"}"#;
+        let many = r#"{"op":"remove","path":"/x"},"#.repeat(9_998);
+        assert!(patched(&format!("[{many}{copy}]")).is_err());
+        let fewer = many.replacen(r#"{"op":"remove","path":"/x"},"#, "", 1);
+        assert!(patched(&format!("[{fewer}{copy}]")).is_ok());
+        for odd in [
+            r#"{"op":"add","path":"/spec/x","value":{"a":[{"b":1,"\u0062":2}]}}"#,
+            r#"{"op":"add","path":"/spec/x","value":1,"values":2}"#,
+            r#"{"op":"remove","op":"remove","path":"/spec/x"}"#,
+            r#"{"op":"copy","from":"/metadata/namespace","path":"/spec/x","from":"/metadata/namespace"}"#,
+        ] {
+            for patch in [format!("[{copy},{odd}]"), format!("[{odd},{copy}]")] {
+                assert_eq!(
+                    patched(&patch),
+                    Err(Error::Refused(COPIES_ODDLY)),
+                    "{patch}"
+                );
+            }
+        }
+        let fine =
+            r#"{"op":"add","path":"/spec/x","value":{"a":[1,-1,1.5,"c",true,null],"b":{"a":{}}}}"#;
+        assert!(patched(&format!("[{fine},{copy}]")).is_ok());
+    }
+
+    #[test]
     fn of_what_is_copied_to_metadata_only_labels_may_be() {
         for op in ["copy", "move"] {
             for (from, path) in [
@@ -384,6 +505,7 @@ mod tests {
                 ("/metadata/labels/a", "/metadata/annotations"),
                 ("/metadata/labels", "/metadata"),
                 ("/metadata/labels", ""),
+                ("/spec/x", "/metadata/namespace"),
             ] {
                 for patch in [
                     format!(r#"[{{"op":"{op}","from":"{from}","path":"{path}"}}]"#),

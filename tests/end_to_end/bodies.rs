@@ -38,6 +38,58 @@ async fn requests_and_responses_are_in_local_terms() {
 }
 
 #[tokio::test]
+async fn a_copied_namespace_is_the_local_one() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    let one = format!("{CLAIMS}/shop");
+    // Longer than what of other bodies is held.
+    let long = "x".repeat(100 << 10);
+    let labels = format!(r#"{{"labels":{{"a":"{long}"}}}}"#);
+    let conditions = format!(
+        r#"{{"conditions":[{{"type":"A","status":"True","reason":"B","message":"{long}",
+            "lastTransitionTime":"2026-01-02T03:04:05Z"}}]}}"#
+    );
+    for (path, at, value, copied, moved) in [
+        (
+            one.clone(),
+            "/spec/parameters",
+            labels,
+            "labels/b",
+            "labels/c",
+        ),
+        (
+            format!("{one}/status"),
+            "/status",
+            conditions,
+            "conditions/0/reason",
+            "conditions/0/type",
+        ),
+    ] {
+        let patch = format!(
+            r#"[{{"op":"add","path":"{at}","value":{value}}},
+                {{"op":"copy","from":"/metadata/namespace","path":"{at}/{copied}"}},
+                {{"op":"test","path":"/metadata/namespace","value":"default"}},
+                {{"op":"move","from":"/metadata/namespace","path":"{at}/{moved}"}}]"#
+        );
+        let (status, patched) = client
+            .write("PATCH", &path, "application/json-patch+json", &patch)
+            .await;
+        assert_eq!(
+            (status, &patched["metadata"]["namespace"]),
+            (200, &"default".into())
+        );
+        let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+        let stored = claims.get("app-ns-1", "shop").unwrap();
+        for object in [patched, stored] {
+            for pointer in [copied, moved] {
+                let value = object.pointer(&format!("{at}/{pointer}"));
+                assert_eq!(value, Some(&"default".into()), "{pointer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn foreign_claims_are_in_no_list_and_no_watch() {
     let bed = Bed::start().await;
     let client = bed.developer().await;

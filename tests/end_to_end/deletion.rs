@@ -1,9 +1,8 @@
 //! Deletions of which the app cluster's garbage collector has to know, and what is sent for them.
 
-use std::time::Duration;
-
 use claimgate::dev::control_plane::RecordedRequest;
 use serde_json::json as value;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::harness::Client;
@@ -13,8 +12,6 @@ const FOREGROUND: &str =
     r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Foreground"}"#;
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TRIES: usize = 5;
-/// Long enough for a stream's reset to come first.
-const PAUSE: Duration = Duration::from_millis(200);
 
 fn one() -> String {
     format!("{CLAIMS}/shop")
@@ -227,8 +224,15 @@ async fn without_the_read_or_the_patch_nothing_is_deleted() {
             let (code, answer) = delete(&client, "", JSON, body).await;
             bed.control_plane.faults().clear();
             assert_eq!(code, expected, "{method} {fault:?}: {answer}");
+            // Refused, the control plane is asked what it says of the deletion, by one that is none.
+            let sent = requests(&bed);
+            let mut deletions = sent.iter().filter(|r| r.method == Method::DELETE);
+            let is_dry = |r: &RecordedRequest| {
+                let body = String::from_utf8_lossy(&r.body);
+                r.query == "dryRun=All" && body.contains(r#""dryRun":["All"],"preconditions""#)
+            };
             assert!(
-                !methods(&bed).contains(&Method::DELETE),
+                deletions.all(|r| expected == 403 && is_dry(r)),
                 "{method} {fault:?}"
             );
         }
@@ -348,10 +352,17 @@ async fn a_deletion_goes_on_without_its_client() {
     let bed = Bed::start().await;
     let client = bed.developer().await;
     let faults = bed.control_plane.faults();
-    faults.add(is(&Method::PATCH), Fault::Delay(PAUSE));
-    let deletion = tokio::spawn(async move { delete(&client, "", JSON, ORPHAN).await });
-    eventually(|| async { methods(&bed).contains(&Method::PATCH) }).await;
-    deletion.abort();
+    let may_go_on = CancellationToken::new();
+    faults.add(is(&Method::PATCH), Fault::Until(may_go_on.clone()));
+    let mut deletion = Box::pin(delete(&client, "", JSON, ORPHAN));
+    tokio::select! {
+        _ = &mut deletion => panic!("the patch is not answered"),
+        () = eventually(|| async { methods(&bed).contains(&Method::PATCH) }) => {}
+    }
+    drop(deletion);
+    // This comes behind the stream's reset on the same connection.
+    assert_eq!(client.get("/livez").await.status(), 200);
+    may_go_on.cancel();
     eventually(|| async { methods(&bed).contains(&Method::DELETE) }).await;
 }
 

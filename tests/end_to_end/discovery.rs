@@ -2,22 +2,33 @@
 
 use std::collections::BTreeSet;
 
+use claimgate::dev::control_plane::Resource;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
 use super::*;
+
+const OPENAPI_V3: &str = "/openapi/v3/apis/k8s.starter.org/v1alpha1";
 
 #[tokio::test]
 async fn discovery_and_openapi_come_from_memory_with_etags() {
     let bed = Bed::start().await;
     let client = bed.proxy().await;
     let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    for (path, accept) in [("/apis", v2), ("/openapi/v2", JSON), ("/openapi/v3", JSON)] {
-        let request = |etag: Option<&str>| {
+    for (path, accept) in [
+        ("/apis", v2),
+        ("/openapi/v2", JSON),
+        ("/openapi/v3", JSON),
+        (OPENAPI_V3, JSON),
+    ] {
+        let asks = async |etags: &str| {
             let request = Request::get(path)
                 .header("accept", accept)
-                .header("x-remote-user", "a");
-            let request = request.header("if-none-match", etag.unwrap_or("\"\""));
-            request.body(Full::default()).unwrap()
+                .header("x-remote-user", "a")
+                .header("if-none-match", etags);
+            client.send(request.body(Full::default()).unwrap()).await
         };
-        let first = client.send(request(None)).await;
+        let first = asks("\"\"").await;
         assert_eq!(
             (first.status().as_u16(), &first.headers()["content-type"]),
             (200, &accept.parse().unwrap())
@@ -29,12 +40,69 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
             text.contains("k8s.starter.org") && !text.contains("networkpolicies"),
             "{text}"
         );
-        assert_eq!(
-            client.send(request(Some(&etag))).await.status(),
-            304,
-            "{path}"
-        );
+        let (weak, among_others) = (format!("W/{etag}"), format!("\"other\", {etag}"));
+        for known in [&etag, &weak, &among_others, "*"] {
+            let unchanged = asks(known).await;
+            assert_eq!(unchanged.status(), 304, "{path} {known}");
+            assert_eq!(unchanged.headers()["etag"], etag);
+            assert!(!unchanged.headers().contains_key("content-type"));
+        }
+        for other in ["\"other\"", etag.trim_matches('"'), &etag.to_lowercase()] {
+            assert_eq!(asks(other).await.status(), 200, "{path} {other}");
+        }
     }
+}
+
+/// By the right hash it may be kept for good. Another redirects at kube-apiserver, which is not possible
+/// behind the aggregator.
+#[tokio::test]
+async fn openapi_v3_is_kept_by_its_hash_and_had_by_any() {
+    let bed = Bed::start().await;
+    let (_, index) = bed.developer().await.json("/openapi/v3").await;
+    let url = &index["paths"]["apis/k8s.starter.org/v1alpha1"]["serverRelativeURL"];
+    let url = url.as_str().unwrap();
+    assert!(url.starts_with(OPENAPI_V3), "{url}");
+    let hash = url.split_once("?hash=").unwrap().1;
+    let other = format!("{OPENAPI_V3}?hash={}", hash.to_lowercase());
+    let empty = format!("{OPENAPI_V3}?hash=");
+    for (url, is_kept) in [
+        (url, true),
+        (OPENAPI_V3, false),
+        (&other, false),
+        (&empty, false),
+    ] {
+        for etag in [format!("\"{hash}\""), "\"other\"".to_owned()] {
+            let request = Request::get(url).header("if-none-match", &etag);
+            let request = request.body(Full::default()).unwrap();
+            let response = bed.developer().await.send(request).await;
+            let status = if etag.contains(hash) { 304 } else { 200 };
+            assert_eq!(response.status(), status, "{url} {etag}");
+            let headers = response.headers();
+            assert_eq!(headers["etag"], format!("\"{hash}\""), "{url}");
+            assert_eq!(headers["vary"], "Accept", "{url}");
+            let expected = if is_kept {
+                "public, immutable"
+            } else {
+                "no-cache, private"
+            };
+            assert_eq!(headers["cache-control"], expected, "{url}");
+            let lasts = headers.get("expires").map(|date| {
+                let date = httpdate(date.to_str().unwrap());
+                (date - OffsetDateTime::now_utc()).whole_days()
+            });
+            // Of the year the first day is already running.
+            assert_eq!(lasts, is_kept.then_some(364), "{url}");
+        }
+    }
+}
+
+fn httpdate(text: &str) -> OffsetDateTime {
+    let format = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = PrimitiveDateTime::parse(text, format);
+    date.unwrap_or_else(|error| panic!("{text}: {error}"))
+        .assume_utc()
 }
 
 /// One that may not be asked for it, say. Nothing else waits for it.
@@ -165,4 +233,49 @@ async fn discovery_is_spoken_in_every_form() {
     let (status, version) = client.json("/version").await;
     assert_eq!(status, 200);
     assert!(version["gitVersion"].as_str().unwrap().starts_with('v'));
+}
+
+/// A CRD that comes back with the other scope, before the daemon has looked again: what has no namespace
+/// belongs to nobody here.
+#[tokio::test]
+async fn what_has_lost_its_namespace_is_not_seen() {
+    const VOLUMES: &str = "/apis/k8s.starter.org/v1alpha1/volumes";
+    let volumes = Resource {
+        categories: vec!["claim".to_owned()],
+        ..Resource::new("k8s.starter.org", "v1alpha1", "Volume")
+    };
+    let control_plane = Bed::control_plane().await;
+    control_plane.add_resources([volumes.clone()]);
+    let bed = Bed::start_before(control_plane, "").await;
+    let client = bed.developer().await;
+    let mine = serde_json::json!({"metadata": {"name": "mine", "namespace": "app-ns-1"}});
+    let of_all = serde_json::json!({"metadata": {"name": "everybodys"}});
+    let there = |object| {
+        let volumes = bed.control_plane.objects("volumes.k8s.starter.org");
+        volumes.unwrap().create(object).unwrap()
+    };
+    there(mine);
+    let (status, list) = client.json(VOLUMES).await;
+    assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 1));
+
+    bed.control_plane.add_resources([Resource {
+        namespaced: false,
+        ..volumes
+    }]);
+    there(of_all);
+    bed.control_plane.clear_requests();
+    let (status, body) = client.json(VOLUMES).await;
+    let asked = bed.control_plane.requests();
+    assert!(asked.iter().any(|request| request.path == VOLUMES));
+    assert!(!body.to_string().contains("everybodys"), "{status} {body}");
+    let watch = format!("{VOLUMES}?watch=true&timeoutSeconds=1");
+    let events = client.get(&watch).await.into_body().collect().await;
+    let events = events.map_or_else(|_reset| Bytes::new(), |body| body.to_bytes());
+    let events = String::from_utf8_lossy(&events);
+    assert!(!events.contains("everybodys"), "{events}");
+    for below in ["", "?watch=true", "/status"] {
+        let path = format!("{VOLUMES}/everybodys{below}");
+        let (status, body) = client.json(&path).await;
+        assert_ne!(status, 200, "{path}: {body}");
+    }
 }

@@ -146,10 +146,10 @@ impl Bed {
         Client::connect(self, Some(&self.developer)).await
     }
 
-    /// The same, that has room for no byte of any answer's body.
-    pub(crate) async fn developer_without_room(&self) -> Client {
+    /// The same, that has room for so many bytes of an answer's body until it is read.
+    pub(crate) async fn developer_with_room(&self, bytes: u32) -> Client {
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.initial_stream_window_size(0);
+        builder.initial_stream_window_size(bytes);
         Client::connect_as(self, Some(&self.developer), &builder).await
     }
 
@@ -196,6 +196,18 @@ impl Bed {
         let name = "localhost".try_into().unwrap();
         let tls = TlsConnector::from(Arc::new(config)).connect(name, stream);
         Ok(TokioIo::new(tls.await?))
+    }
+
+    /// The answer to somebody who comes directly and by HTTP/1.1, on a connection of its own.
+    pub(crate) async fn http1(&self, path: &str) -> Response<Incoming> {
+        let tls = self.tls(Some(&self.developer), ALL_VERSIONS);
+        let (mut sender, driver) = http1::handshake(self.dial(tls).await.unwrap())
+            .await
+            .unwrap();
+        tokio::spawn(driver);
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        sender.send_request(request).await.unwrap()
     }
 
     /// The value of a metric, by its name and labels as Prometheus reads them.

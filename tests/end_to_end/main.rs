@@ -10,10 +10,13 @@ mod bodies;
 mod compression;
 mod deletion;
 mod discovery;
+mod endings;
+mod errors;
 mod harness;
 mod hidden;
 mod metrics;
 mod outage;
+mod protobuf;
 mod serving;
 mod websocket;
 

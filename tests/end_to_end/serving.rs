@@ -220,7 +220,7 @@ async fn a_request_keeps_its_place_until_its_answer_leaves() {
             claim["metadata"]["annotations"] = serde_json::json!({"note": "n".repeat(200_000)});
             claims.create(claim).unwrap();
         }
-        let slow = bed.developer_without_room().await;
+        let slow = bed.developer_with_room(0).await;
         let request = Request::get(CLAIMS).header("accept", accept);
         let request = request.header("accept-encoding", "gzip");
         let answer = slow.send(request.body(Full::default()).unwrap()).await;

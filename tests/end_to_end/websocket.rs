@@ -132,6 +132,23 @@ async fn the_front_proxys_users_may_watch_too_and_choose_a_protocol() {
 }
 
 #[tokio::test]
+async fn an_event_in_protobuf_is_a_binary_message() {
+    let bed = Bed::start().await;
+    let path = format!("{CLAIMS}?watch=true");
+    let messages = async |serializer: &str| {
+        let accept =
+            format!("application/{serializer};as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+        let more = [("accept", accept.as_str())];
+        let mut socket = socket(ask(&bed, &bed.developer, &path, &more).await).await;
+        next(&mut socket).await
+    };
+    let in_json = messages("json").await.into_data();
+    let in_protobuf = messages("vnd.kubernetes.protobuf").await;
+    let written = claimgate::protobuf::event_from_json(&in_json).unwrap();
+    assert_eq!(in_protobuf, Message::Binary(written.into()));
+}
+
+#[tokio::test]
 async fn a_client_that_closes_or_goes_away_ends_the_watch() {
     let bed = Bed::start().await;
     let path = format!("{CLAIMS}?watch=true");

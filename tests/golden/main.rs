@@ -116,6 +116,22 @@ fn request(
     rewritten(rules(&all), Framing::One, handler, input)
 }
 
+/// A JSON patch, which is mapped whole.
+fn patch(input: &[u8]) -> Result<Vec<u8>, String> {
+    let all = RequestRules::compile().unwrap();
+    let handler = || all.handler(one(), Effect::Patch(None));
+    let mapped = rewritten(&all.json_patch, Framing::One, handler, input)?;
+    let mut rewriter = Rewriter::new(
+        all.json_patch.clone(),
+        Framing::One,
+        Limits::default(),
+        handler(),
+    );
+    rewriter.whole(Bytes::copy_from_slice(input)).unwrap();
+    let completed = rewriter.handler().with_local_copies(mapped.into());
+    completed.map(|patch| patch.to_vec()).map_err(str::to_owned)
+}
+
 /// Every input of a folder, beside what it has to become.
 fn check(folder: &str, rewritten: impl Fn(&[u8]) -> Result<Vec<u8>, String>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -202,16 +218,13 @@ fn merge_patches() {
 
 #[test]
 fn patches() {
-    check("patch", |input| {
-        request(|rules| &rules.json_patch, Effect::Patch(None), input)
-    });
+    check("patch", patch);
 }
 
 #[test]
 fn patches_of_what_is_hidden() {
     check("completed-patch", |input| {
-        let patch = request(|rules| &rules.json_patch, Effect::Patch(None), input)?;
-        let completed = current().complete_json_patch(&patch);
+        let completed = current().complete_json_patch(&patch(input)?);
         completed.map_err(|error| error.to_string())
     });
 }

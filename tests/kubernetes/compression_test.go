@@ -81,26 +81,34 @@ func TestBothWaysAreTheSameInGzip(t *testing.T) {
 // least of a few times, for it learns what the control plane serves over the same link.
 func readOver(t *testing.T, compression, path string) (body string, least int64) {
 	t.Helper()
-	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", theBed.cp.port))
-	must(err)
-	t.Cleanup(link.refuse)
-	ports, err := freePorts(2)
-	must(err)
-	process, err := theBed.runClaimgate("claimgate-gzip-"+compression, ports[0], ports[1], link, compression)
-	must(err)
-	t.Cleanup(process.kill)
-	if err := eventually(deadline, func() error { return ready(ports[1]) }); err != nil {
-		t.Fatal(err)
-	}
+	port, _, link := anotherClaimgate(t, "claimgate-gzip-"+compression, compression)
 	least = math.MaxInt64
 	for range 10 {
 		before := link.bytes()
 		var status int
-		status, body, err = ask(client("developer"), ports[0], "GET", path, "", nil)
+		var err error
+		status, body, err = ask(client("developer"), port, "GET", path, "", nil)
 		if err != nil || status != 200 {
 			t.Fatalf("%d %s %v", status, body, err)
 		}
 		least = min(least, link.bytes()-before)
 	}
 	return body, least
+}
+
+// anotherClaimgate runs one of this name beside the bed's until the test ends, over a link of its own.
+func anotherClaimgate(t *testing.T, name, compression string) (port, adminPort int, link *link) {
+	t.Helper()
+	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", theBed.cp.port))
+	must(err)
+	t.Cleanup(link.refuse)
+	ports, err := freePorts(2)
+	must(err)
+	process, err := theBed.runClaimgate(name, ports[0], ports[1], link, compression)
+	must(err)
+	t.Cleanup(process.kill)
+	if err := eventually(deadline, func() error { return ready(ports[1]) }); err != nil {
+		t.Fatal(err)
+	}
+	return ports[0], ports[1], link
 }

@@ -167,9 +167,48 @@ func TestCrossplane(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// In the background a claim does not stay for what it was composed of.
+	hold := holdMachine(t, composite)
 	kubectl(t, theBed.app, "", "delete", "database", "orders", "--timeout=60s")
+	awaitDeleted(t, hold.machine)
+	if left, err := theBed.try(theBed.app.kubeconfig, "", "get", "databases", "-o", "name"); err != nil || left != "" {
+		t.Errorf("the claim is still there: %q, %v", left, err)
+	}
+	hold.release()
 	awaitGone(t, theBed.cp, "xdatabase", composite)
 	awaitGone(t, theBed.cp, "machines", "-l", "crossplane.io/composite="+composite)
+}
+
+// heldMachine is what a composite resource is composed of, with a finalizer.
+type heldMachine struct {
+	machine string
+	release func()
+}
+
+func holdMachine(t *testing.T, composite string) heldMachine {
+	t.Helper()
+	machine := kubectl(t, theBed.cp, "", "get", "machines", "-l", "crossplane.io/composite="+composite, "-o", "name")
+	machine = strings.TrimSpace(machine)
+	hold := func(finalizers string) {
+		kubectl(t, theBed.cp, "", "patch", machine, "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
+	}
+	hold(`["plain.starter.org/held"]`)
+	return heldMachine{machine, func() { hold("null") }}
+}
+
+// awaitDeleted waits until something is being deleted on the control plane.
+func awaitDeleted(t *testing.T, what string) {
+	t.Helper()
+	err := eventually(slowDeadline, func() error {
+		deleted, err := theBed.try(theBed.cp.kubeconfig, "", "get", what, "-o", "jsonpath={.metadata.deletionTimestamp}")
+		if err == nil && deleted == "" {
+			err = fmt.Errorf("%s is not being deleted", what)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // In the foreground a claim stays until all that it was composed of is gone.
@@ -185,27 +224,13 @@ func TestCrossplaneDeletesInTheForeground(t *testing.T) {
 	awaitField(t, "invoices", `.status.conditions[?(@.type=="Ready")].status`, "True")
 	composite, err := field("invoices", ".spec.resourceRef.name")
 	must(err)
-	machine := kubectl(t, theBed.cp, "", "get", "machines", "-l", "crossplane.io/composite="+composite, "-o", "name")
-	machine = strings.TrimSpace(machine)
-	hold := func(finalizers string) {
-		kubectl(t, theBed.cp, "", "patch", machine, "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
-	}
-	hold(`["plain.starter.org/held"]`)
+	hold := holdMachine(t, composite)
 	kubectl(t, theBed.app, "", "delete", "database", "invoices", "--wait=false")
-	err = eventually(slowDeadline, func() error {
-		deleted, err := theBed.try(theBed.cp.kubeconfig, "", "get", machine, "-o", "jsonpath={.metadata.deletionTimestamp}")
-		if err == nil && deleted == "" {
-			err = fmt.Errorf("%s is not being deleted", machine)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	awaitDeleted(t, hold.machine)
 	if deleted, err := field("invoices", ".metadata.deletionTimestamp"); err != nil || deleted == "" {
 		t.Errorf("the claim is not being deleted while its machine is: %q, %v", deleted, err)
 	}
-	hold("null")
+	hold.release()
 	awaitGone(t, theBed.app, "database", "invoices")
 	awaitGone(t, theBed.cp, "xdatabase", composite)
 }

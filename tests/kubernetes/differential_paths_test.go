@@ -4,6 +4,7 @@ import (
 	order "encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf16"
 )
 
@@ -23,8 +24,9 @@ func paths() []operation {
 		single("proxy path of nothing", get(group+"/proxy"), get(group+"/proxy/kubernetesclusters"), get(group+"/watch")),
 	}
 	for _, name := range []string{"a%25b", "a%252Fb", ".", "..", "%2e", "%2E%2e", "a%2Fb", "a%01b", "a%7Fb", "a%00b", "a%C2%85b"} {
-		all = append(all, single("name "+name, get(resourcePath+"/"+name), remove(resourcePath+"/"+name, "")),
-			single("patch of name "+name, patch(mergePatch, resourcePath+"/"+name, "{}"), get(resourcePath+"/"+name+"/status")))
+		called := strings.ReplaceAll(name, ".", "dot")
+		all = append(all, single("name "+called, get(resourcePath+"/"+name), remove(resourcePath+"/"+name, "")),
+			single("patch of name "+called, patch(mergePatch, resourcePath+"/"+name, "{}"), get(resourcePath+"/"+name+"/status")))
 	}
 	for _, namespace := range []string{"a%2Fb"} {
 		all = append(all, single("namespace "+namespace, get(group+"/namespaces/"+namespace+"/kubernetesclusters/{name}")))

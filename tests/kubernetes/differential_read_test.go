@@ -223,7 +223,7 @@ var reads = []struct{ name, path, header string }{
 	{"list with sendInitialEvents", resourcePath + "?sendInitialEvents=true", ""},
 	{"list with watch=false", resourcePath + "?watch=false", ""},
 	{"list with watch=0", resourcePath + "?watch=0", ""},
-	{"list with watch=False", resourcePath + "?watch=False", ""},
+	{"list with watch=False, with a capital", resourcePath + "?watch=False", ""},
 	{"list with timeoutSeconds", resourcePath + "?timeoutSeconds=5", ""},
 	{"list with timeoutSeconds=abc", resourcePath + "?timeoutSeconds=abc", ""},
 	{"list with timeout", resourcePath + "?timeout=10s", ""},

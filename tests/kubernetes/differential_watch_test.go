@@ -1,6 +1,9 @@
 package kubernetes
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Watches are on the operation's own object.
 const (
@@ -44,8 +47,8 @@ func watchOperations() []operation {
 		{"Table without objects", "&includeObject=None", acceptTable},
 		{"Table with objects", "&includeObject=Object", acceptTable},
 		{"metadata", "", acceptPart},
-		{"metadata as a list", "", acceptParts},
-		{"the metadata client", "", acceptMetadata},
+		// As metadata.go of client-go has it for a watch.
+		{"the metadata client", "", strings.ReplaceAll(acceptMetadata, "PartialObjectMetadataList", "PartialObjectMetadata")},
 		{"kubectl's Accept", "", acceptKubectl},
 		{"JSON streams", "", "Accept: application/json;stream=watch"},
 	} {

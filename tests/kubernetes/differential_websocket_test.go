@@ -76,9 +76,13 @@ func readMessages(socket io.ReadWriter, step step) (body []byte, kinds string, e
 			return body, kinds, err
 		}
 		switch kind {
-		case final | text, final | binaryData:
+		case final | text:
 			body = append(body, payload...)
 			kinds += fmt.Sprintf("\n%d of %d lines", kind, bytes.Count(payload, []byte("\n")))
+		case final | binaryData:
+			// As they come without messages.
+			body = append(bigendian.BigEndian.AppendUint32(body, uint32(len(payload))), payload...)
+			kinds += fmt.Sprintf("\n%d of one event", kind)
 		case final | closing:
 			return body, kinds + fmt.Sprintf("\n%d %x", kind, payload), nil
 		default:

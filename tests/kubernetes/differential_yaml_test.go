@@ -130,7 +130,7 @@ func inYAML() []operation {
 		"application/yaml;as=Nothing;v=v1;g=meta.k8s.io,application/json", "application/YAML", "text/yaml", "application/yaml; charset=utf-8", "text/html,application/yaml;q=0.1",
 		"application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/yaml",
 	} {
-		all = append(all, single("accept "+accept, created(), get(own, "Accept: "+accept), get(own+"-none", "Accept: "+accept)))
+		all = append(all, single("accept "+strings.ReplaceAll(accept, "*", "any"), created(), get(own, "Accept: "+accept), get(own+"-none", "Accept: "+accept)))
 	}
 	return all
 }

@@ -71,7 +71,8 @@ func ask(client *http.Client, port int, method, path, body string, headers map[s
 type event struct {
 	Type   string
 	Object struct {
-		Metadata struct{ Name, Namespace, ResourceVersion string }
+		APIVersion string
+		Metadata   struct{ Name, Namespace, ResourceVersion string }
 	}
 }
 
@@ -81,10 +82,16 @@ func (e event) namespace() string { return e.Object.Metadata.Namespace }
 // watch streams the events of a namespace until the test ends.
 func watch(t *testing.T, c *cluster, namespace string) <-chan event {
 	t.Helper()
+	return watchPath(t, c, fmt.Sprintf("/apis/%s/namespaces/%s/kubernetesclusters", groupVersion, namespace))
+}
+
+// watchPath does so with the events of a path; the channel is closed when the watch ends.
+func watchPath(t *testing.T, c *cluster, path string) <-chan event {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	path := fmt.Sprintf("https://localhost:%d/apis/%s/namespaces/%s/kubernetesclusters?watch=true", c.port, groupVersion, namespace)
-	r, err := http.NewRequestWithContext(ctx, "GET", path, nil)
+	url := fmt.Sprintf("https://localhost:%d%s?watch=true", c.port, path)
+	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	must(err)
 	response, err := admin().Do(r)
 	if err != nil || response.StatusCode != 200 {

@@ -123,8 +123,8 @@ func TestWatchLatency(t *testing.T) {
 			w.change(t, fmt.Sprintf("%s-%d", slug(w.name), i), beside[w])
 		}
 	}
-	fmt.Printf("\nHow much later %d changes come at %d watches than at one direct watch beside them, the ways taking turns:\n\n%-28s %9s %9s %9s\n",
-		latencyChanges, latencyWatches, "by", "p50", "p99", "most")
+	fmt.Printf("\nOf %s.\nHow much later %d changes come at %d watches than at one direct watch beside them, the ways taking turns:\n\n%-28s %9s %9s %9s\n",
+		os.Getenv("BED_CLAIMGATE"), latencyChanges, latencyWatches, "by", "p50", "p99", "most")
 	for _, w := range ways {
 		slices.Sort(w.later)
 		fmt.Printf("%-28s %9s %9s %9s\n", w.name, milliseconds(w.percentile(50)), milliseconds(w.percentile(99)), milliseconds(w.percentile(100)))

@@ -58,15 +58,13 @@ func TestUnreadableObjects(t *testing.T) {
 	}
 	local := writing.local
 	keys := []string{mapping[local] + "/garbage-1", mapping[local] + "/garbage-2", foreign[0] + "/garbage-3"}
-	etcd := func(call, key, value string) {
+	inEtcd := func(call, key, value string) {
 		encoded := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 		body := fmt.Sprintf(`{"key":%q,"value":%q}`, encoded("/cp/k8s.starter.org/networks/"+key), encoded(value))
 		if value == "" {
 			body = fmt.Sprintf(`{"key":%q}`, encoded("/cp/k8s.starter.org/networks/"+key))
 		}
-		response, err := http.Post(theBed.cp.args[1]+"/v3/kv/"+call, "application/json", strings.NewReader(body))
-		must(err)
-		response.Body.Close()
+		etcd(call, body)
 	}
 	is := func(c *cluster, path string, wanted int) func() error {
 		return func() error {
@@ -80,13 +78,13 @@ func TestUnreadableObjects(t *testing.T) {
 	all := "/apis/" + groupVersion + "/networks"
 	t.Cleanup(func() {
 		for _, key := range keys {
-			etcd("deleterange", key, "")
+			inEtcd("deleterange", key, "")
 		}
 		must(eventually(slowDeadline, is(theBed.cp, all, http.StatusOK)))
 		must(eventually(slowDeadline, is(theBed.app, all, http.StatusOK)))
 	})
 	for _, key := range keys {
-		etcd("put", key, `{"apiVersion":"x`)
+		inEtcd("put", key, `{"apiVersion":"x`)
 	}
 	must(eventually(deadline, is(theBed.cp, all, http.StatusInternalServerError)))
 	if text := sameBothWays(t, local, get(networksPath)); !strings.Contains(text, "garbage-1") || strings.Contains(text, mapping[local]) {

@@ -28,6 +28,8 @@ pub enum Fault {
     CutBody { after_bytes: usize, then: AfterCut },
     /// Handled after a pause.
     Delay(Duration),
+    /// Handled once this is cancelled.
+    Until(CancellationToken),
     /// Never answered, not even headers, and not handled.
     Hang,
     /// Given back with REFUSED_STREAM, and not handled.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -89,15 +89,26 @@ pub(crate) fn v3(
         return Ok(reply::text(StatusCode::NOT_FOUND, "404 page not found\n"));
     };
     accept_json(request)?;
-    let current = request
-        .parameter("hash")
-        .is_some_and(|asked| asked == hash(&document));
+    let asked = request.parameter("hash").filter(|asked| !asked.is_empty());
+    let hash = hash(&document);
+    if asked.as_ref().is_some_and(|asked| *asked != hash) {
+        return Ok(moved(&format!("/openapi/v3/{path}?hash={hash}")));
+    }
     let mut response = tagged(request, document.to_vec());
-    if current {
+    if asked.is_some() {
         let immutable = HeaderValue::from_static("public, immutable");
         response.headers_mut().insert(CACHE_CONTROL, immutable);
     }
     Ok(response)
+}
+
+/// From a hash that is not the current one (kube-openapi `pkg/handler3/handler.go`).
+fn moved(to: &str) -> Response<Body> {
+    let mut response = reply::text(StatusCode::MOVED_PERMANENTLY, "");
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    response
 }
 
 fn accept_json(request: &RecordedRequest) -> Result<(), ApiError> {

@@ -208,6 +208,10 @@ async fn respond(
             tokio::time::sleep(pause).await;
             handle()
         }
+        Some(Fault::Until(token)) => {
+            token.cancelled().await;
+            handle()
+        }
         Some(Fault::Refuse) => return Err(h2::Reason::REFUSED_STREAM.into()),
         Some(Fault::HandleAndDrop) => {
             drop(handle());

@@ -46,19 +46,21 @@ func Reply(response *http.Response, body []byte, names Names) string {
 		return strings.Compare(a[:strings.Index(a, ":")], b[:strings.Index(b, ":")])
 	})
 	text.WriteString(strings.Join(lines, "\n") + "\n\n")
-	plain := decoded(response, body)
+	plain := Decoded(response, body)
 	switch {
 	case bytes.HasPrefix(plain, protobufMagic):
 		plain = fromProtobuf(plain)
-	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch":
+	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch",
+		// Of a WebSocket, whose answer says nothing of what comes; JSON begins otherwise.
+		response.StatusCode == http.StatusSwitchingProtocols && bytes.HasPrefix(plain, []byte{0}):
 		plain = fromProtobufStream(plain)
 	}
 	text.WriteString(names.replace(scrubBody(plain)))
 	return text.String()
 }
 
-// decoded undoes gzip, in as many members as there are.
-func decoded(response *http.Response, body []byte) []byte {
+// Decoded undoes gzip, in as many members as there are.
+func Decoded(response *http.Response, body []byte) []byte {
 	if response.Header.Get("Content-Encoding") != "gzip" {
 		return body
 	}
@@ -75,12 +77,15 @@ func decoded(response *http.Response, body []byte) []byte {
 
 // Command is the observation of a program that ended.
 func Command(stdout, stderr string, code int, names Names) string {
-	text := fmt.Sprintf("exit code %d\n--- stdout\n%s\n--- stderr\n%s", code, scrubBody([]byte(stdout)), scrubText(stderr))
+	text := fmt.Sprintf("exit code %d\n--- stdout\n%s\n--- stderr\n%s", code, scrubAges(scrubBody([]byte(stdout))), scrubText(stderr))
 	return names.replace(text)
 }
 
 // BrokenOff is in the observation of an answer that ended too early.
 const BrokenOff = "broken off"
+
+// NoAnswer is in the observation of a call that had none, or none to its end.
+const NoAnswer = "no answer: "
 
 // Failure is the observation of a call that had no answer.
 func Failure(err error) string {
@@ -88,7 +93,7 @@ func Failure(err error) string {
 	if strings.Contains(err.Error(), "deadline exceeded") {
 		kind = "no end"
 	}
-	return "no answer: " + kind + "\n"
+	return NoAnswer + kind + "\n"
 }
 
 func (names Names) replace(text string) string {

@@ -17,6 +17,7 @@ const (
 	object = `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"a","namespace":"remote-1","resourceVersion":"17","uid":"0c5e4d0b-53b5-4c1f-a5b9-5a6c2f0f2f11"},"spec":{"big":12345678901234567890,"float":1.0,"notes":"\u003ca\u003e","region":"eu"}}`
 	list   = `{"apiVersion":"k8s.starter.org/v1alpha1","items":[` + object + `],"kind":"KubernetesClusterList","metadata":{"continue":"","resourceVersion":"20"}}` + "\n"
 	table  = `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"20"},"columnDefinitions":[],"rows":[{"cells":["a","5s"],"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","namespace":"remote-1"}}}]}` + "\n"
+	status = `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"gave up after 10m of 1h","code":504}` + "\n"
 	watch  = `{"type":"ADDED","object":` + object + `}` + "\n" +
 		`{"type":"BOOKMARK","object":{"kind":"KubernetesCluster","apiVersion":"k8s.starter.org/v1alpha1","metadata":{"resourceVersion":"21"}}}` + "\n" +
 		`{"type":"DELETED","object":` + object + `}` + "\n"
@@ -69,6 +70,7 @@ func TestFaultsOfAProxyAreSeen(t *testing.T) {
 		"forgets the rows of a Table":     {table, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
 		"forgets the items of a list":     {list, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
 		"forgets the objects of a watch":  {watch, replace(`"namespace":"local"`, `"namespace":"remote-1"`)},
+		"waits for another time":          {status, replace(`10m`, `5s`)},
 		"adds a member":                   {object, replace(`"region":"eu"`, `"region":"eu","x":null`)},
 		"loses the list's version":        {list, replace(`"resourceVersion":"330"`, `"resourceVersion":"0"`)},
 		"loses the end of a continuation": {list, replace(`"continue":""`, `"continue":"abc"`)},

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1beta1 "k8s.io/apimachinery/pkg/apis/meta/v1beta1"
@@ -81,4 +82,21 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// Frames takes so many events in protobuf, each behind its length.
+func Frames(from io.Reader, count int) (body []byte, err error) {
+	for range count {
+		var length [4]byte
+		if _, err = io.ReadFull(from, length[:]); err != nil {
+			break
+		}
+		frame := make([]byte, binary.BigEndian.Uint32(length[:]))
+		_, err = io.ReadFull(from, frame)
+		body = append(append(body, length[:]...), frame...)
+		if err != nil {
+			break
+		}
+	}
+	return body, err
 }

@@ -21,13 +21,11 @@ var inText = []struct {
 	{uid, "UID"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`(?i)(resource ?version\\*"?: *\\*"?)[1-9]\d*`), "${1}*"},
+	{regexp.MustCompile(`(?m)^( +continue: )\S+`), "${1}*"},
 	// "too old resource version: 1 (345)", "Too large resource version: 9, current: 345".
 	{regexp.MustCompile(`((?:version: \S+|in record) \()\d+\)`), "${1}*)"},
 	{regexp.MustCompile(`(, current: )\d+`), "${1}*"},
 	{regexp.MustCompile(`\b(generated-)[a-z0-9]{5}\b`), "${1}*"},
-	// Columns and descriptions with an age, and kubectl's timings.
-	{regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b`), "AGE"},
-	{regexp.MustCompile(`\bAGE +`), "AGE "},
 	{regexp.MustCompile(`localhost:\d+`), "SERVER"},
 	// kubectl's own time, before what it logs.
 	{regexp.MustCompile(`(?m)^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "$1 "},
@@ -46,6 +44,16 @@ func scrubText(text string) string {
 		text = rule.form.ReplaceAllString(text, rule.with)
 	}
 	return text
+}
+
+// What a program prints has columns and lines with an age.
+var (
+	ages      = regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b`)
+	afterAges = regexp.MustCompile(`\bAGE +`)
+)
+
+func scrubAges(text string) string {
+	return afterAges.ReplaceAllString(ages.ReplaceAllString(text, "AGE"), "AGE ")
 }
 
 // scrubBody scrubs JSON by where a value stands, and anything else as text.
