@@ -20,7 +20,7 @@ func requestFaults() []fault {
 		{name: "drops a body's first key", ask: sends(func(body []byte) []byte { return firstKey.ReplaceAll(body, []byte("{")) }), found: []string{"delete with options", "create"}},
 		{name: "forgets bodies", ask: sends(remoteIn(`"namespace":"`, `"`)),
 			found: []string{"create", "update", "update scale", "merge patch of its namespace", "JSON patch that adds all at its version", "kubectl apply"}},
-		{name: "forgets the last applied", ask: sends(remoteIn(`\"namespace\":\"`, `\"`)), found: []string{"create with the last applied", "JSON patch of the last applied"}},
+		{name: "forgets the last applied", ask: sends(remoteIn(`\"namespace\":\"`, `\"`)), found: []string{"create with the last applied", "JSON patch of the last applied"}, verdict: isLeak},
 		{name: "forgets YAML", ask: sends(remoteIn(`namespace: "`, `"`)), found: []string{"create in YAML", "apply YAML", "apply YAML of one line"}},
 		{name: "forgets JSON patches", ask: sends(remoteIn(`"value":"`, `"`)), found: []string{"JSON patch that tests the namespace", "JSON patch of a pointer with an escape of JSON", "JSON patch on scale that replaces the namespace by itself"}},
 		{name: "forgets deletions' bodies", ask: func(r *http.Request) {
@@ -42,7 +42,7 @@ func requestFaults() []fault {
 		drops("resourceVersionMatch", "list exactly a version gone by", "events from an empty version, by matches"),
 		drops("sendInitialEvents", "watch list to its end", "initial events from version 0"),
 		drops("watch", "truth 1, watch=F", "truth 7 everywhere, watch=1"),
-		drops("labelSelector", "list by a label", "legacy with words of truth"),
+		drops("labelSelector", "list by a label"),
 		drops("propagationPolicy", "delete with propagationPolicy=sideways"),
 		{name: "drops Accept", ask: func(r *http.Request) { r.Header.Del("Accept") }, found: []string{"get Table", "get YAML", "read as CBOR alone", "metadata v1beta1 by watch list", "kubectl get kc -n {ns}"}},
 		{name: "drops weights", ask: inHeader("Accept", regexp.MustCompile(`;q=[0-9.]+`), ""), found: []string{"get JSON of less weight than YAML", "get Table of more weight"}},
