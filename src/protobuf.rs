@@ -108,8 +108,9 @@ fn document(document: &RawValue) -> Result<Vec<u8>, Error> {
         ("meta.k8s.io/v1" | "meta.k8s.io/v1beta1", "PartialObjectMetadata") => {
             meta::PARTIAL_OBJECT_METADATA
         }
-        ("meta.k8s.io/v1" | "meta.k8s.io/v1beta1", "PartialObjectMetadataList") => {
-            meta::PARTIAL_OBJECT_METADATA_LIST
+        ("meta.k8s.io/v1", "PartialObjectMetadataList") => meta::PARTIAL_OBJECT_METADATA_LIST,
+        ("meta.k8s.io/v1beta1", "PartialObjectMetadataList") => {
+            meta::PARTIAL_OBJECT_METADATA_LIST_V1BETA1
         }
         _ => return Err(Error::Kind { api_version, kind }),
     };
@@ -370,6 +371,16 @@ mod tests {
         ] {
             assert!(event_from_json(json.as_bytes()).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_list_of_v1beta1_has_its_fields_the_other_way_round() {
+        let list = br#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1beta1","metadata":{"resourceVersion":"9"},"items":[{}]}"#;
+        let expected = b"k8s\0\n0\n\x13meta.k8s.io/v1beta1\x12\x19PartialObjectMetadataList\
+              \x12\x1d\n\x12\n\x10\n\0\x12\0\x1a\0\"\0*\x002\x008\0B\0\
+              \x12\x07\n\0\x12\x019\x1a\0\x1a\0\"\0";
+        let written = from_json(list).unwrap();
+        assert_eq!(written, expected, "{}", written.escape_ascii());
     }
 
     #[test]

@@ -62,6 +62,12 @@ pub(super) const PARTIAL_OBJECT_METADATA_LIST: &[Field] = &[
     if_any(2, "items", Kind::Messages(PARTIAL_OBJECT_METADATA)),
 ];
 
+/// In v1beta1 the two have each other's numbers.
+pub(super) const PARTIAL_OBJECT_METADATA_LIST_V1BETA1: &[Field] = &[
+    if_any(1, "items", Kind::Messages(PARTIAL_OBJECT_METADATA)),
+    always(2, "metadata", Kind::Message(LIST_META)),
+];
+
 const OBJECT_META: &[Field] = &[
     always(1, "name", Kind::Text),
     always(2, "generateName", Kind::Text),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -54,6 +55,26 @@ func TestGzipFromTheControlPlane(t *testing.T) {
 	if plainBytes < int64(len(plain)) || 3*packedBytes > plainBytes {
 		t.Fatalf("%d bytes came over the link, and %d in gzip", plainBytes, packedBytes)
 	}
+}
+
+// TestBothWaysAreTheSameInGzip is the differential suite by a claimgate that asks the control plane for
+// gzip, as by itself it does only over links that are slow enough for it to pay.
+func TestBothWaysAreTheSameInGzip(t *testing.T) {
+	if os.Getenv("BED_SLOW") == "" || os.Getenv("BED_COMPRESSION") == "on" {
+		t.Skip("only by `run --all`, and where the whole run is not in gzip")
+	}
+	restart := func() {
+		must(theBed.restartClaimgate())
+		must(eventually(2*deadline, func() error {
+			_, err := theBed.try(theBed.app.kubeconfig, "", "get", "kc")
+			return err
+		}))
+	}
+	// Once the variable is back.
+	t.Cleanup(restart)
+	t.Setenv("BED_COMPRESSION", "on")
+	restart()
+	TestBothWaysAreTheSame(t)
 }
 
 // readOver reads a path by a claimgate of its own, and counts what came over its link meanwhile: the

@@ -15,13 +15,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
 
-// fault changes an answer of the app cluster, line by line, and its headers before that.
+// fault changes what the app cluster is asked, or its answer, line by line, and its headers before that.
 type fault struct {
 	name string
+	ask  func(request *http.Request)
 	line func(line []byte) []byte
 	head func(response *http.Response)
 	// What finds it; nothing else has to.
@@ -34,7 +36,7 @@ type fault struct {
 
 // faults are those that a proxy which rewrites bodies is likely to have.
 func faults() []fault {
-	return []fault{
+	return append(requestFaults(), []fault{
 		{name: "none"},
 		// Claims come out the same, for kube-apiserver decodes and encodes them by the same code. What has
 		// another order of keys does not.
@@ -65,7 +67,7 @@ func faults() []fault {
 		{name: "fails once", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get"}, once: true, verdict: isDifferentOnce},
 		{name: "fails", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get", "missing object", "large object", "watch JSON"}},
 		{name: "forgets a list once", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list"}, once: true, verdict: isLeak},
-	}
+	}...)
 }
 
 func encodedAnew(decode func([]byte, any) error, encode func(any) ([]byte, error)) func([]byte) []byte {
@@ -114,7 +116,12 @@ func (f fault) serve(t *testing.T) int {
 	must(err)
 	var done atomic.Bool
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			if f.ask != nil {
+				f.ask(r.Out)
+			}
+		},
 		Transport:     client("admin").Transport,
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0),
@@ -183,33 +190,60 @@ func TestFaultyProxiesAreFound(t *testing.T) {
 			all[name] = true
 		}
 	}
+	var places []place
+	for _, theme := range themes() {
+		direct, through := sides(t, theme.namespaces)
+		places = append(places, place{theme.operations, direct, through})
+	}
+	free := make(chan struct{}, faultsAtOnce)
+	var running sync.WaitGroup
 	for i, fault := range faults() {
-		port := fault.serve(t)
-		kubeconfig := theBed.path(fmt.Sprintf("faulty-%d.kubeconfig", i))
-		writeFile(kubeconfig, theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", port), "admin"))
-		found, wanted := 0, cmp.Or(fault.verdict, isDifferent)
-		for _, theme := range themes() {
-			direct, through := sides(t, theme.namespaces)
-			through.cluster, through.kubeconfig = &cluster{port: port}, kubeconfig
-			operations := slices.DeleteFunc(theme.operations(), func(o operation) bool {
-				return !slices.Contains(fault.found, o.name) && (fault.found != nil || !all[o.name])
-			})
-			// Objects of its own for each fault.
-			for j := range operations {
-				operations[j].object = fmt.Sprintf("faulty-%d-%s", i, slug(operations[j].name))
-			}
-			for _, result := range runBothWays(direct, through, operations) {
-				switch {
-				case fault.found == nil && result.fails:
-					t.Errorf("no fault, but %s", result.row())
-				case fault.found != nil && result.verdict != wanted:
-					t.Errorf("%s: %q was found %s", fault.name, result.operation, result.row())
-				}
-				found++
-			}
+		free <- struct{}{}
+		running.Go(func() {
+			defer func() { <-free }()
+			fault.isFound(t, i, places, all)
+		})
+	}
+	running.Wait()
+}
+
+// faultsAtOnce is the number of proxies at once: each is asked for a few operations, which mostly wait.
+const faultsAtOnce = 4
+
+// place is a theme with both ways to where it is.
+type place struct {
+	operations      func() []operation
+	direct, through side
+}
+
+// isFound runs a fault's operations through its proxy, or all of these if it has none.
+func (f fault) isFound(t *testing.T, i int, places []place, all map[string]bool) {
+	t.Helper()
+	port := f.serve(t)
+	kubeconfig := theBed.path(fmt.Sprintf("faulty-%d.kubeconfig", i))
+	writeFile(kubeconfig, theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", port), "admin"))
+	count, wanted := 0, cmp.Or(f.verdict, isDifferent)
+	for k, place := range places {
+		through := place.through
+		through.cluster, through.kubeconfig = &cluster{port: port}, kubeconfig
+		operations := slices.DeleteFunc(place.operations(), func(o operation) bool {
+			return !slices.Contains(f.found, o.name) && (f.found != nil || !all[o.name])
+		})
+		// Objects of its own for each fault, with names that are short enough for a label's value.
+		for j := range operations {
+			operations[j].object = fmt.Sprintf("faulty-%d-%d-%d", i, k, j)
 		}
-		if want := len(fault.found); want > 0 && found != want || found == 0 {
-			t.Errorf("%s: %d operations were run of %d", fault.name, found, want)
+		for _, result := range runBothWays(place.direct, through, operations) {
+			switch {
+			case f.found == nil && result.fails:
+				t.Errorf("no fault, but %s", result.row())
+			case f.found != nil && result.verdict != wanted:
+				t.Errorf("%s: %q was found %s", f.name, result.operation, result.row())
+			}
+			count++
 		}
+	}
+	if want := len(f.found); want > 0 && count != want || count == 0 {
+		t.Errorf("%s: %d operations were run of %d", f.name, count, want)
 	}
 }

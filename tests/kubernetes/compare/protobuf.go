@@ -8,6 +8,7 @@ import (
 	"io"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1beta1 "k8s.io/apimachinery/pkg/apis/meta/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -31,6 +32,10 @@ func fromProtobuf(document []byte) []byte {
 		"PartialObjectMetadataList": &metav1.PartialObjectMetadataList{},
 	}
 	object := kinds[unknown.Kind]
+	if unknown.Kind == "PartialObjectMetadataList" && unknown.APIVersion == "meta.k8s.io/v1beta1" {
+		// Its fields have other numbers.
+		object = &metav1beta1.PartialObjectMetadataList{}
+	}
 	if object == nil {
 		return fmt.Appendf(nil, "protobuf of an unknown kind\n%q", document)
 	}
