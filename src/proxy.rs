@@ -189,7 +189,7 @@ impl Proxy {
             let body = self.unmapped(asked, &query, accept.form())?;
             let (written, content_type) = match request.verb {
                 Verb::Watch => (
-                    self.written_by_event(serializer, body),
+                    self.written_by_event(serializer, body)?,
                     serializer.stream_type(),
                 ),
                 _ => (

@@ -114,7 +114,7 @@ pub fn json_patch(text: &[u8]) {
     }
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
-        if let Ok(completed) = CURRENT.complete_json_patch(&output) {
+        if let Ok(completed) = CURRENT.complete_json_patch(&output, false) {
             serde_json::from_slice::<Vec<Value>>(&completed).unwrap();
         }
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();

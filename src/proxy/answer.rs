@@ -144,7 +144,7 @@ impl Proxy {
         let serializer = plan.serializer;
         let mapped = self.mapped(request, plan, upstream, admitted);
         if request.verb == Verb::Watch {
-            return Ok(self.written_by_event(serializer, mapped));
+            return self.written_by_event(serializer, mapped);
         }
         let written = self
             .written(serializer, &control_plane.name, mapped)

@@ -15,7 +15,7 @@ const NOT_PROTOBUF: &str = "application/json, application/yaml";
 const PATCH_BODIES: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 /// What a watch comes in, in the words of its refusal of anything else.
-const STREAMED: &str =
+pub(super) const STREAMED: &str =
     "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// What a client accepts of what it can be given, what it likes best first.
@@ -25,8 +25,8 @@ pub(super) struct Accept(Vec<Clause>);
 impl Accept {
     /// The JSON and YAML clauses of the Accept header; wildcards become JSON. If there are none, those
     /// in protobuf that can be served, for what is written in protobuf has to be held whole. Of YAML there
-    /// is no watch, which is refused where it comes first (`apiserver/pkg/endpoints/handlers/negotiation/
-    /// negotiate.go`, `NegotiateOutputMediaTypeStream`).
+    /// is no watch, and where it comes first nothing else is looked at (`apiserver/pkg/endpoints/handlers/
+    /// negotiation/negotiate.go`, `NegotiateOutputMediaTypeStream`).
     pub(super) fn parse(verb: Verb, headers: &HeaderMap) -> Result<Self, Error> {
         let mut clauses = accept::clauses(headers);
         // Of JSON also what the control plane has not, for it to say so.
@@ -36,14 +36,9 @@ impl Accept {
         });
         if verb == Verb::Watch {
             let is_yaml = |clause: &Clause| clause.serializer() == Some(Serializer::Yaml);
-            if clauses
-                .iter()
-                .find(|clause| clause.form().is_some())
-                .is_some_and(is_yaml)
-            {
-                return Err(Error::NotAcceptable(STREAMED));
-            }
-            clauses.retain(|clause| !is_yaml(clause));
+            let mut served = clauses.iter().filter(|clause| clause.form().is_some());
+            let is_yaml_first = served.next().is_some_and(is_yaml);
+            clauses.retain(|clause| is_yaml(clause) == is_yaml_first);
         }
         let is_protobuf = |clause: &Clause| clause.serializer() == Some(Serializer::Protobuf);
         let is_served = |clause: &Clause| !is_protobuf(clause) && clause.form().is_some();
@@ -219,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_comes_in_yaml_to_nobody() {
+    fn a_watch_comes_in_yaml_to_nobody_who_takes_another_first() {
         let protobuf =
             "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
         let serializer = |value: &str| {
@@ -239,15 +234,14 @@ mod tests {
                 "application/yaml;as=Chair,application/json".to_owned(),
                 Serializer::Json,
             ),
+            // Which is refused once it is known that nothing else is wrong with it.
+            ("application/yaml".to_owned(), Serializer::Yaml),
+            (
+                "application/yaml,application/json".to_owned(),
+                Serializer::Yaml,
+            ),
         ] {
             assert_eq!(serializer(&value).unwrap(), expected, "{value}");
-        }
-        for value in ["application/yaml", "application/yaml,application/json"] {
-            let refused = serializer(value);
-            assert!(
-                matches!(refused, Err(Error::NotAcceptable(STREAMED))),
-                "{value}"
-            );
         }
     }
 

@@ -60,6 +60,10 @@ impl Plan {
         if strips_rows {
             query.set("includeObject", "Metadata");
         }
+        // Its white space would be in fieldsV1, which protobuf has as JSON.
+        if accept.serializer() == Serializer::Protobuf {
+            query.set("pretty", "false");
+        }
         let path = path(&control_plane.path_prefix, request, scope.remote());
         Ok(Some(Self {
             scope,

@@ -149,10 +149,12 @@ impl Proxy {
         let handler = mapping.rewriter.as_ref().map(Rewriter::handler);
         let names_version = handler.is_some_and(RequestHandler::names_version);
         if outgoing.media == RequestMedia::JsonPatch {
-            let completed = current.complete_json_patch(&whole).map_err(|error| {
-                Error::BadRequest(format!("the JSON patch cannot be read: {error}"))
-            })?;
-            whole = completed.into();
+            let completed = current.complete_json_patch(&whole, names_version);
+            whole = completed
+                .map_err(|error| {
+                    Error::BadRequest(format!("the JSON patch cannot be read: {error}"))
+                })?
+                .into();
         }
         let sent = Sent {
             beginning: Beginning::new(&patch, &whole),

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Proxy;
 use super::compress::Whole;
+use super::media::STREAMED;
 use super::protobuf_watch::ProtobufWatch;
 use crate::accept::Serializer;
 use crate::body::ReplyBody;
@@ -23,14 +24,23 @@ use crate::status;
 pub(super) const CONVERSIONS_MAX: usize = 2;
 
 impl Proxy {
-    /// A watch in JSON, in what is wanted.
-    pub(super) fn written_by_event(&self, serializer: Serializer, body: ReplyBody) -> ReplyBody {
-        if serializer == Serializer::Json {
-            return body;
+    /// A watch in JSON, in what is wanted. That there is none in YAML comes behind all else that may be
+    /// wrong with it (`apiserver/pkg/endpoints/handlers/watch.go`, `serveWatchHandler`).
+    pub(super) fn written_by_event(
+        &self,
+        serializer: Serializer,
+        body: ReplyBody,
+    ) -> Result<ReplyBody, Error> {
+        match serializer {
+            Serializer::Json => Ok(body),
+            Serializer::Yaml => Err(Error::NotAcceptable(STREAMED)),
+            Serializer::Protobuf => {
+                let max = self.limits.held_bytes_max;
+                let conversions = Arc::clone(&self.conversions);
+                let watch = ProtobufWatch::new(body, max, conversions);
+                Ok(ReplyBody::streamed(watch))
+            }
         }
-        let max = self.limits.held_bytes_max;
-        let conversions = Arc::clone(&self.conversions);
-        ReplyBody::streamed(ProtobufWatch::new(body, max, conversions))
     }
 
     /// Another answer in JSON, in what is wanted.

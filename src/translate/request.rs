@@ -58,9 +58,9 @@ const COPIES_NAMESPACE: &str = "a JSON patch may not copy or move the object's l
      annotations, its metadata or the whole object, nor a namespace that it has changed: the copy would \
      hold the control plane's name of the namespace; use add with a value";
 
-const COPIES_ODDLY: &str = "a JSON patch that copies or moves the object's namespace may have neither unknown \
-     members nor any twice, nor as many operations as there can be: claimgate puts in operations of its \
-     own, which would be counted; use add with a value";
+const COPIES_ODDLY: &str = "a JSON patch that copies or moves the object's namespace may hold nothing odd, such as \
+     members that are unknown or there twice, broken characters or more than 100 levels, nor as many operations \
+     as there can be: claimgate puts in operations of its own, which would be counted; use add with a value";
 
 const COPIES_METADATA: &str = "a JSON patch may not copy or move anything to the object's namespace, its \
      annotations, its metadata or the whole object: claimgate maps names there as they come; use add with a value";

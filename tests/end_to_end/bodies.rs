@@ -342,8 +342,8 @@ async fn a_refusal_quotes_what_the_client_sent() {
         let notes = "n".repeat(length);
         format!(r#"{{"metadata":{{"namespace":"{namespace}"}},"kind":"K","notes":"{notes}"}}"#)
     };
-    let patch = r#"[{"op":"remove","path":"/metadata/finalizers"}]"#.to_owned();
-    let completed = r#"[{"op":"replace","path":"/metadata/resourceVersion""#.to_owned();
+    let patch = r#"[{"op":"copy","from":"/metadata/namespace","path":"/spec/x"}]"#.to_owned();
+    let completed = r#"[{"op":"replace","path":"/metadata/namespace""#.to_owned();
     let (short, long) = (object("app-ns-1", 0), object("app-ns-1", 100_000));
     let yaml = "metadata: {namespace: default}\nkind: K\n".to_owned();
     let sorted = r#"{"kind":"K","metadata":{"namespace":"app-ns-1"}}"#.to_owned();

@@ -116,8 +116,8 @@ fn request(
     rewritten(rules(&all), Framing::One, handler, input)
 }
 
-/// A JSON patch, which is mapped whole.
-fn patch(input: &[u8]) -> Result<Vec<u8>, String> {
+/// A JSON patch, which is mapped whole, and whether it names the version that it is meant for.
+fn patch(input: &[u8]) -> Result<(Vec<u8>, bool), String> {
     let all = RequestRules::compile().unwrap();
     let handler = || all.handler(one(), Effect::Patch(None));
     let mapped = rewritten(&all.json_patch, Framing::One, handler, input)?;
@@ -128,8 +128,10 @@ fn patch(input: &[u8]) -> Result<Vec<u8>, String> {
         handler(),
     );
     rewriter.whole(Bytes::copy_from_slice(input)).unwrap();
-    let completed = rewriter.handler().with_local_copies(mapped.into());
-    completed.map(|patch| patch.to_vec()).map_err(str::to_owned)
+    let handler = rewriter.handler();
+    let completed = handler.with_local_copies(mapped.into());
+    let completed = completed.map_err(str::to_owned)?;
+    Ok((completed.to_vec(), handler.names_version()))
 }
 
 /// Every input of a folder, beside what it has to become.
@@ -218,13 +220,14 @@ fn merge_patches() {
 
 #[test]
 fn patches() {
-    check("patch", patch);
+    check("patch", |input| patch(input).map(|(patch, _)| patch));
 }
 
 #[test]
 fn patches_of_what_is_hidden() {
     check("completed-patch", |input| {
-        let completed = current().complete_json_patch(&patch(input)?);
+        let (patch, names_version) = patch(input)?;
+        let completed = current().complete_json_patch(&patch, names_version);
         completed.map_err(|error| error.to_string())
     });
 }

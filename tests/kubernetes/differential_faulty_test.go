@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ type fault struct {
 
 // faults are those that a proxy which rewrites bodies is likely to have.
 func faults() []fault {
-	return append(requestFaults(), []fault{
+	return []fault{
 		{name: "none"},
 		// Claims come out the same, for kube-apiserver decodes and encodes them by the same code. What has
 		// another order of keys does not.
@@ -67,7 +68,7 @@ func faults() []fault {
 		{name: "fails once", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get"}, once: true, verdict: isDifferentOnce},
 		{name: "fails", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get", "missing object", "large object", "watch JSON"}},
 		{name: "forgets a list once", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list"}, once: true, verdict: isLeak},
-	}...)
+	}
 }
 
 func encodedAnew(decode func([]byte, any) error, encode func(any) ([]byte, error)) func([]byte) []byte {
@@ -180,24 +181,35 @@ func (f fault) through(body io.ReadCloser, done *atomic.Bool) io.ReadCloser {
 
 // TestFaultyProxiesAreFound runs a handful of operations through proxies, each with one fault, and asks
 // that they be found different.
-func TestFaultyProxiesAreFound(t *testing.T) {
+func TestFaultyProxiesAreFound(t *testing.T) { areFound(t, faults()) }
+
+// TestFaultyRequestsAreFound does so with faults in what is asked.
+func TestFaultyRequestsAreFound(t *testing.T) {
+	if os.Getenv("BED_SLOW") == "" {
+		t.Skip("only by `run --all`")
+	}
+	areFound(t, requestFaults())
+}
+
+func areFound(t *testing.T, faults []fault) {
+	t.Helper()
 	t.Setenv("BED_ACCEPT", "")
 	t.Cleanup(func() { emptyBothWays(t) })
 	seed(t)
 	all := map[string]bool{}
-	for _, fault := range faults() {
+	for _, fault := range faults {
 		for _, name := range fault.found {
 			all[name] = true
 		}
 	}
 	var places []place
-	for _, theme := range themes() {
+	for _, theme := range slices.Concat(themes(), oddThemes()) {
 		direct, through := sides(t, theme.namespaces)
 		places = append(places, place{theme.operations, direct, through})
 	}
 	free := make(chan struct{}, faultsAtOnce)
 	var running sync.WaitGroup
-	for i, fault := range faults() {
+	for i, fault := range faults {
 		free <- struct{}{}
 		running.Go(func() {
 			defer func() { <-free }()

@@ -9,7 +9,7 @@ const (
 	serverFails     = "kube-apiserver fails for no fault of the client's"
 	strangers       = "claims of others are left out of the pages that the control plane makes"
 	noVersion       = "nobody is asked for a namespace that is not mapped: its version is 0, and its Tables have a column for the name alone"
-	readHere        = "bodies are mapped, and YAML is read, before the control plane sees them: what is counted has other names in it, and what YAML alone is refused for is told first, without Go's types"
+	readHere        = "bodies are mapped, and YAML is read, before the control plane sees them: what is counted has other names in it, what YAML alone is refused for is told first, without Go's types, and a JSON patch may not copy what would have to be mapped where it is carried out"
 )
 
 // acceptedDifferences are meant, each for the reason of its class.
@@ -65,6 +65,22 @@ var acceptedDifferences = []tolerated{
 	{"object too large for etcd", "to send message larger than max", readHere},
 	{"create in YAML with null as key", "unsupported map key: ", readHere},
 	{"twice and unknown in YAML, Strict", "already set in map\"", readHere},
+	{"JSON patch, copy all to spec", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy parameters to metadata", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy parameters to all", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy metadata to itself", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy annotations to spec", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy annotations to spec, with a last applied", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, move annotations to spec", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, move annotations to spec, with a last applied", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy annotations to labels", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy annotations to labels, with a last applied", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy the last applied to spec", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, copy the last applied to spec, with a last applied", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, move the last applied to spec", "a JSON patch may not copy or move", readHere},
+	{"JSON patch, move the last applied to spec, with a last applied", "a JSON patch may not copy or move", readHere},
+	{"JSON patch on status that copies metadata", "a JSON patch may not copy or move", readHere},
+	{"JSON patch on scale that copies metadata", "a JSON patch may not copy or move", readHere},
 }
 
 // olderDifferences are those to a control plane of 1.35, whose words are others than the newer ones

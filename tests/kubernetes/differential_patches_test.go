@@ -129,7 +129,6 @@ func oddPatches() []operation {
 func copyingPatches() []operation {
 	var all []operation
 	for _, one := range []struct{ op, name, from, path string }{
-		{"copy", "metadata to spec", "/metadata", "/spec/parameters"},
 		{"copy", "all to spec", "", "/spec/parameters"},
 		{"copy", "parameters to metadata", "/spec/parameters", "/metadata"},
 		{"copy", "parameters to all", "/spec/parameters", ""},

@@ -124,6 +124,8 @@ var reads = []struct{ name, path, header string }{
 	{"get as a list of metadata", alphaPath, acceptParts},
 	{"get PartialObjectMetadata in protobuf alone", alphaPath, acceptProtobuf + ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"},
 	{"get PartialObjectMetadata v1beta1 in protobuf alone", alphaPath, acceptProtobuf + ";as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io"},
+	{"get metadata in protobuf alone, pretty", alphaPath + "?pretty=true", acceptProtobuf + ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"},
+	{"list metadata in protobuf alone, pretty", resourcePath + "?pretty=true", acceptProtobuf + ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"},
 	{"get Table in protobuf alone", alphaPath, acceptProtobuf + ";as=Table;v=v1;g=meta.k8s.io"},
 	{"get scale metadata in protobuf alone", alphaPath + "/scale", acceptProtobuf + ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"},
 	{"get by the metadata client", alphaPath, strings.ReplaceAll(acceptMetadata, "MetadataList", "Metadata")},

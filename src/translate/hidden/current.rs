@@ -115,11 +115,15 @@ impl Current {
     }
 
     /// A JSON patch whose operations find what the app cluster sees, and lose nothing of the rest.
-    /// `mapped` is in the control plane's terms.
+    /// `mapped` is in the control plane's terms, and may name the version that it is meant for.
     ///
     /// # Errors
     /// It is no list of operations.
-    pub fn complete_json_patch(&self, mapped: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
-        json_patch::completed(mapped, self)
+    pub fn complete_json_patch(
+        &self,
+        mapped: &[u8],
+        names_version: bool,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        json_patch::completed(mapped, self, names_version)
     }
 }

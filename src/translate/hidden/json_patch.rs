@@ -51,15 +51,23 @@ type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The patch in the control plane's terms, with what it takes to lose nothing of what is hidden.
 ///
+/// Where nothing is, no operation comes before the client's, which kube-apiserver numbers in what it says of
+/// members that are unknown or twice.
+///
 /// # Errors
 /// It is no list of operations.
-pub(super) fn completed(patch: &[u8], current: &Current) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn completed(
+    patch: &[u8],
+    current: &Current,
+    names_version: bool,
+) -> Result<Vec<u8>, serde_json::Error> {
     let operations: Vec<&RawValue> = serde_json::from_slice(patch)?;
     let hidden = &current.hidden;
-    // First of all, so that a version that the client asks for counts.
-    let mut all =
-        vec![json!({"op": "replace", "path": VERSION, "value": current.version}).to_string()];
-    let mut restore = Vec::new();
+    let (mut all, mut restore) = (Vec::new(), Vec::new());
+    if !names_version {
+        let value = &current.version;
+        restore.push(json!({"op": "add", "path": VERSION, "value": value}).to_string());
+    }
     if !hidden.finalizers.is_empty() {
         let hide = match current.shown.as_slice() {
             [] => json!({"op": "remove", "path": FINALIZERS}),
@@ -132,5 +140,24 @@ fn has_list(value: Option<&RawValue>, members: &[&str]) -> Result<bool, serde_js
             let object: Members<'_> = serde_json::from_str(object.get())?;
             has_list(object.get(*member).copied(), below)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_put_before_the_operations_where_nothing_is_hidden() {
+        let object = br#"{"metadata":{"resourceVersion":"7","finalizers":["x"]}}"#;
+        let current = Current::read(object).unwrap();
+        let patch = r#"[{"op":"remove","path":"/metadata/finalizers"}]"#;
+        let completed = |names_version| {
+            let completed = completed(patch.as_bytes(), &current, names_version).unwrap();
+            String::from_utf8(completed).unwrap()
+        };
+        assert_eq!(completed(true), patch);
+        let versioned = r#"[{"op":"remove","path":"/metadata/finalizers"},{"op":"add","path":"/metadata/resourceVersion","value":"7"}]"#;
+        assert_eq!(completed(false), versioned);
     }
 }
