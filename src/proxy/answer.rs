@@ -304,12 +304,12 @@ fn headers(from: &HeaderMap, scope: &Scope) -> HeaderMap {
         headers.remove(name);
     }
     for warning in from.get_all(WARNING) {
-        let mapped = warning
-            .to_str()
-            .ok()
-            .and_then(|text| text::to_local(text, scope));
-        let mapped = mapped.and_then(|text| HeaderValue::from_str(&text).ok());
-        headers.append(WARNING, mapped.unwrap_or_else(|| warning.clone()));
+        let told = match text::warning_to_local(warning.as_bytes(), scope) {
+            // What can't be told in local terms is not told.
+            Some(mapped) => HeaderValue::from_bytes(mapped.as_bytes()).ok(),
+            None => Some(warning.clone()),
+        };
+        headers.extend(told.map(|warning| (WARNING, warning)));
     }
     headers
 }

@@ -5,7 +5,10 @@
 //! rewriter, as any object does (`quoted`).
 
 mod quoted;
+mod warning;
 mod words;
+
+pub use self::warning::warning_to_local;
 
 use super::Scope;
 

@@ -8,7 +8,8 @@ use super::*;
 const TEXT: &str = "text/plain; charset=utf-8";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf,application/json";
-const WARNING: &str = r#"299 - "networks are deprecated""#;
+const WARNING: &str = r#"299 - "networks in namespace \"app-ns-1\" are deprecated""#;
+const LOCAL_WARNING: &str = r#"299 - "networks in namespace \"default\" are deprecated""#;
 
 /// What the control plane's own records are found by.
 const THEIR_ID: &str = "4711";
@@ -94,7 +95,7 @@ impl Refusal {
         let mut headers = vec![
             ("cache-control", "no-cache, private"),
             ("content-type", kind),
-            ("warning", WARNING),
+            ("warning", LOCAL_WARNING),
             ("warning", r#"299 - "unknown field""#),
             ("x-content-type-options", "nosniff"),
         ];
