@@ -256,11 +256,15 @@ impl Query {
         self.0.retain(|(k, _)| k != key);
     }
 
-    /// Whether a collection is to be watched: only `watch=0` and `watch=false`, in any case, say no,
-    /// since Kubernetes' query decoder takes every other value for true
-    /// (`apimachinery/pkg/runtime/converter.go`).
+    /// Whether a collection is to be watched.
     pub fn is_watch(&self) -> bool {
-        self.get("watch")
+        self.is_true("watch")
+    }
+
+    /// Only `0` and `false`, in any case, say no, since Kubernetes' query decoder takes every other value for
+    /// true (`apimachinery/pkg/runtime/converter.go`).
+    pub fn is_true(&self, key: &str) -> bool {
+        self.get(key)
             .is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 }

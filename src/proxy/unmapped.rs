@@ -256,9 +256,8 @@ pub(super) struct EmptyWatch {
 
 impl EmptyWatch {
     pub(super) fn new(kind: &Kind, form: Form, query: &Query, draining: CancellationToken) -> Self {
-        let truth = |key: &str| query.get(key).is_some_and(|v| v != "0" && v != "false");
-        let bookmarks = truth("allowWatchBookmarks");
-        let initial = bookmarks && truth("sendInitialEvents");
+        let bookmarks = query.is_true("allowWatchBookmarks");
+        let initial = bookmarks && query.is_true("sendInitialEvents");
         Self {
             first: initial.then(|| bookmark(kind, form, true)),
             bookmark: bookmarks.then(|| bookmark(kind, form, false)),

@@ -72,6 +72,7 @@ func unmappedOperations() []operation {
 		{"watch with a match", "?watch=true&timeoutSeconds=1&resourceVersionMatch=NotOlderThan", ""},
 		{"watch with a bad end", "?watch=true&timeoutSeconds=soon", ""},
 		{"watch to its end", "?watch=true&timeoutSeconds=1", ""},
+		{"watch without bookmarks in capitals", "?watch=true&timeoutSeconds=1&allowWatchBookmarks=False&sendInitialEvents=FALSE&resourceVersionMatch=NotOlderThan", ""},
 		{"watch list", "?watch=true" + initial, ""},
 		{"watch list metadata", "?watch=true" + initial, acceptPart},
 		{"watch list Table", "?watch=true" + initial, acceptTable},
