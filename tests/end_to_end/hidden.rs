@@ -88,6 +88,24 @@ async fn a_patch_whose_object_changes_under_it_is_completed_anew() {
     }
 }
 
+/// What the patch hides first is no longer there.
+#[tokio::test]
+async fn a_patch_of_what_is_let_go_meanwhile_is_completed_anew() {
+    let bed = Bed::start().await;
+    let client = bed.developer().await;
+    hold(&bed, &[FOREGROUND]);
+    let before = stored(&bed);
+    let let_go = value!({"metadata": {"finalizers": null, "ownerReferences": null}});
+    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    claims.patch("app-ns-1", "shop", &let_go).unwrap();
+    let stale = answer(200, &before);
+    bed.control_plane.faults().add_times(1, is_read, stale);
+    let patch = r#"[{"op":"add","path":"/metadata/finalizers","value":["a"]}]"#;
+    let (status, body) = client.write("PATCH", &one(), JSON_PATCH, patch).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(stored(&bed)["metadata"]["finalizers"], value!(["a"]));
+}
+
 #[tokio::test]
 async fn a_patch_that_loses_every_race_is_a_conflict() {
     let bed = Bed::start().await;

@@ -23,13 +23,13 @@ func secrets() []string {
 // coded is what may be text in base64, as tokens are, whose text is left out of the comparison.
 var coded = regexp.MustCompile(`[A-Za-z0-9_-]{16,}`)
 
-// leaks tells of the secrets in an answer, and in the tokens that it holds.
-func (s side) leaks(answer []byte) string {
+// leaks tells of the secrets in the parts of an answer, and in the tokens that it holds.
+func (s side) leaks(answer ...[]byte) string {
 	if s.secrets == nil {
 		return ""
 	}
-	texts := [][]byte{answer}
-	for _, word := range coded.FindAll(answer, -1) {
+	texts := slices.Clone(answer)
+	for _, word := range coded.FindAll(bytes.Join(answer, []byte("\n")), -1) {
 		if text, err := base64.RawURLEncoding.DecodeString(string(word)); err == nil {
 			texts = append(texts, text)
 		}

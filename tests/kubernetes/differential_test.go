@@ -185,7 +185,7 @@ func (s side) request(step step, known map[string]string) string {
 		during.WriteString(s.request(step, known) + "\n")
 	}
 	body, messages, err := read(response, step)
-	text := compare.Reply(response, body, s.names()) + messages + s.leaks(compare.Decoded(response, body))
+	text := compare.Reply(response, body, s.names()) + messages + s.leaks(compare.Decoded(response, body), fmt.Append(nil, response.Header))
 	if step.unexposed != "" && s.cluster == theBed.cp {
 		text = withoutResource(text, step.unexposed)
 	}
@@ -282,7 +282,7 @@ func (s side) kubectl(c command, dir string, known map[string]string) string {
 		return compare.Failure(err)
 	}
 	seen := compare.Command(stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), s.names())
-	return seen + s.leaks(stdout.Bytes()) + s.leaks(stderr.Bytes())
+	return seen + s.leaks(stdout.Bytes(), stderr.Bytes())
 }
 
 func fill(template string, known map[string]string) string {

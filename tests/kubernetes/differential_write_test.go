@@ -92,6 +92,11 @@ func parameters() []operation {
 	for _, query := range []string{"limit=1", "resourceVersion=1", "resourceVersionMatch=Exact", "continue=abc", "watch=true&timeoutSeconds=1", "gracePeriodSeconds=x"} {
 		all = append(all, single("delete a collection with "+query, created(), remove(oneOfThem+"&"+query, ""), then()))
 	}
+	for _, selector := range []string{"={ns}", "!={ns}", "=nowhere", "!=nowhere"} {
+		query := "&fieldSelector=metadata.namespace" + strings.ReplaceAll(selector, "=", "%3D")
+		called := strings.NewReplacer("!=", "not ", "=", "", "{ns}", "its own").Replace(selector)
+		all = append(all, single("delete a collection of a namespace, "+called, created(), remove(oneOfThem+query, ""), then()))
+	}
 	// DeleteOptions, empty, as clients of built-in types write them (apimachinery, runtime.Unknown).
 	options := "k8s\x00\x0a\x13\x0a\x02v1\x12\x0dDeleteOptions\x12\x00\x1a\x00\x22\x00"
 	typed := func(name, kind, body string) operation {

@@ -68,12 +68,14 @@ pub(super) fn completed(
         let value = &current.version;
         restore.push(json!({"op": "add", "path": VERSION, "value": value}).to_string());
     }
+    // What is hidden may be gone by now, which the version has to tell, as a conflict. So nothing is taken
+    // away, or replaced, that was not put there first.
     if !hidden.finalizers.is_empty() {
-        let hide = match current.shown.as_slice() {
-            [] => json!({"op": "remove", "path": FINALIZERS}),
-            shown => json!({"op": "replace", "path": FINALIZERS, "value": shown}),
-        };
-        all.push(hide.to_string());
+        let shown = &current.shown;
+        all.push(json!({"op": "add", "path": FINALIZERS, "value": shown}).to_string());
+        if shown.is_empty() {
+            all.push(json!({"op": "remove", "path": FINALIZERS}).to_string());
+        }
         if leaves_list(&operations, !current.shown.is_empty())? {
             let last = format!("{FINALIZERS}/-");
             let add = |name| json!({"op": "add", "path": last, "value": name}).to_string();
@@ -84,6 +86,7 @@ pub(super) fn completed(
         }
     }
     if let Some(owners) = &hidden.owner_references {
+        all.push(json!({"op": "add", "path": OWNERS, "value": []}).to_string());
         all.push(json!({"op": "remove", "path": OWNERS}).to_string());
         let value = owners.get();
         restore.push(format!(
