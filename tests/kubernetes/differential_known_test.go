@@ -4,7 +4,7 @@ package kubernetes
 // under "What differs from a local API", beside what this suite can't see or does not compare.
 const (
 	hidden          = "the control plane's owner references and the finalizers of its garbage collector are not shown; owner references of the app cluster are refused, and the finalizers of its collector stored under other names, which claimgate manages"
-	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: it would have to be held whole"
+	prefersProtobuf = "metadata of objects comes in protobuf to who takes nothing else: each object would have to be parsed and copied, and lists held whole"
 	aggregator      = "the aggregator does so with any API server: it asks for gzip by itself, unpacks it and leaves Vary, and takes 200 for no answer to an upgrade (UpgradeAwareHandler.tryUpgrade)"
 	serverFails     = "kube-apiserver fails for no fault of the client's"
 	strangers       = "claims of others are left out of the pages that the control plane makes"

@@ -100,3 +100,39 @@ func TestUnreadableObjects(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// A policy of the control plane that names the namespace in a warning, which stands in quotes in a header,
+// and one in which letters are beyond ASCII.
+func TestWarningsOfPolicies(t *testing.T) {
+	const policy = `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: tells}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [k8s.starter.org], apiVersions: ["*"], operations: [CREATE], resources: [networks]}]}
+  validations:
+  - {expression: "false", messageExpression: "'caf\u00e9 \"b\": networks in namespace \"' + request.namespace + '\" are frozen'"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: tells}
+spec: {policyName: tells, validationActions: [Warn]}
+`
+	kubectl := func(stdin string, args ...string) {
+		_, err := theBed.try(theBed.cp.kubeconfig, stdin, args...)
+		must(err)
+	}
+	kubectl(policy, "create", "-f", "-")
+	t.Cleanup(func() { kubectl(policy, "delete", "-f", "-") })
+	local := "team-a"
+	order := post(networksPath+"?dryRun=All", `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"Network","metadata":{"name":"warned"},"spec":{}}`)
+	direct, _ := sides(t, pair{local, mapping[local], mapping[local]})
+	must(eventually(deadline, func() error {
+		if text := direct.request(order, map[string]string{"{ns}": direct.namespace}); !strings.Contains(text, "are frozen") {
+			return fmt.Errorf("no warning in %s", text)
+		}
+		return nil
+	}))
+	if text := sameBothWays(t, local, order); !strings.Contains(text, `namespace \"NAMESPACE\" are frozen`) {
+		t.Error(text)
+	}
+}
