@@ -64,7 +64,7 @@ func TestUnreadableObjects(t *testing.T) {
 		if value == "" {
 			body = fmt.Sprintf(`{"key":%q}`, encoded("/cp/k8s.starter.org/networks/"+key))
 		}
-		etcd(call, body)
+		must(etcd(call, body))
 	}
 	is := func(c *cluster, path string, wanted int) func() error {
 		return func() error {
