@@ -1,7 +1,9 @@
-//! A program by kube-rs that orders, lists, watches and deletes claims in an app cluster, as
-//! `tests/kube-rs/run` starts it. It says what it does and ends with the first thing that is not as
+//! A program by kube-rs that orders, lists, watches, scales, operates and deletes claims in an app
+//! cluster, as `tests/kube-rs/run` starts it. It says what it does and ends with the first thing that is not as
 //! it is with a local API.
 
+mod operator;
+mod scaling;
 mod watching;
 
 use std::time::Duration;
@@ -65,6 +67,11 @@ async fn all(client: Client, claims: &Api<KubernetesCluster>) -> Result<()> {
     lists(claims).await.context("list in a namespace")?;
     lists(&Api::all(client.clone())).await.context("list")?;
     watching::by_each_strategy(&client, claims).await?;
+    scaling::scales(claims).await.context("scale")?;
+    scaling::replaces(claims).await.context("replace")?;
+    operator::by_controller(&client, claims)
+        .await
+        .context("operator")?;
     deletes(claims).await.context("delete")
 }
 
