@@ -180,8 +180,8 @@ func TestBadInput(t *testing.T) {
 		"all namespaces":  {"DELETE", "/apis/" + groupVersion + "/kubernetesclusters", "", "", 404, ""},
 		"no kind":         {"POST", claims, "application/json", `{"metadata":{"name":"bad","namespace":"default"}}`, 400, "BadRequest"},
 		"foreign token":   {"GET", "/apis/" + groupVersion + "/kubernetesclusters?limit=1&continue=abc", "", "", 400, "BadRequest"},
-		"copied name":     {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata/namespace","path":"/spec/notes"}]`, 400, "BadRequest"},
-		"copied oddly":    {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"x/metadata/namespace","path":"/spec/notes"}]`, 400, "BadRequest"},
+		"copied metadata": {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata","path":"/spec/notes"}]`, 400, "BadRequest"},
+		"copied oddly":    {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"x/metadata","path":"/spec/notes"}]`, 400, "BadRequest"},
 	} {
 		headers := map[string]string{}
 		if c.kind != "" {
