@@ -117,11 +117,11 @@ impl Learner {
         };
         // Each time, for no ETag says whether another version is stored now.
         add_listed(source, &before, &mut groups).await;
-        self.catalog.set_groups(source.name(), groups);
         let name = source.name();
-        let groups = self.catalog.groups(name).unwrap_or_default();
+        let exposed = groups_of(&groups);
+        self.catalog.set_groups(name, groups);
         let known = self.catalog.openapi(name);
-        let fetched = openapi::fetch(source, &groups_of(&groups), known).await;
+        let fetched = openapi::fetch(source, &exposed, known).await;
         let learned = fetched.map(|changed| {
             if let Some(openapi) = changed {
                 self.catalog.set_openapi(name, openapi);

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -97,39 +96,11 @@ func otherTags(t *testing.T, when string, got, want map[string]string) {
 // refreshed waits until claimgate has asked the control plane twice: once may have begun before.
 func refreshed(t *testing.T) {
 	t.Helper()
-	last := discoveryAge(t)
 	for range 2 {
-		err := eventually(deadline, func() error {
-			before := last
-			if last = discoveryAge(t); last >= before {
-				return fmt.Errorf("claimgate asked %.1f s ago", last)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := refreshedWithin(deadline); err != nil {
 			t.Fatal(err)
 		}
 	}
-}
-
-// discoveryAge is how many seconds ago claimgate learned what the control plane serves.
-func discoveryAge(t *testing.T) float64 {
-	t.Helper()
-	response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", theBed.adminPort))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if value, is := strings.CutPrefix(lines.Text(), `claimgate_discovery_age_seconds{control_plane="platform"} `); is {
-			age, err := strconv.ParseFloat(value, 64)
-			must(err)
-			return age
-		}
-	}
-	t.Fatal("no claimgate_discovery_age_seconds")
-	return 0
 }
 
 // kube-apiserver's own document is the measure. Two things the aggregator leaves to no server behind it:

@@ -292,23 +292,32 @@ func TestMemoryStaysFlatOnALargeList(t *testing.T) {
 }
 
 // waitForDiscovery returns when claimgate has looked once more at what the control plane serves.
-func waitForDiscovery() {
+func waitForDiscovery() { must(refreshedWithin(slowDeadline)) }
+
+// refreshedWithin waits until claimgate has asked for discovery once more.
+func refreshedWithin(most time.Duration) error {
 	previous := -1.0
-	must(eventually(slowDeadline, func() error {
-		response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", theBed.adminPort))
-		must(err)
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		must(err)
-		_, rest, _ := strings.Cut(string(text), `claimgate_discovery_age_seconds{control_plane="platform"} `)
-		age, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-		must(err)
+	return eventually(most, func() error {
+		age := discoveryAge()
 		if age < previous {
 			return nil
 		}
 		previous = age
 		return fmt.Errorf("discovery is %f s old", age)
-	}))
+	})
+}
+
+// discoveryAge is for how many seconds discovery has been known.
+func discoveryAge() float64 {
+	response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", theBed.adminPort))
+	must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	must(err)
+	_, rest, _ := strings.Cut(string(text), `claimgate_discovery_age_seconds{control_plane="platform"} `)
+	age, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+	must(err)
+	return age
 }
 
 func TestMemoryStaysFlatWithAThousandOtherCRDs(t *testing.T) {
