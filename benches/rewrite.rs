@@ -1,24 +1,26 @@
-//! The rewriter on lists of claims in 16 KiB chunks, beside other ways through the same bytes.
+//! Measures the rewriter on lists of claims in 16 KiB chunks, next to other libraries on the same bytes.
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use claimgate_benches::rewrite::{Framing, Limits, Output, Rewriter};
 use claimgate_benches::{
-    CHUNK_BYTES, Claims, cases, chunks, consume, judging, looking, pass, rewriter, worst,
+    CHUNK_BYTES, Claims, NamespaceMapper, cases, chunks, consume, item_filter, pass, rewriter,
+    watch_rules, worst_case_rules,
 };
 use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
+use json_rewrite::{Framing, Limits, Output, Rewriter};
+use json_rewrite_testing::worst_case;
 use rsonpath::engine::{Compiler, Engine, RsonpathEngine};
 use rsonpath::input::BorrowedBytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use sonic_rs::JsonValueTrait;
 
-/// Where every namespace stands.
+/// The path of every namespace.
 const QUERY: &str = "$.items[*].metadata.namespace";
 
 fn group<'a>(
@@ -34,7 +36,7 @@ fn group<'a>(
 
 fn list(criterion: &mut Criterion) {
     let text = Claims::default().list();
-    // Taken in turn, so that none is still in a cache when its turn comes.
+    // Four copies take turns, so that none is still in a cache when it is read again.
     let lists = [(); 4].map(|()| chunks(text.clone()));
     let mut lists = lists.iter().cycle();
     let mut next = || lists.next().into_iter().flatten().cloned();
@@ -53,7 +55,7 @@ fn list(criterion: &mut Criterion) {
         });
     });
     for (name, rules) in cases() {
-        // A handler that never fires would be fast too.
+        // Rules that match nothing would be fast too, so check that something was replaced.
         assert_ne!(pass(rewriter(&rules), next()), text.len());
         group.bench_function(format!("rewrite, {name}"), |bencher| {
             bencher.iter(|| pass(rewriter(&rules), next()));
@@ -72,9 +74,9 @@ fn list(criterion: &mut Criterion) {
                 .expect("JSON")
         });
     });
-    assert_eq!(lazily(&text), pass(rewriter(&plain), next()));
+    assert_eq!(splice_unchecked(&text), pass(rewriter(&plain), next()));
     group.bench_function("sonic-rs, located unchecked and spliced", |bencher| {
-        bencher.iter(|| lazily(black_box(&text)));
+        bencher.iter(|| splice_unchecked(black_box(&text)));
     });
     group.bench_function("serde_json, skipped", |bencher| {
         bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&text)).expect("JSON"));
@@ -85,7 +87,7 @@ fn list(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same with other texts: what is pretty, and what has long strings.
+/// Measures other shapes of text: pretty-printed, and with long strings.
 fn shapes(criterion: &mut Criterion) {
     let [(_, plain), ..] = cases();
     let long = Claims {
@@ -107,19 +109,18 @@ fn shapes(criterion: &mut Criterion) {
     }
 }
 
-/// One event of a watch, in one call.
+/// Measures one watch event, fed in one call.
 fn event(criterion: &mut Criterion) {
     let claims = Claims {
         count: 1,
         ..Claims::default()
     };
     let event = Bytes::from(claims.events());
-    let rules = claimgate_benches::events();
     let mut rewriter = Rewriter::new(
-        rules,
-        Framing::Many,
+        watch_rules(),
+        Framing::Sequence,
         Limits::default(),
-        claimgate_benches::Mapped::default(),
+        NamespaceMapper::default(),
     );
     let mut out = Output::default();
     criterion.bench_function("a watch event of 2 KiB", |bencher| {
@@ -130,48 +131,49 @@ fn event(criterion: &mut Criterion) {
     });
 }
 
-/// What is slowest for each byte, a gibibyte of it in chunks, and less a byte a call.
-fn worst(criterion: &mut Criterion) {
+/// Measures the inputs that cost most per byte: 1 GiB in chunks, and less of it one byte per call.
+fn worst_cases(criterion: &mut Criterion) {
     const LONG_BYTES: usize = 1 << 30;
     const SHORT_BYTES: usize = 8 << 20;
-    let rules = looking();
-    for worst in worst::inputs() {
-        let mut group = criterion.benchmark_group("worst inputs");
+    let rules = worst_case_rules();
+    for input in worst_case::inputs() {
+        let mut group = criterion.benchmark_group("worst-case inputs");
         group.sampling_mode(SamplingMode::Flat).sample_size(10);
         group.warm_up_time(Duration::from_millis(500));
         for (how, bytes, size) in [
             ("in chunks", LONG_BYTES, CHUNK_BYTES),
-            ("a byte a call", SHORT_BYTES, 1),
+            ("one byte per call", SHORT_BYTES, 1),
         ] {
             group.throughput(Throughput::Bytes(bytes as u64));
-            group.bench_function(format!("{}, {how}", worst.what), |bencher| {
-                bencher.iter(|| pass(rewriter(&rules), worst.chunks(bytes, size)))
+            group.bench_function(format!("{}, {how}", input.name), |bencher| {
+                bencher.iter(|| pass(rewriter(&rules), input.chunks(bytes, size)))
             });
         }
         group.finish();
     }
 }
 
-/// What makes work of items, a few megabytes of it, as much as may be held.
-fn held(criterion: &mut Criterion) {
+/// Measures items that need much work: 4 MiB of them, all buffered.
+fn items(criterion: &mut Criterion) {
     const BYTES: usize = 4 << 20;
-    for worst in worst::held() {
-        let mut group = criterion.benchmark_group("worst items");
+    for input in worst_case::item_inputs() {
+        let mut group = criterion.benchmark_group("worst-case items");
         group.sampling_mode(SamplingMode::Flat).sample_size(10);
         group.warm_up_time(Duration::from_millis(500));
         group.throughput(Throughput::Bytes(BYTES as u64));
         for size in [CHUNK_BYTES, 300] {
-            group.bench_function(format!("{}, {size} bytes a call", worst.what), |bencher| {
-                bencher.iter(|| pass(judging(), worst.chunks(BYTES, size)))
-            });
+            group.bench_function(
+                format!("{}, {size} bytes per call", input.name),
+                |bencher| bencher.iter(|| pass(item_filter(), input.chunks(BYTES, size))),
+            );
         }
         group.finish();
     }
 }
 
-/// Finds the namespaces without checking anything, and copies the rest.
-fn lazily(text: &[u8]) -> usize {
-    // SAFETY: the text is JSON, which is what the caller of the unchecked functions vouches for.
+/// Finds the namespaces with sonic-rs without validation, and copies everything else.
+fn splice_unchecked(text: &[u8]) -> usize {
+    // SAFETY: the unchecked functions require valid JSON, and the text is generated JSON.
     #![allow(unsafe_code)]
     let mut out: Vec<u8> = Vec::with_capacity(text.len() + 1024);
     let mut done = 0;
@@ -202,5 +204,5 @@ fn value_round_trip(text: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&list).expect("JSON")
 }
 
-criterion_group!(benches, list, shapes, event, worst, held);
+criterion_group!(benches, list, shapes, event, worst_cases, items);
 criterion_main!(benches);

@@ -1,214 +1,220 @@
-//! The daemon put together, and its way from start to end.
+//! The daemon: builds its parts from the configuration, runs them, and drains them.
 //!
-//! [`App::bind`] reads what the configuration names and opens the listeners, [`App::run`] serves
-//! until it is told to stop and then drains: not ready at once, no new connections after
-//! `shutdown.delay`, watches ended at an event boundary and unary requests finished within
+//! [`App::bind`] reads the files that the configuration names and opens the listeners. [`App::run`]
+//! serves until the stop signal, and then drains: `/readyz` fails at once, new connections are rejected
+//! after `shutdown.delay`, watches end between two events and other requests finish within
 //! `shutdown.drain`.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "app-cluster")]
+mod app_cluster_access;
+#[cfg(not(feature = "app-cluster"))]
+#[path = "app/no_app_cluster_access.rs"]
+mod app_cluster_access;
+mod control_plane;
+mod control_planes;
+pub mod online;
+mod start_error;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::app_cluster_access::AppClusterAccess;
+use self::control_planes::ControlPlanes;
+pub use self::start_error::StartError;
 use crate::authn::Authenticator;
-use crate::config::{self, Config, Shutdown};
-use crate::discovery::{self, Catalog};
-use crate::metrics::Metrics;
+use crate::catalog::{self, Catalog, Exposure};
+use crate::config::{Config, Shutdown};
+use crate::proxy::Proxy;
 use crate::proxy::admission::Admission;
-use crate::proxy::{ControlPlane, Proxy};
-use crate::route::Router;
-use crate::tls::watched::{self, LoadError, Reload};
+use crate::router::{AccessControl, Router};
+use crate::server::accept::AcceptLoop;
+use crate::server::admin;
+use crate::server::http::HttpServer;
+use crate::signals::StopSignal;
+use crate::telemetry::metrics::Metrics;
+use crate::tls::watched::{self, Reload};
 use crate::tls::{self, ServingCertificate};
-use crate::upstream::Upstream;
-use crate::upstream::credentials::Credentials;
-use crate::upstream::source::Source;
-use crate::{admin, listen, serve, websocket};
+use crate::upstream::DocumentClient;
+use crate::websocket::WatchLimits;
 
-/// Why the daemon could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        address: SocketAddr,
-        error: std::io::Error,
-    },
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("control plane {name:?}: {problem}")]
-    ControlPlane { name: String, problem: String },
-    #[error("TLS: {0}")]
-    Tls(#[from] tokio_rustls::rustls::Error),
-    #[error("rewrite rules: {0}")]
-    Rules(#[from] crate::rewrite::RuleError),
-}
+/// How long the release of the Lease may delay the end of the process.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
 
-/// How the daemon is told to end.
-#[derive(Clone, Debug, Default)]
-pub struct Stop {
-    /// Drain and end.
-    pub gently: CancellationToken,
-    /// End at once.
-    pub at_once: CancellationToken,
-}
-
-/// Bound and ready to run.
+/// The daemon, with open listeners.
 pub struct App {
     listener: TcpListener,
     admin: Option<TcpListener>,
-    tls: Arc<tokio_rustls::rustls::ServerConfig>,
-    router: Arc<Router>,
+    server: HttpServer,
     metrics: Metrics,
-    sources: Vec<(Arc<Source>, discovery::Exposure)>,
+    documents: Vec<(Arc<DocumentClient>, Exposure)>,
     reloads: Vec<Arc<dyn Reload>>,
-    connections_max: usize,
+    max_connections: usize,
+    app_cluster: AppClusterAccess,
     shutdown: Shutdown,
-    draining: CancellationToken,
-    stop: Stop,
+    stop: StopSignal,
 }
 
 impl App {
-    /// Reads certificates and opens the listeners.
-    pub async fn bind(config: Config, stop: Stop) -> Result<Self, StartError> {
+    /// Reads certificates and credentials, and opens the listeners.
+    pub async fn bind(config: Config, stop: StopSignal) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let draining = CancellationToken::new();
         let authenticator = Authenticator::load(&config.authentication)?;
         let certificate = ServingCertificate::load(&config.listen.certificate, &config.listen.key)?;
         let mut reloads = authenticator.watched();
         reloads.push(certificate.watched());
-        let tls = Arc::new(tls::server_config(certificate)?);
+        let control_planes = ControlPlanes::load(&config, &metrics)?;
+        reloads.extend(control_planes.watched.iter().cloned());
 
-        let (mut control_planes, mut sources) = (BTreeMap::new(), Vec::new());
-        for (name, settings) in &config.control_planes {
-            let exposure = exposure(name, &config);
-            if exposure.apis.is_empty() {
-                tracing::warn!(control_plane = %name, "no entry of apis names this control plane");
-                continue;
-            }
-            let control_plane =
-                control_plane(settings, &metrics).map_err(|problem| StartError::ControlPlane {
-                    name: name.clone(),
-                    problem,
-                })?;
-            let (upstream, credentials) = (
-                control_plane.upstream.clone(),
-                control_plane.credentials.clone(),
-            );
-            reloads.extend(credentials.watched());
-            let source = Source::new(upstream, credentials, control_plane.path_prefix.clone());
-            sources.push((Arc::new(source), exposure));
-            control_planes.insert(name.clone(), control_plane);
-        }
-        let catalog = Catalog::new(
-            sources
-                .iter()
-                .map(|(_, exposure)| exposure.clone())
-                .collect(),
-        );
+        let catalog = Catalog::new(control_planes.exposures());
+        let app_cluster =
+            AppClusterAccess::open(&config, &catalog, authenticator.front_proxy(), &metrics)
+                .await?;
+        reloads.extend(app_cluster.watched());
         let router = Router {
-            authenticator,
-            direct_groups: config.direct_groups,
-            catalog,
-            control_planes,
-            proxy: Proxy::new(config.limits.clone(), metrics.clone(), draining.clone())?,
-            admission: Admission::new(&config.limits),
-            websockets: websocket::Bounds {
-                event_bytes_max: config.limits.held_bytes_max,
-                stall_max: config.limits.watch_stall_max,
+            access: AccessControl {
+                authenticator,
+                direct_groups: config.direct_groups,
+                metrics: metrics.clone(),
             },
+            catalog,
+            control_planes: control_planes.by_name,
+            proxy: Proxy::new(
+                &config.limits,
+                app_cluster.namespaces(),
+                metrics.clone(),
+                draining.clone(),
+            )?,
+            admission: Admission::new(&config.limits),
             metrics: metrics.clone(),
-            stopping: stop.gently.clone(),
+            stopping: stop.graceful.clone(),
+        };
+        let server = HttpServer {
+            acceptor: TlsAcceptor::from(Arc::new(tls::server_config(certificate)?)),
+            router: Arc::new(router),
+            websocket_limits: WatchLimits {
+                event_bytes_max: config.limits.max_buffered_size,
+                write_timeout: config.limits.watch_write_timeout,
+            },
+            draining,
         };
         Ok(Self {
-            listener: listener(config.listen.address).await?,
+            listener: bind_listener(config.listen.address).await?,
             admin: match config.admin {
-                Some(address) => Some(listener(address).await?),
+                Some(address) => Some(bind_listener(address).await?),
                 None => None,
             },
-            tls,
-            router: Arc::new(router),
+            server,
             metrics,
-            sources,
+            documents: control_planes.documents,
             reloads,
-            connections_max: config.listen.connections_max,
+            max_connections: config.listen.max_connections,
+            app_cluster,
             shutdown: config.shutdown,
-            draining,
             stop,
         })
     }
 
-    /// Where requests are taken; the port is the real one if the configuration said 0.
+    /// The address of the main listener, with the real port if the configuration has port 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Where `/metrics` is served, if it is.
+    /// The address of the admin listener, or `None` if it is off.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin
             .as_ref()
             .and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Tells whether everything has been seen that `/readyz` asks for, also while it runs.
+    /// Returns a function that checks what `/readyz` checks, also while the daemon runs.
     pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
-        let router = Arc::clone(&self.router);
-        move || router.ready().is_ok()
+        let router = Arc::clone(&self.server.router);
+        move || router.not_ready().is_none()
     }
 
-    /// Serves until it is told to stop and all is drained.
+    /// Serves until the stop signal and until all requests are drained.
     pub async fn run(self) {
-        let (ended, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for (source, exposure) in self.sources {
-            let (catalog, ended) = (self.router.catalog.clone(), ended.clone());
-            tokio::spawn(discovery::refresh(
-                source,
-                exposure,
-                catalog,
-                self.metrics.clone(),
-                ended,
-            ));
-        }
-        tokio::spawn(watched::keep_current(self.reloads, ended.clone()));
+        let ended = CancellationToken::new();
+        self.start_background_tasks(&ended);
+        // Another replica should register as soon as this one stops.
+        let registering = self.app_cluster.start(&self.stop.graceful, &ended);
         if let Some(listener) = self.admin {
-            let reports = reports(&self.router, self.metrics.clone());
+            let reports = reports(&self.server.router, self.metrics);
             tokio::spawn(admin::serve(listener, reports, ended.clone()));
         }
-        let (router, draining) = (Arc::clone(&self.router), self.draining.clone());
-        let listening = tokio::spawn(listen::run(
-            self.listener,
-            self.tls,
-            self.connections_max,
-            tasks.clone(),
-            self.draining.clone(),
-            move |stream| serve::connection(stream, Arc::clone(&router), draining.clone()),
-        ));
-        self.stop.gently.cancelled().await;
+        let draining = self.server.draining.clone();
+        let connections = TaskTracker::new();
+        let accept = AcceptLoop {
+            listener: self.listener,
+            max_connections: self.max_connections,
+            tasks: connections.clone(),
+            stop: draining.clone(),
+        };
+        let server = self.server;
+        let accepting = tokio::spawn(accept.run(move |stream| server.clone().serve(stream)));
+
+        self.stop.graceful.cancelled().await;
         tracing::info!(delay = ?self.shutdown.delay, drain = ?self.shutdown.drain, "stopping");
         tokio::select! {
             () = tokio::time::sleep(self.shutdown.delay) => {}
-            () = self.stop.at_once.cancelled() => {}
+            () = self.stop.immediate.cancelled() => {}
         }
-        self.draining.cancel();
-        // It ends with the token; a panic in it has been reported already.
-        let _ = listening.await;
-        tasks.close();
-        tokio::select! {
-            () = tasks.wait() => tracing::info!("all requests are finished"),
-            () = tokio::time::sleep(self.shutdown.drain) => {
-                tracing::warn!(connections = tasks.len(), "drain time is over");
-            }
-            () = self.stop.at_once.cancelled() => tracing::warn!("told to end at once"),
+        draining.cancel();
+        drain(accepting, connections, &self.shutdown, &self.stop).await;
+        if let Some(registering) = registering {
+            // It only releases its Lease now. The app cluster may be unavailable.
+            let _ = tokio::time::timeout(RELEASE_MAX, registering).await;
         }
         ended.cancel();
+    }
+
+    /// Starts the refresh of discovery and the reload of files.
+    fn start_background_tasks(&self, stop: &CancellationToken) {
+        for (documents, exposure) in &self.documents {
+            tokio::spawn(catalog::refresh(
+                Arc::clone(documents),
+                exposure.clone(),
+                self.server.router.catalog.clone(),
+                self.metrics.clone(),
+                stop.clone(),
+            ));
+        }
+        let reload = watched::reload_periodically(self.reloads.clone(), stop.clone());
+        tokio::spawn(reload);
+    }
+}
+
+/// Waits until all connections are closed, the drain time is over, or the second signal comes.
+async fn drain(
+    accepting: JoinHandle<()>,
+    connections: TaskTracker,
+    shutdown: &Shutdown,
+    stop: &StopSignal,
+) {
+    // The loop ends with the token. A panic in it was reported when it happened.
+    let _ = accepting.await;
+    connections.close();
+    tokio::select! {
+        () = connections.wait() => tracing::info!("all requests are finished"),
+        () = tokio::time::sleep(shutdown.drain) => {
+            tracing::warn!(connections = connections.len(), "closing connections: the drain time is over");
+        }
+        () = stop.immediate.cancelled() => tracing::warn!("closing connections: second stop signal"),
     }
 }
 
 fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
     let (readiness, router) = (Arc::clone(router), Arc::clone(router));
     admin::Reports {
-        ready: Arc::new(move || readiness.ready()),
+        not_ready: Arc::new(move || readiness.not_ready()),
         metrics: Arc::new(move || {
             for name in router.control_planes.keys() {
                 if let Some(age) = router.catalog.age(name) {
@@ -220,34 +226,8 @@ fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
     }
 }
 
-async fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+async fn bind_listener(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
         .map_err(|error| StartError::Listen { address, error })
-}
-
-fn control_plane(
-    settings: &config::ControlPlane,
-    metrics: &Metrics,
-) -> Result<ControlPlane, String> {
-    Ok(ControlPlane {
-        name: settings.name.clone(),
-        upstream: Upstream::new(settings, metrics)?,
-        credentials: Credentials::load(&settings.credentials)?,
-        namespaces: Arc::new(settings.mapping.clone()),
-        path_prefix: settings.server.path.clone(),
-        request_timeout: settings.timeouts.request,
-    })
-}
-
-/// What the configuration exposes of one control plane.
-fn exposure(name: &str, config: &Config) -> discovery::Exposure {
-    let apis = config
-        .apis
-        .iter()
-        .filter(|api| api.control_plane.name == name);
-    discovery::Exposure {
-        control_plane: name.to_owned(),
-        apis: apis.map(Into::into).collect(),
-    }
 }

@@ -1,54 +1,40 @@
-//! What `claimgate dev` needs beyond the daemon: an in-memory control plane, throw-away
-//! certificates and an example claim API. The integration tests stand on the same code.
+//! The command `claimgate dev`: the daemon with an in-memory control plane, temporary certificates
+//! and an example claim API.
 //!
-//! Nothing in here is used by `claimgate serve`. `certificates`, `control_plane` and `example`
-//! know nothing of claimgate; `workspace` writes what a first look needs, `guide` explains it.
+//! `workspace` chooses ports and writes the files that the daemon and its user need. `guide` is the
+//! text that the command prints.
 
-pub mod certificates;
-pub mod control_plane;
-pub mod example;
+mod error;
 mod guide;
 mod workspace;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::app::{self, App};
-use crate::config::{self, Problems};
-use crate::{log, signals};
-use certificates::CertificateError;
-use control_plane::{ApiError, ControlPlane};
+pub use self::error::DevError;
+use crate::app::App;
+use crate::config;
+use crate::signals;
+use crate::telemetry::log;
+use crate::tls;
+use claim_mapping::RequestScope;
+use claim_mapping::hidden_metadata::WriteEffect;
+use claim_mapping::mapping::{Mapping, NameLimit};
+use claim_mapping::request::RequestRules;
+use dev_control_plane::{DevControlPlane, DevControlPlaneOptions, example};
+use json_rewrite::Limits;
+use serde_json::Value;
 use workspace::Workspace;
 
-/// Why there is no first look.
-#[derive(Debug, thiserror::Error)]
-pub enum DevError {
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    #[error("the configuration written to {file} is not accepted: {problems}")]
-    Config { file: PathBuf, problems: Problems },
-    #[error("the in-memory control plane does not start: {0}")]
-    ControlPlane(#[from] control_plane::StartError),
-    #[error("the in-memory control plane refuses the example: {0}")]
-    Example(#[from] ApiError),
-    #[error("{path}: {source}; choose another folder with --dir")]
-    File { path: PathBuf, source: io::Error },
-    #[error("no free port on the loopback address: {0}")]
-    Port(io::Error),
-    #[error(transparent)]
-    Start(#[from] app::StartError),
-    #[error(transparent)]
-    System(#[from] io::Error),
-}
-
-/// How long the daemon may take to see the control plane before the guide is printed anyway.
+/// Time to wait for the daemon to become ready. After it, the guide is printed in any case.
 const READY_MAX: Duration = Duration::from_secs(10);
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// Runs a control plane and the daemon in front of it until a signal comes. Certificates,
-/// kubeconfigs and the daemon's configuration are written to `dir`, commands to try to stdout.
+/// Runs a control plane and the daemon until a signal arrives. Writes certificates, kubeconfigs and
+/// the daemon's configuration to `dir`, and prints commands to try.
 pub async fn run(dir: PathBuf) -> Result<(), DevError> {
+    tls::provider::install();
     let stop = signals::listen()?;
     let workspace = Workspace::open(&dir)?;
     let control_plane = start_control_plane(&workspace).await?;
@@ -56,6 +42,10 @@ pub async fn run(dir: PathBuf) -> Result<(), DevError> {
     let file = workspace.config_file();
     let config = config::load(&file, std::iter::empty())
         .map_err(|problems| DevError::Config { file, problems })?;
+    for mapping in config.control_planes.values().map(|one| &one.mapping) {
+        let claim = mapped_claim(mapping).map_err(DevError::ExampleMapping)?;
+        control_plane.objects(example::CLAIMS)?.create(claim)?;
+    }
     log::init(&config.log);
     let app = App::bind(config, stop).await?;
     let ready = app.readiness();
@@ -66,30 +56,36 @@ pub async fn run(dir: PathBuf) -> Result<(), DevError> {
         }
     };
     if tokio::time::timeout(READY_MAX, wait).await.is_err() {
-        tracing::warn!("the daemon has not seen its control plane yet");
+        tracing::warn!("the daemon has no connection to the in-memory control plane yet");
     }
     print(&guide::text(&workspace))?;
     daemon.await.map_err(io::Error::other)?;
     Ok(())
 }
 
-async fn start_control_plane(workspace: &Workspace) -> Result<ControlPlane, DevError> {
-    let options = control_plane::Options {
+async fn start_control_plane(workspace: &Workspace) -> Result<DevControlPlane, DevError> {
+    let options = DevControlPlaneOptions {
         address: workspace.control_plane_address(),
         ..example::options()
     };
-    let control_plane = ControlPlane::start(options).await?;
+    let control_plane = DevControlPlane::start(options).await?;
     example::populate(&control_plane)?;
     Ok(control_plane)
+}
+
+/// Returns a claim of the app cluster as claimgate writes it to the control plane.
+fn mapped_claim(mapping: &Mapping) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+    let (namespace, name) = ("default", "shop");
+    let local = example::claim(namespace, name, 3).to_string();
+    let scope = RequestScope::namespace(mapping, namespace, Some(name), NameLimit::default())?;
+    let rules = RequestRules::compile()?;
+    let mut rewriter = rules.object(scope, WriteEffect::Harmless, Limits::default());
+    let remote = rewriter.rewrite_all(local.into())?;
+    Ok(serde_json::from_slice(&remote)?)
 }
 
 fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DevError {
-    let path = path.to_owned();
-    move |source| DevError::File { path, source }
 }

@@ -1,59 +1,84 @@
-//! What can go wrong with a request, whose fault it is, and what the client is told.
+//! The reasons why requests fail.
 //!
-//! One type holds the facts, [`Error::response`] alone turns them into an answer
-//! (`apimachinery/pkg/api/errors/errors.go` has the reasons and codes). Messages are in local names
-//! and say what to do; none holds a credential or a remote name.
+//! [`RequestError`] has the message, and [`RequestError::response`] creates the response. Messages use
+//! local names and say what to do. They contain no credentials and no remote names.
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+mod status;
 
-use crate::status::{Cause, Details, Media, Status};
-use crate::translate::hidden::OWNER_REFERENCES;
+use http::StatusCode;
 
-/// Seconds after which a client that was turned away for load may come again.
-pub const RETRY_AFTER_S: u32 = 1;
+use claim_mapping::hidden_metadata::OWNER_REFERENCES_REJECTED;
+use claim_mapping::request::COPIES_MAPPED_METADATA;
 
-/// Who has to act.
+/// Seconds after which a client can retry a request that exceeded a limit.
+const RETRY_AFTER_S: u32 = 1;
+
+/// The party that has to act on a failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
+    Claimgate,
     Client,
     ControlPlane,
-    Ourselves,
 }
 
+/// The reason why a request fails.
+///
+/// If Kubernetes has a message for the same failure, that message is used, because clients and users
+/// know it.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
+pub enum RequestError {
     #[error("{0}")]
     BadRequest(String),
-    /// In the words of kube-apiserver, whose bound is the same unless limits.bodyMax says otherwise.
+    /// kube-apiserver's message (`NewRequestEntityTooLargeError`).
     #[error("Request entity too large: limit is {max}")]
     BodyTooLarge { max: usize },
-    #[error("the request has more than {max} header fields; send fewer")]
-    HeadersTooLarge { max: usize },
+    #[error("{COPIES_MAPPED_METADATA}")]
+    CopiesMappedMetadata,
+    /// The response could not be converted to the media type that the client accepts.
+    #[error("{0}")]
+    ConversionFailed(String),
     #[error(
-        "claimgate is draining and takes no new requests; try again, another replica will answer"
+        "user {user:?} may not call claimgate directly; send the request to the app cluster's API \
+         server, or add one of the user's groups to authorization.directGroups"
     )]
-    Draining,
-    #[error("claimgate failed: {0}")]
-    Internal(String),
+    DirectAccessDenied { user: String },
     #[error(
-        "the continue token was not given out by this server for this list; start the list again without it"
+        "the continue token was not issued by this server for this list; start the list again without it"
     )]
     ForeignContinueToken,
-    /// As kube-apiserver refuses what does not go together in a list or a watch (`ValidateListOptions`).
+    #[error(
+        "claimgate does not support impersonation; send the request to the app cluster's API server, \
+         or without Impersonate-* headers"
+    )]
+    Impersonation,
+    #[error("claimgate failed: {0}")]
+    Internal(String),
+    /// kube-apiserver's message for list options that exclude each other (`ValidateListOptions`).
     #[error("ListOptions.meta.k8s.io \"\" is invalid: {field}: Forbidden: {why}")]
     ListOptions {
         field: &'static str,
         why: &'static str,
     },
-    #[error("{method} is not a method of this API")]
-    MethodNotAllowed { method: String },
-    /// A method that is no verb, or a verb that there is none of on objects (`NewMethodNotSupported`).
-    #[error("{verb} is not supported on resources of kind \"{resource}.{group}\"")]
-    VerbNotSupported {
-        verb: &'static str,
+    #[error(
+        "namespace {namespace:?} is not a valid name; use at most 63 lower case letters, digits and hyphens, and begin \
+         and end with a letter or digit"
+    )]
+    InvalidNamespace {
+        namespace: String,
         resource: String,
         group: String,
+        name: Option<String>,
+    },
+    #[error("method {method} is not supported at this path; use GET or HEAD")]
+    MethodNotAllowed { method: String },
+    #[error(
+        "{resource}.{group} {name:?} already exists on the control plane, but as an object of another cluster or \
+         name; choose another name, or ask the control plane's administrator to remove that object"
+    )]
+    NameTaken {
+        resource: String,
+        group: String,
+        name: String,
     },
     #[error(
         "namespace {namespace:?} is not mapped to the control plane {control_plane:?}; add it to \
@@ -66,347 +91,151 @@ pub enum Error {
         group: String,
         name: Option<String>,
     },
+    /// kube-apiserver's message (`NewNotFound`).
+    #[error("namespaces {namespace:?} not found")]
+    NamespaceNotFound { namespace: String },
+    /// The message of kube-apiserver's admission plugin NamespaceLifecycle.
+    #[error(
+        "{resource}.{group} {name:?} is forbidden: unable to create new content in namespace {namespace} because it \
+         is being terminated"
+    )]
+    NamespaceTerminating {
+        namespace: String,
+        resource: String,
+        group: String,
+        name: String,
+    },
+    /// kube-apiserver's message (`NewNotAcceptableError`).
     #[error("only the following media types are accepted: {0}")]
     NotAcceptable(&'static str),
-    #[error(
-        "the answer is longer than {max} bytes (limits.heldBytesMax in claimgate's configuration), \
-         which is too long for {media_type}; ask for application/json, or page by page with limit"
-    )]
-    TooLongFor {
-        media_type: &'static str,
-        max: usize,
-    },
-    #[error("{0}")]
-    Unwritable(String),
+    /// kube-apiserver's message (`NewNotFound`).
     #[error("{resource}.{group} {name:?} not found")]
     NotFound {
         resource: String,
         group: String,
         name: String,
     },
+    /// Begins with kube-apiserver's message (`NewConflict`).
     #[error(
-        "user {user:?} may not call claimgate directly: none of its groups is listed in \
-         authorization.directGroups; ask through the app cluster's API server instead"
+        "Operation cannot be fulfilled on {resource}.{group} {name:?}: it is already being deleted, so \
+         the garbage collector of this cluster can no longer orphan its dependents; remove the owner \
+         references to it from the objects that should stay"
     )]
-    NotDirect { user: String },
-    #[error(
-        "claimgate does not impersonate: the app cluster's API server does, so ask through it, or \
-         leave the Impersonate-* headers out"
-    )]
-    Impersonation,
-    /// In the words of kube-apiserver (`NewConflict`).
-    #[error(
-        "Operation cannot be fulfilled on {resource}.{group} {name:?}: it is being deleted already, and \
-         then nothing more can tell the garbage collector of this cluster to orphan what it owns; take \
-         its owner references off what is to stay"
-    )]
-    OrphanedTooLate {
+    OrphanAfterDeletion {
         resource: String,
         group: String,
         name: String,
     },
     #[error(
-        "propagationPolicy: Invalid value: \"Orphan\": a collection of claims cannot be deleted so, for \
-         the garbage collector of this cluster has to be told of each before it is deleted; delete them \
-         one by one"
+        "propagationPolicy: Invalid value: \"Orphan\": not supported for a collection of claims, because \
+         the garbage collector of this cluster must observe each claim before it is deleted; delete the \
+         claims one by one"
     )]
-    OrphansOfMany,
-    #[error("metadata.ownerReferences: Forbidden: {OWNER_REFERENCES}")]
+    OrphanCollection,
+    #[error("metadata.ownerReferences: Forbidden: {OWNER_REFERENCES_REJECTED}")]
     OwnerReferences,
-    /// Nothing is served there, which Go's multiplexer says as text (`net/http`, `NotFound`).
+    /// Nothing is served at the path. The message is that of Go's multiplexer (`net/http`, `NotFound`).
     #[error("404 page not found")]
     PathNotFound,
-    #[error("{group:?} is read only here (apis.readOnly in claimgate's configuration)")]
+    #[error(
+        "API group {group:?} is read-only; to allow writes, set readOnly of its entry in apis to false \
+         in claimgate's configuration"
+    )]
     ReadOnly { group: String },
     #[error(
-        "too many {what} at once (limits.{key} in claimgate's configuration); try again shortly"
+        "{resource}.{group} is not exposed in version {version:?}; add it to apis in claimgate's \
+         configuration"
+    )]
+    ResourceNotExposed {
+        resource: String,
+        group: String,
+        version: String,
+        name: String,
+    },
+    #[error(
+        "the response is larger than {max} bytes (limits.maxBufferedSize in claimgate's configuration), the \
+         limit for {media_type}; accept application/json, or read smaller pages with limit"
+    )]
+    ResponseTooLarge {
+        media_type: &'static str,
+        max: usize,
+    },
+    #[error("the request has more than {max} header fields; send fewer")]
+    TooManyHeaderFields { max: usize },
+    #[error(
+        "too many {what} at once; try again shortly, or raise limits.{key} in claimgate's configuration"
     )]
     TooMany {
         what: &'static str,
         key: &'static str,
     },
+    /// kube-apiserver's message (`NewUnauthorized`).
     #[error("Unauthorized")]
     Unauthenticated,
+    /// kube-apiserver's message (`NewUnsupportedMediaTypeError`).
     #[error("the body of the request was in an unknown format - accepted media types include: {0}")]
     UnsupportedMediaType(&'static str),
+    /// kube-apiserver's message for a method that is not a verb, or a verb that the resource does not
+    /// support (`NewMethodNotSupported`).
+    #[error("{verb} is not supported on resources of kind \"{resource}.{group}\"")]
+    VerbNotSupported {
+        verb: &'static str,
+        resource: String,
+        group: String,
+    },
 
     #[error("control plane {control_plane:?} does not answer: {why}")]
-    Away { control_plane: String, why: String },
+    ControlPlaneUnavailable { control_plane: String, why: String },
+    #[error("control plane {control_plane:?} sent a response that cannot be passed on: {why}")]
+    InvalidReply { control_plane: String, why: String },
     #[error(
-        "control plane {control_plane:?} broke off: {why}; whether the request was carried out is \
-         not known, look before you repeat it"
+        "control plane {control_plane:?} has not answered since claimgate started, so its APIs are \
+         unknown; try again once it is reachable"
+    )]
+    NotSynced { control_plane: String },
+    #[error(
+        "the request to control plane {control_plane:?} failed: {why}; it may have taken effect, so \
+         check before you repeat it"
     )]
     OutcomeUnknown { control_plane: String, why: String },
-    #[error("control plane {control_plane:?} did not answer within {seconds} s")]
+    #[error(
+        "control plane {control_plane:?} did not answer within {seconds} s \
+         (controlPlanes.{control_plane}.timeouts.request in claimgate's configuration)"
+    )]
     Timeout { control_plane: String, seconds: u64 },
+    /// A failure whose message cannot be translated to local names; its code can be passed on.
     #[error(
-        "control plane {control_plane:?} has not been seen since claimgate started; its APIs are not known yet"
+        "control plane {control_plane:?} returned {code} with a message that cannot be passed on: {why}"
     )]
-    Unseen { control_plane: String },
-    /// A failure whose own message can't be passed on; its code can.
-    #[error(
-        "control plane {control_plane:?} answered {code}, with a message that cannot be passed on: {why}"
-    )]
-    Failed {
+    UntranslatableFailure {
         control_plane: String,
         code: StatusCode,
         why: String,
     },
-    #[error("control plane {control_plane:?} gave an answer that cannot be passed on: {why}")]
-    BadAnswer { control_plane: String, why: String },
 }
 
-impl Error {
+impl RequestError {
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Away { .. }
-            | Self::BadAnswer { .. }
-            | Self::Failed { .. }
+            Self::ControlPlaneUnavailable { .. }
+            | Self::InvalidReply { .. }
+            | Self::NotSynced { .. }
             | Self::OutcomeUnknown { .. }
             | Self::Timeout { .. }
-            | Self::Unseen { .. } => Fault::ControlPlane,
-            Self::Draining | Self::Internal(_) | Self::TooMany { .. } => Fault::Ourselves,
+            | Self::UntranslatableFailure { .. } => Fault::ControlPlane,
+            Self::ConversionFailed(_) | Self::Internal(_) | Self::TooMany { .. } => {
+                Fault::Claimgate
+            }
             _ => Fault::Client,
         }
     }
 
-    /// HTTP code and `reason` of the Status.
-    fn code_and_reason(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::BadRequest(_) | Self::ForeignContinueToken => {
-                (StatusCode::BAD_REQUEST, "BadRequest")
-            }
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-            Self::HeadersTooLarge { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ""),
-            Self::Internal(_) | Self::BadAnswer { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
-            }
-            Self::MethodNotAllowed { .. }
-            | Self::ReadOnly { .. }
-            | Self::VerbNotSupported { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
-            Self::Impersonation | Self::NamespaceNotMapped { .. } | Self::NotDirect { .. } => {
-                (StatusCode::FORBIDDEN, "Forbidden")
-            }
-            Self::NotAcceptable(_) | Self::TooLongFor { .. } => {
-                (StatusCode::NOT_ACCEPTABLE, "NotAcceptable")
-            }
-            Self::Unwritable(_) => (StatusCode::INTERNAL_SERVER_ERROR, ""),
-            Self::OrphanedTooLate { .. } => (StatusCode::CONFLICT, "Conflict"),
-            Self::ListOptions { .. } | Self::OrphansOfMany | Self::OwnerReferences => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
-            }
-            Self::NotFound { .. } | Self::PathNotFound => (StatusCode::NOT_FOUND, "NotFound"),
-            Self::TooMany { .. } | Self::Draining => {
-                (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
-            }
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "Unauthorized"),
-            Self::UnsupportedMediaType(_) => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType")
-            }
-            Self::Away { .. } | Self::OutcomeUnknown { .. } | Self::Unseen { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
-            }
-            Self::Failed { code, .. } => (*code, reason_of(*code)),
-            Self::Timeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
-        }
-    }
-
-    /// Seconds after which the same request may be sent again, unchanged and without harm.
+    /// Returns the seconds after which the client can safely repeat the same request.
     ///
-    /// client-go repeats every request, writes too, that is answered with Retry-After
-    /// (`client-go/rest/with_retry.go`), so a control plane that is away has none: ten tries would
-    /// pass before anybody sees the message.
+    /// client-go repeats every request, including writes, whose response has Retry-After
+    /// (`client-go/rest/with_retry.go`). The header is absent if the control plane is unavailable: the user
+    /// would see the message only after ten attempts.
     fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Self::TooMany { .. } | Self::Draining).then_some(RETRY_AFTER_S)
-    }
-
-    /// What the client is answered with: a Status, but for paths at which nothing is served.
-    pub fn response(&self, media: Media) -> Response<Bytes> {
-        if !matches!(self, Self::PathNotFound) {
-            return self.status().response(media);
-        }
-        let mut response = Response::new(Bytes::from(format!("{self}\n")));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
-        response
-    }
-
-    /// The Status that Kubernetes' clients expect.
-    pub fn status(&self) -> Status {
-        let (code, reason) = self.code_and_reason();
-        let details = match self {
-            Self::NotFound {
-                resource,
-                group,
-                name,
-            }
-            | Self::OrphanedTooLate {
-                resource,
-                group,
-                name,
-            } => Details {
-                name: name.clone(),
-                group: group.clone(),
-                kind: resource.clone(),
-                ..Details::default()
-            },
-            Self::NamespaceNotMapped {
-                resource,
-                group,
-                name,
-                ..
-            } => Details {
-                name: name.clone().unwrap_or_default(),
-                group: group.clone(),
-                kind: resource.clone(),
-                ..Details::default()
-            },
-            Self::ListOptions { field, why } => Details {
-                group: "meta.k8s.io".to_owned(),
-                kind: "ListOptions".to_owned(),
-                causes: vec![Cause {
-                    reason: "FieldValueForbidden",
-                    message: format!("Forbidden: {why}"),
-                    field,
-                }],
-                ..Details::default()
-            },
-            Self::OwnerReferences => Details {
-                causes: vec![Cause {
-                    reason: "FieldValueForbidden",
-                    message: format!("Forbidden: {OWNER_REFERENCES}"),
-                    field: "metadata.ownerReferences",
-                }],
-                ..Details::default()
-            },
-            Self::VerbNotSupported {
-                resource, group, ..
-            } => Details {
-                group: group.clone(),
-                kind: resource.clone(),
-                ..Details::default()
-            },
-            _ => Details {
-                retry_after_seconds: self.retry_after_s(),
-                ..Details::default()
-            },
-        };
-        Status {
-            code,
-            reason,
-            message: self.to_string(),
-            details,
-        }
-    }
-}
-
-/// The reason that goes with a code, where there is but one.
-fn reason_of(code: StatusCode) -> &'static str {
-    match code {
-        StatusCode::BAD_REQUEST => "BadRequest",
-        StatusCode::FORBIDDEN => "Forbidden",
-        StatusCode::NOT_FOUND => "NotFound",
-        StatusCode::CONFLICT => "Conflict",
-        StatusCode::UNPROCESSABLE_ENTITY => "Invalid",
-        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
-        _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_control_plane_that_is_away_is_named_and_asks_for_no_retry() {
-        let error = Error::Away {
-            control_plane: "platform".into(),
-            why: "connection refused".into(),
-        };
-        let response = error.response(Media::JSON);
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(response.headers().get(header::RETRY_AFTER).is_none());
-        assert_eq!(
-            std::str::from_utf8(response.body()).unwrap(),
-            concat!(
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
-                r#""message":"control plane \"platform\" does not answer: connection refused","#,
-                r#""reason":"ServiceUnavailable","code":503}"#,
-                "\n"
-            )
-        );
-    }
-
-    #[test]
-    fn where_nothing_is_served_the_answer_is_text_as_from_kube_apiserver() {
-        let response = Error::PathNotFound.response(Media::JSON);
-        assert_eq!(response.status(), StatusCode::NOT_FOUND);
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "text/plain; charset=utf-8"
-        );
-        assert_eq!(
-            response.headers()[header::X_CONTENT_TYPE_OPTIONS],
-            "nosniff"
-        );
-        assert_eq!(response.body(), "404 page not found\n");
-    }
-
-    #[test]
-    fn a_method_without_a_verb_is_refused_in_kube_apiservers_words() {
-        let error = Error::VerbNotSupported {
-            verb: "",
-            resource: "kubernetesclusters".into(),
-            group: "k8s.starter.org".into(),
-        };
-        assert_eq!(
-            std::str::from_utf8(error.response(Media::JSON).body()).unwrap(),
-            concat!(
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
-                r#""message":" is not supported on resources of kind \"kubernetesclusters.k8s.starter.org\"","#,
-                r#""reason":"MethodNotAllowed","details":{"group":"k8s.starter.org","kind":"kubernetesclusters"},"#,
-                r#""code":405}"#,
-                "\n"
-            )
-        );
-    }
-
-    #[test]
-    fn load_is_answered_with_retry_after_in_header_and_details() {
-        let error = Error::TooMany {
-            what: "watches",
-            key: "watchesMax",
-        };
-        let response = error.response(Media::JSON);
-        assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
-        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
-        assert_eq!(body["details"]["retryAfterSeconds"], 1);
-    }
-
-    #[test]
-    fn an_unmapped_namespace_names_the_key_to_set() {
-        let error = Error::NamespaceNotMapped {
-            control_plane: "platform".into(),
-            namespace: "team-x".into(),
-            resource: "kubernetesclusters".into(),
-            group: "k8s.starter.org".into(),
-            name: None,
-        };
-        assert!(
-            error
-                .to_string()
-                .contains("controlPlanes.platform.mapping.namespaces")
-        );
-        assert_eq!(error.status().code, StatusCode::FORBIDDEN);
-        assert_eq!(error.fault(), Fault::Client);
+        matches!(self, Self::TooMany { .. }).then_some(RETRY_AFTER_S)
     }
 }

@@ -1,58 +1,58 @@
-//! claimgate: an aggregated API server that shows the claims of a control plane in an app cluster.
+//! claimgate: an aggregated API server that serves the claims of a control plane in an app cluster.
 //!
-//! The way of a request, and the order in which to read:
+//! The path of a request, and the order in which to read:
 //!
 //! ```text
-//! listen ─ tls ─ serve ─ authn ─ request_info ─ route ─┬─ local answer: health, discovery, openapi
-//!                                                      └─ proxy ─ translate, rewrite ─ upstream ─▶ control plane
+//! server: accept ─ TLS ─ HTTP ─ router ─┬─ authn
+//!                                       ├─ catalog: discovery and OpenAPI, from memory
+//!                                       └─ proxy: rewrite request ─ upstream ─▶ control plane
+//!                                                 rewrite response ◀─────────────────┘
 //! ```
 //!
-//! Data goes one way; no module reaches back. `rewrite` is pure: bytes in, bytes out, no HTTP, no
-//! async, no configuration.
+//! Imports go one way: a module imports those below it in the list of modules, never those above it
+//! (`tests/module_order.rs`). Code without HTTP, async and configuration is in separate crates:
+//! `json_rewrite`, `kube_wire` and `claim_mapping`.
 
 pub mod cli;
-pub mod config;
+
+#[cfg(feature = "dev")]
+pub mod dev;
+
+#[cfg(feature = "app-cluster")]
+pub mod connect;
 
 pub mod app;
-pub mod signals;
 
-pub mod corked;
-pub mod listen;
-pub mod tls;
+#[cfg(feature = "app-cluster")]
+mod registration;
 
-pub mod serve;
+#[cfg(feature = "app-cluster")]
+mod app_cluster;
+
+pub mod server;
+
+pub mod router;
+
+pub mod catalog;
+pub mod proxy;
 pub mod websocket;
 
+pub mod namespaces;
+
 pub mod authn;
-
-pub mod accept;
-pub mod request_info;
-
-pub mod route;
-
-pub mod discovery;
-pub mod openapi;
-
-pub mod proxy;
-
-pub mod mapping;
-pub mod translate;
-
-pub mod rewrite;
-
-pub mod protobuf;
-pub mod yaml;
 
 pub mod upstream;
 
 pub mod body;
 pub mod error;
-pub mod status;
+mod health;
+mod limits;
+mod response;
 
-pub mod admin;
-mod log;
-pub mod metrics;
-mod notify;
-mod process;
+mod remembered_places;
+pub mod signals;
+mod systemd;
+pub mod telemetry;
 
-pub mod dev;
+pub mod config;
+pub mod tls;

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use claimgate::cli::{Cli, Failure};
+use claimgate::cli::{Cli, CommandError};
 use clap::Parser;
 
-/// Long-lived connections with bodies of all sizes are where glibc's allocator keeps memory that
-/// nobody uses any more.
+/// jemalloc instead of glibc's allocator, which keeps much freed memory if connections live long and
+/// bodies differ in size.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("no runtime: {error}"));
+            print_error(&format!("cannot start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -27,16 +28,16 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !matches!(failure, Failure::Checked) {
-                complain(&failure.to_string());
+        Err(error) => {
+            if !matches!(error, CommandError::InvalidConfigPrinted) {
+                print_error(&error.to_string());
             }
-            ExitCode::from(failure.exit_code())
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// Says what is wrong, to whoever still listens.
-fn complain(what: &str) {
-    let _ = writeln!(std::io::stderr(), "claimgate: {what}");
+/// Writes to stderr. Ignores errors, because stderr may be closed.
+fn print_error(message: &str) {
+    let _ = writeln!(std::io::stderr(), "claimgate: {message}");
 }

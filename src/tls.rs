@@ -1,9 +1,10 @@
-//! TLS towards clients: the serving certificate, and client certificates up to proof of possession.
+//! TLS towards clients: the serving certificate, and the proof that a client has its certificate's key.
 //!
-//! Whose certificate it is, authn decides: here a client only proves that it holds the key, so that
-//! an unknown issuer gets an HTTP 401 as from kube-apiserver, and CAs can change under open
-//! connections. Also the one place that chooses the cryptography ([`provider`]) and the one that
-//! reads PEM ([`pem`]).
+//! `authn` verifies for each request which CA signed a client's certificate. So an unknown issuer leads to
+//! an HTTP 401, as with kube-apiserver, and a changed CA also applies to open connections.
+//!
+//! This module also chooses the cryptography ([`provider`]), reads PEM ([`pem`]) and reloads files
+//! ([`watched`]).
 
 mod client_certificate;
 pub mod pem;
@@ -17,24 +18,27 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
-use self::client_certificate::AnyClientCertificate;
+use self::client_certificate::PossessionVerifier;
 use self::watched::{LoadError, Watched};
 
-/// ALPN in the order of preference. HTTP/1.1 stays for upgrades, which kube-apiserver dials with
-/// that protocol alone, and for old probes.
+/// ALPN protocols in the order of preference. HTTP/1.1 is for upgrades, which kube-apiserver dials with
+/// HTTP/1.1 only, and for old probes.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// The certificate shown to every client, whatever name it asked for or none: kube-apiserver before
-/// 1.36 checks availability by address, without SNI.
+/// The certificate for all clients, with or without a server name. kube-apiserver before 1.36 checks
+/// availability by address, without SNI.
 pub struct ServingCertificate(Arc<Watched<CertifiedKey>>);
 
 impl ServingCertificate {
     /// Reads the certificate chain and its key, both PEM.
+    ///
+    /// # Errors
+    /// A file is unreadable, or the key does not belong to the certificate.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, LoadError> {
         let paths = vec![certificate.to_owned(), key.to_owned()];
         Watched::load(paths, |files| {
             let [certificate, key] = files else {
-                return Err("two files are needed".into());
+                return Err("a certificate file and a key file are required".into());
             };
             let chain = pem::certificates(certificate).map_err(|e| e.to_string())?;
             let key = pem::private_key(key).map_err(|e| e.to_string())?;
@@ -43,7 +47,7 @@ impl ServingCertificate {
         .map(Self)
     }
 
-    /// The files behind it, to be kept current.
+    /// The two files, to be reloaded when they change.
     pub fn watched(&self) -> Arc<Watched<CertifiedKey>> {
         Arc::clone(&self.0)
     }
@@ -61,12 +65,13 @@ impl ResolvesServerCert for ServingCertificate {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, a client certificate asked for but not required.
+/// Returns a configuration for TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1. A client certificate is requested
+/// but not required.
 pub fn server_config(
     certificate: ServingCertificate,
 ) -> Result<ServerConfig, tokio_rustls::rustls::Error> {
     let provider = provider::provider();
-    let verifier = AnyClientCertificate::new(&provider);
+    let verifier = PossessionVerifier::new(&provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))

@@ -1,9 +1,8 @@
-//! Watches by WebSocket (RFC 6455): one event a message.
+//! Sends watches by WebSocket (RFC 6455), with one message for each event.
 //!
-//! In flow a connection that was taken over from HTTP/1.1 and the body of an ordinary watch, out go
-//! messages, until either side ends. Towards the control plane it is a watch as any other, with its
-//! buffer, bounds and figures; nothing here knows how its events come to be. What a client sends,
-//! but for its close and its pings, is read and forgotten, as kube-apiserver does
+//! A session has a connection that was upgraded from HTTP/1.1, and the body of an ordinary watch. The
+//! proxy provides the watch with its buffer, limits and metrics. Messages from the client other than pings
+//! and close frames are read and ignored, as in kube-apiserver
 //! (`apiserver/pkg/endpoints/handlers/watch.go`, `HandleWS`).
 
 pub mod handshake;
@@ -24,89 +23,93 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::body::events::{Delimiter, Events};
-use crate::body::{Broken, ReplyBody};
+use crate::body::{BrokenBody, ReplyBody};
 
-/// Bytes of a message from the client, which is held until it is whole and then forgotten.
+/// Largest size in bytes of a message from the client, which is buffered whole before it is ignored.
 const CLIENT_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes that are read at once from the client, who has little to say. They are kept for as long as
-/// the watch lasts.
+/// Size in bytes of the read buffer. It lives as long as the watch, and clients send little.
 const READ_BUFFER_BYTES: usize = 1 << 10;
 
-/// The first byte of a frame that is whole and a close (RFC 6455, section 5.2).
+/// The first byte of an unfragmented close frame (RFC 6455, section 5.2).
 const CLOSE_FRAME: u8 = 0x88;
 
-/// Time that the client has to take the close frame, and in which it is still read from.
+/// Time for sending the close frame and for reading from the client after it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one watch may use.
+/// Limits of one watch.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Bytes of one event, which is held until it is whole, and once more while it is written.
+pub struct WatchLimits {
+    /// Largest size in bytes of one event. An event is buffered until it is complete, and a second time while
+    /// it is written.
     pub event_bytes_max: usize,
-    /// Time for which a client may take nothing at all.
-    pub stall_max: Duration,
+    /// Time after which a write fails if the client reads nothing.
+    pub write_timeout: Duration,
 }
 
-/// A connection on which the handshake's answer is on its way, and what is to be sent on it. The
-/// watch ends when this is dropped.
-pub struct Session {
+/// A connection whose handshake was accepted, and the watch to send on it. Dropping the session ends the
+/// watch.
+pub struct WatchSession {
     pub upgrade: OnUpgrade,
     pub events: ReplyBody,
     pub delimiter: Delimiter,
-    pub bounds: Bounds,
+    pub limits: WatchLimits,
 }
 
-// Boxed since it has to be pinned, for its timer.
+// Boxed, because the timeout's timer has to be pinned.
 type Socket = WebSocketStream<Pin<Box<TimeoutStream<TokioIo<Upgraded>>>>>;
 
-/// Why no more events are sent.
-enum End {
-    /// The control plane's watch ended between two events.
-    Watch,
-    Broken(Broken),
-    /// The client closed.
+/// The reason why a session ends.
+enum WatchEnd {
+    /// The control plane ended the watch between two events.
+    Complete,
+    /// The watch was interrupted within an event.
+    Broken(BrokenBody),
+    /// The client closed the WebSocket.
     Closed,
-    /// It is gone, or does not keep to the protocol.
-    Client(tungstenite::Error),
+    /// The connection failed, or the client violated the protocol.
+    ClientFailed(tungstenite::Error),
 }
 
-impl Session {
+impl WatchSession {
     /// Sends events until either side ends.
     pub async fn run(self) {
         let upgraded = match self.upgrade.await {
             Ok(upgraded) => upgraded,
             Err(error) => {
-                tracing::debug!(%error, "a connection did not become a WebSocket");
+                tracing::debug!(%error, "the upgrade to a WebSocket failed");
                 return;
             }
         };
-        let mut socket = open(upgraded, &self.bounds).await;
-        let events = Events::new(self.events, self.delimiter, self.bounds.event_bytes_max);
-        let code = match send(&mut socket, events, self.delimiter).await {
-            End::Watch => CloseCode::Normal,
-            End::Closed => {
+        let mut socket = open(upgraded, &self.limits).await;
+        let events = Events::new(self.events, self.delimiter, self.limits.event_bytes_max);
+        let code = match send_events(&mut socket, events, self.delimiter).await {
+            WatchEnd::Complete => CloseCode::Normal,
+            WatchEnd::Closed => {
+                // The client is closing the connection anyway, so a failure does not matter.
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer_close(&mut socket)).await;
                 return;
             }
-            End::Broken(broken) => {
-                tracing::warn!(error = %broken, "a watch by WebSocket is broken off");
+            WatchEnd::Broken(broken) => {
+                tracing::warn!(error = %broken, "a watch by WebSocket was aborted");
                 CloseCode::Error
             }
-            End::Client(error) => {
-                tracing::debug!(%error, "a watch by WebSocket ends with its client");
-                let Some(code) = code(&error) else { return };
+            WatchEnd::ClientFailed(error) => {
+                tracing::debug!(%error, "the client of a watch by WebSocket failed");
+                let Some(code) = close_code(&error) else {
+                    return;
+                };
                 code
             }
         };
-        // What fails here fails for a client that is gone.
+        // A failure means that the client has disconnected.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, close(&mut socket, code)).await;
     }
 }
 
-async fn open(upgraded: Upgraded, bounds: &Bounds) -> Socket {
+async fn open(upgraded: Upgraded, limits: &WatchLimits) -> Socket {
     let mut stream = TimeoutStream::new(TokioIo::new(upgraded));
-    stream.set_write_timeout(Some(bounds.stall_max));
+    stream.set_write_timeout(Some(limits.write_timeout));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
@@ -115,43 +118,46 @@ async fn open(upgraded: Upgraded, bounds: &Bounds) -> Socket {
     WebSocketStream::from_raw_socket(Box::pin(stream), Role::Server, Some(config)).await
 }
 
-/// The watch has ended towards the control plane too once this returns.
-async fn send(socket: &mut Socket, mut events: Events, delimiter: Delimiter) -> End {
+/// Sends events until either side ends. Consumes `events`, so the control plane's watch has ended when
+/// this returns.
+async fn send_events(socket: &mut Socket, mut events: Events, delimiter: Delimiter) -> WatchEnd {
     loop {
         let event = tokio::select! {
-            // It answers pings by itself.
+            // The socket answers pings by itself.
             message = socket.next() => match message {
                 Some(Ok(message)) if !message.is_close() => continue,
-                Some(Err(error)) => return End::Client(error),
-                Some(Ok(_)) | None => return End::Closed,
+                Some(Err(error)) => return WatchEnd::ClientFailed(error),
+                Some(Ok(_)) | None => return WatchEnd::Closed,
             },
             event = events.next() => event,
         };
         let message = event.map(|event| event.and_then(|event| message(event, delimiter)));
         let message = match message {
             Some(Ok(message)) => message,
-            Some(Err(broken)) => return End::Broken(broken),
-            None => return End::Watch,
+            Some(Err(broken)) => return WatchEnd::Broken(broken),
+            None => return WatchEnd::Complete,
         };
         if let Err(error) = socket.send(message).await {
-            return End::Client(error);
+            return WatchEnd::ClientFailed(error);
         }
     }
 }
 
-/// JSON goes out as text and protobuf not, whatever the subprotocol (`EncodesAsText` of its serializer,
-/// `apimachinery/pkg/runtime/serializer/codec_factory.go`). A message needs no length before it.
-fn message(event: Bytes, delimiter: Delimiter) -> Result<Message, Broken> {
+/// Returns a text message for JSON and a binary one for protobuf, whatever the subprotocol
+/// (`EncodesAsText` in `apimachinery/pkg/runtime/serializer/codec_factory.go`). Protobuf events lose
+/// their length prefix, because a message has its own.
+fn message(event: Bytes, delimiter: Delimiter) -> Result<Message, BrokenBody> {
     if delimiter == Delimiter::Length {
         return Ok(Message::Binary(event));
     }
     let text = Utf8Bytes::try_from(event);
     text.map(Message::Text)
-        .map_err(|_| Broken("an event is no UTF-8".into()))
+        .map_err(|_| BrokenBody("an event is not UTF-8".into()))
 }
 
-/// What the client is told of its error (RFC 6455, section 7.4.1), if there is anybody to tell.
-fn code(error: &tungstenite::Error) -> Option<CloseCode> {
+/// Returns the close code for a client's error (RFC 6455, section 7.4.1), or `None` if the connection is
+/// closed.
+fn close_code(error: &tungstenite::Error) -> Option<CloseCode> {
     match error {
         tungstenite::Error::Capacity(_) => Some(CloseCode::Size),
         tungstenite::Error::Protocol(_) => Some(CloseCode::Protocol),
@@ -160,8 +166,8 @@ fn code(error: &tungstenite::Error) -> Option<CloseCode> {
     }
 }
 
-/// Answers a client's close as kube-apiserver does, whatever code it had (golang.org/x/net/websocket,
-/// `Conn.Close`), past the library, which would send the client's own back with its next step.
+/// Answers a client's close with code 1000, whatever the client's code, as kube-apiserver does
+/// (golang.org/x/net/websocket, `Conn.Close`). Bypasses the library, which would return the client's code.
 async fn answer_close(socket: &mut Socket) -> std::io::Result<()> {
     let [high, low] = u16::from(CloseCode::Normal).to_be_bytes();
     let stream = socket.get_mut();
@@ -169,8 +175,8 @@ async fn answer_close(socket: &mut Socket) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// Closes the connection towards the client at once, as kube-apiserver does, but still reads from it for
-/// a while, lest what is under way to it be lost with the reset that answers what it still sends.
+/// Sends a close frame and closes the sending side at once, as kube-apiserver does. Then reads until the
+/// client closes: unread bytes would make the kernel reset the connection, which discards data in flight.
 async fn close(socket: &mut Socket, code: CloseCode) -> Result<(), tungstenite::Error> {
     let frame = CloseFrame {
         code,

@@ -1,4 +1,4 @@
-//! Every configuration that ships is read and checked, and its documentation names its keys.
+//! The shipped configurations are valid, and invalid ones are reported completely.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,13 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use claimgate::config::{self, Compression};
-use claimgate::dev::certificates::Authority;
+use dev_control_plane::certificates::Authority;
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
 
-/// A folder with everything that the examples name.
+/// Creates a folder with every file that the examples refer to.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let ca = Authority::new("test").unwrap();
@@ -55,7 +55,7 @@ fn load(name: &str, text: &str, environment: &[(&str, &str)]) -> Result<config::
 }
 
 #[test]
-fn every_shipped_configuration_is_accepted() {
+fn shipped_configurations_are_valid() {
     let mut count = 0;
     for folder in [shipped(), shipped().join("examples")] {
         for entry in fs::read_dir(folder).unwrap() {
@@ -70,36 +70,17 @@ fn every_shipped_configuration_is_accepted() {
             count += 1;
         }
     }
-    assert_eq!(count, 5, "the walk did not find all of them");
+    assert_eq!(count, 6, "the number of shipped configurations has changed");
 }
 
 #[test]
-fn every_key_of_the_annotated_configuration_is_documented() {
-    let text = fs::read_to_string(shipped().join("claimgate.yaml")).unwrap();
-    let documentation = fs::read_to_string(shipped().join("README.md")).unwrap();
-    let mut count = 0;
-    for line in text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-    {
-        let Some((key, _)) = line.trim_start().trim_start_matches("- ").split_once(':') else {
-            continue;
-        };
-        let known = key == "platform" || documentation.contains(key);
-        assert!(known, "config/README.md does not name {key}");
-        count += 1;
-    }
-    assert!(count > 40, "only {count} keys were found");
-}
-
-#[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = "\
 cluster: Team_A
 listen:
   certificate: tls/tls.crt
   key: missing.key
-  conectionsMax: 5
+  maxConections: 5
 authentication: {}
 controlPlanes:
   platform:
@@ -112,59 +93,238 @@ controlPlanes:
 apis:
   - group: k8s.starter.org
     controlPlane: platfrom
-limits: {bodyMax: 3MB}
+limits: {maxRequestBodySize: 3MB}
 ";
     let problems = load(
         "claimgate.yaml",
         text,
-        &[("CLAIMGATE_LIMITS__WATCHES_MAX", "many")],
+        &[("CLAIMGATE_LIMITS__MAX_WATCHES", "many")],
     );
     let problems = problems.unwrap_err();
     for wanted in [
         "DIR/claimgate.yaml:1: cluster: \"Team_A\" is not a DNS label",
         "missing.key cannot be read",
-        "DIR/claimgate.yaml:5: listen.conectionsMax: is not a key of this section",
-        "did you mean connectionsMax?",
-        "authentication: lets nobody in",
+        "DIR/claimgate.yaml:5: listen.maxConections: is not a known key\n    remove it, or replace it with maxConnections",
+        "authentication: no client can authenticate",
         "local namespaces \"default\" and \"team-a\" are both mapped to \"app-ns-1\"",
-        "controlPlanes.platform.impersonate: is not a key of this section",
-        "controlPlanes.platform.compression: \"gzip\" is none of its words\n    write one of auto, on, off",
+        "controlPlanes.platform.impersonate: is not a known key",
+        "controlPlanes.platform.compression: \"gzip\" is not a valid value\n    write one of auto, on, off",
         "controlPlanes.platform.timeouts.connect: is not a duration",
-        "apis[0].controlPlane: \"platfrom\" is no control plane",
-        "limits.bodyMax: is not a size",
-        "limits.watchesMax: is not a whole number",
+        "apis[0].controlPlane: control plane \"platfrom\" does not exist in controlPlanes",
+        "limits.maxRequestBodySize: is not a size",
+        "limits.maxWatches: is not a whole number",
         "11 problems",
     ] {
         assert!(problems.contains(wanted), "no {wanted:?} in:\n{problems}");
     }
 }
 
+/// Returns the smallest configuration with other text after `mapping:`.
+fn with_mapping(mapping: &str) -> String {
+    let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
+    let old = "mapping:\n      namespaces: {default: app-ns-1}";
+    let new = text.replace(old, &format!("mapping: {mapping}"));
+    assert_ne!(new, text, "the example does not have the expected lines");
+    new
+}
+
 #[test]
-fn the_environment_goes_before_the_file() {
-    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+fn mapping_is_a_table_or_one_namespace() {
+    for (mapping, remote) in [
+        ("{namespaces: {default: app-ns-1}}", "app-ns-1"),
+        ("{namespace: remote}", "remote"),
+        ("{namespace: remote, names: readable}", "remote"),
+    ] {
+        let config = load("claimgate.yaml", &with_mapping(mapping), &[]).unwrap();
+        let namespace = config.control_planes["platform"]
+            .mapping
+            .remote_namespace("default");
+        assert_eq!(namespace.as_deref(), Ok(remote), "{mapping}");
+    }
+    let variable = (
+        "CLAIMGATE_CONTROL_PLANES__PLATFORM__MAPPING__NAMESPACE",
+        "other",
+    );
+    let config = load(
+        "claimgate.yaml",
+        &with_mapping("{namespace: remote}"),
+        &[variable],
+    )
+    .unwrap();
+    let namespace = config.control_planes["platform"]
+        .mapping
+        .remote_namespace("default");
+    assert_eq!(namespace.as_deref(), Ok("other"));
+}
+
+/// What to do if the mapping mode is not clear.
+const MODES: &str = "set one of them: namespace: REMOTE for all local namespaces, or namespaces: {LOCAL: REMOTE, ...} \
+                     for a table";
+
+#[test]
+fn mapping_without_namespaces_is_reported_once() {
+    let missing = format!(
+        "controlPlanes.platform.mapping: neither namespace nor namespaces is set\n    {MODES}\n"
+    );
+    for mapping in ["{}", "{namespace: null}", "{names: readable}"] {
+        let problems = load("claimgate.yaml", &with_mapping(mapping), &[]).unwrap_err();
+        assert!(
+            problems.contains(&missing),
+            "no {missing:?} in:\n{problems}"
+        );
+        assert!(problems.ends_with("\n1 problem"), "{mapping}: {problems}");
+    }
+    let misspelt = with_mapping("{namespcae: remote}");
+    let problems = load("claimgate.yaml", &misspelt, &[]).unwrap_err();
+    let unknown =
+        "mapping.namespcae: is not a known key\n    remove it, or replace it with namespace";
+    for wanted in [missing.as_str(), unknown, "\n2 problems"] {
+        assert!(problems.contains(wanted), "no {wanted:?} in:\n{problems}");
+    }
+}
+
+#[test]
+fn invalid_mappings_are_reported_with_the_keys_to_set() {
+    let invalid = "is not a valid namespace name; use 1 to 63 lowercase letters, digits and \"-\"";
+    let own = "set it to a namespace of the control plane that only this app cluster uses";
+    for (mapping, problem, cure) in [
+        (
+            "{namespaces: {default: app-ns-1}, namespace: remote}",
+            "namespace: cannot be combined with namespaces",
+            MODES,
+        ),
+        (
+            "{namespaces: {default: app-ns-1}, names: readable}",
+            "names: needs namespace, which is not set",
+            "remove names, or replace namespaces with namespace: REMOTE",
+        ),
+        (
+            "{namespace: remote, names: upbound}",
+            "names: \"upbound\" is not a valid value",
+            "write readable",
+        ),
+        (
+            "{namespace: remote, names: 5}",
+            "names: is not a string",
+            "write it as readable",
+        ),
+        (
+            "{namespace: 5}",
+            "namespace: is not a string",
+            "write it as \"text\"",
+        ),
+        (
+            "{namespace: Team}",
+            &format!("namespace: \"Team\" {invalid}"),
+            own,
+        ),
+        (
+            "{namespace: ''}",
+            &format!("namespace: \"\" {invalid}"),
+            own,
+        ),
+        (
+            "{namespace: a/b}",
+            &format!("namespace: \"a/b\" {invalid}"),
+            own,
+        ),
+        (
+            "{namespaces: [default]}",
+            "namespaces: is not a mapping",
+            "write it as {default: app-ns-1}",
+        ),
+        (
+            "{namespaceTemplate: '{cluster}-{namespace}'}",
+            "namespaceTemplate: is not a known key",
+            "remove it",
+        ),
+    ] {
+        let problems = load("claimgate.yaml", &with_mapping(mapping), &[]).unwrap_err();
+        let wanted = format!("controlPlanes.platform.mapping.{problem}\n    {cure}");
+        assert!(problems.contains(&wanted), "no {wanted:?} in:\n{problems}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_mapping_is_reported_once() {
+    let nothing = load("claimgate.yaml", &with_mapping("{names: upbound}"), &[]).unwrap_err();
+    assert!(nothing.ends_with("\n2 problems"), "{nothing}");
+    let two = with_mapping("{namespace: Team}").replace("cluster: team-a", "cluster: Team_A");
+    let two = load("claimgate.yaml", &two, &[]).unwrap_err();
+    assert!(
+        two.contains("\"Team_A\"") && two.contains("\"Team\""),
+        "{two}"
+    );
+}
+
+/// Returns the keys with warnings of a configuration with two control planes.
+fn keys_with_warnings(first: &str, second: &str, second_server: &str) -> Vec<String> {
+    let text = with_mapping(first);
+    let second = format!(
+        "  second:\n    server: {second_server}\n    tokenFile: databases.token\n    mapping: {second}\napis:\n"
+    );
+    let config = load("claimgate.yaml", &text.replace("apis:\n", &second), &[]).unwrap();
+    let warnings = config::warnings(&config);
+    warnings.into_iter().map(|warning| warning.key).collect()
+}
+
+#[test]
+fn control_planes_on_one_server_that_share_a_namespace_have_warnings() {
+    let table = "{namespaces: {default: remote, other: app-ns-2}}";
+    let reversed = "{namespaces: {default: app-ns-2, other: remote}}";
+    let shared = "{namespace: remote}";
+    let elsewhere = "{namespace: elsewhere}";
+    let row = |control_plane: &str, local: &str| {
+        format!("controlPlanes.{control_plane}.mapping.namespaces.{local}")
+    };
+    let namespace = || "controlPlanes.second.mapping.namespace".to_owned();
+    for (first, second, expected) in [
+        (shared, shared, vec![namespace()]),
+        (shared, elsewhere, vec![]),
+        (table, shared, vec![row("platform", "default")]),
+        (shared, table, vec![row("second", "default")]),
+        (table, elsewhere, vec![]),
+        (elsewhere, table, vec![]),
+        (table, table, vec![]),
+        (
+            table,
+            reversed,
+            vec![row("second", "default"), row("second", "other")],
+        ),
+    ] {
+        let one_server = keys_with_warnings(first, second, "https://localhost:6443/");
+        assert_eq!(one_server, expected, "{first} and {second}");
+        let two_servers = keys_with_warnings(first, second, "https://localhost:6444");
+        assert!(two_servers.is_empty(), "{first} and {second}");
+    }
+}
+
+#[test]
+fn environment_overrides_file() {
+    let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
     let environment = [
-        ("CLAIMGATE_LIMITS__REQUESTS_IN_FLIGHT_MAX", "7"),
-        ("CLAIMGATE_LIMITS__BODY_MAX", "1MiB"),
+        ("CLAIMGATE_LIMITS__MAX_REQUESTS_IN_FLIGHT", "7"),
+        ("CLAIMGATE_LIMITS__MAX_REQUEST_BODY_SIZE", "1MiB"),
         ("CLAIMGATE_ADMIN__ADDRESS", ""),
         ("CLAIMGATE_PORT_8443_TCP", "tcp://10.0.0.1:8443"),
         ("CLAIMGATE_SERVICE_HOST", "10.0.0.1"),
         ("CLAIMGATE_CONFIG", "x"),
     ];
     let config = load("claimgate.yaml", &text, &environment).unwrap();
-    assert_eq!(config.limits.requests_in_flight_max, 7);
-    assert_eq!(config.limits.body_bytes_max, 1 << 20);
+    assert_eq!(config.limits.max_requests_in_flight, 7);
+    assert_eq!(config.limits.max_request_body_size, 1 << 20);
     assert_eq!(config.admin, None);
     let unknown = load("claimgate.yaml", &text, &[("CLAIMGATE_NO__SUCH", "1")]).unwrap_err();
-    assert!(unknown.contains("no: is not a key"), "{unknown}");
+    assert!(unknown.contains("no: is not a known key"), "{unknown}");
 }
 
 #[test]
-fn compression_is_a_word_or_what_other_parsers_make_of_it() {
-    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+fn compression_accepts_words_and_yaml_booleans() {
+    let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
     let key = |value: &str| {
         let line = format!("    kubeconfig: platform.kubeconfig\n    compression: {value}\n");
         let with = text.replace("    kubeconfig: platform.kubeconfig\n", &line);
-        assert_ne!(with, text, "the example has changed");
+        assert_ne!(with, text, "the example does not have the expected line");
         with
     };
     let compression = |text: &str, environment: &[(&str, &str)]| {
@@ -189,7 +349,79 @@ fn compression_is_a_word_or_what_other_parsers_make_of_it() {
     );
     let problems = load("claimgate.yaml", &key("5"), &[]).unwrap_err();
     assert!(
-        problems.contains("compression: is not a text"),
+        problems.contains("compression: is not a string"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn renamed_key_is_an_error_that_names_the_new_key() {
+    let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
+    let text = text.replace("listen:\n", "listen:\n  connectionsMax: 5\n")
+        + "limits: {watchesMax: 1, requestsInFlightMax: 1, bodyMax: 1, heldBytesMax: 1, \
+           watchBufferMax: 1, watchStallMax: 1s}\n";
+    let problems = load("claimgate.yaml", &text, &[]).unwrap_err();
+    for (old, new) in [
+        ("listen.connectionsMax", "listen.maxConnections"),
+        ("limits.watchesMax", "limits.maxWatches"),
+        ("limits.requestsInFlightMax", "limits.maxRequestsInFlight"),
+        ("limits.bodyMax", "limits.maxRequestBodySize"),
+        ("limits.heldBytesMax", "limits.maxBufferedSize"),
+        ("limits.watchBufferMax", "limits.watchBufferSize"),
+        ("limits.watchStallMax", "limits.watchWriteTimeout"),
+    ] {
+        let wanted = format!("{old}: was renamed to {new}\n    replace it with {new}");
+        assert!(problems.contains(&wanted), "no {wanted:?} in:\n{problems}");
+    }
+    assert!(problems.ends_with("\n7 problems"), "{problems}");
+    let variable = ("CLAIMGATE_LIMITS__WATCHES_MAX", "5");
+    let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
+    let problems = load("claimgate.yaml", &text, &[variable]).unwrap_err();
+    assert!(problems.contains("limits.maxWatches"), "{problems}");
+}
+
+#[test]
+fn registration_needs_a_ca_and_adopts_only_exposed_versions() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let problems = load("claimgate.yaml", &format!("{text}register: {{}}\n"), &[]).unwrap_err();
+    assert!(
+        problems.contains("listen.certificateAuthority: register needs it"),
+        "{problems}"
+    );
+    let with_ca = text.replace(
+        "listen:\n",
+        "listen:\n  certificateAuthority: front-proxy-ca.crt\n",
+    );
+    let register = |adopt: &str| {
+        let text = format!("{with_ca}register: {{adopt: [{adopt}], service: {{port: 8443}}}}\n");
+        load("claimgate.yaml", &text, &[])
+    };
+    let config = register("k8s.starter.org/v1").unwrap();
+    let register_config = config.register.unwrap();
+    assert_eq!(register_config.service.name, "claimgate");
+    assert_eq!(register_config.service.port, 8443);
+    assert_eq!(register_config.adopt.len(), 1);
+    for adopt in ["other.org/v1", "k8s.starter.org", "apps/v1"] {
+        let problems = register(adopt).unwrap_err();
+        let wanted = format!("register.adopt: {adopt:?} cannot be adopted");
+        assert!(problems.contains(&wanted), "{problems}");
+    }
+}
+
+#[test]
+fn front_proxy_comes_from_a_file_or_from_the_cluster() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let with = |section: &str| {
+        let text = text.replace("requestHeader:\n    clientCa: front-proxy-ca.crt", section);
+        load("claimgate.yaml", &text, &[])
+    };
+    let config = with("requestHeader: {fromCluster: true}").unwrap();
+    assert!(config.authentication.is_front_proxy_from_cluster());
+    assert!(config.needs_app_cluster());
+    let both = with("requestHeader: {fromCluster: true, clientCa: front-proxy-ca.crt}");
+    let problems = both.unwrap_err();
+    assert!(
+        problems.contains("authentication.requestHeader.clientCa"),
         "{problems}"
     );
 }

@@ -1,4 +1,4 @@
-//! The `claimgate` command as a process: its exit codes, its signals and its word to systemd.
+//! The `claimgate` command as a process: exit codes, signals and notifications to systemd.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +13,12 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use claimgate::dev::certificates::Authority;
+use dev_control_plane::certificates::Authority;
+use dev_control_plane::{DevControlPlane, example};
+use serde_json::{Value, json};
 
-/// Long enough for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of a notification. Generous, because the machine may be busy.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn claimgate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimgate"));
@@ -28,56 +30,74 @@ fn run(arguments: &[&str]) -> Output {
     claimgate().args(arguments).output().unwrap()
 }
 
-/// A daemon whose control plane is nowhere, and what it tells systemd.
+/// A daemon whose control plane does not exist, and the socket of its service manager.
 struct Daemon {
     child: Child,
-    notified: UnixDatagram,
+    notify_socket: UnixDatagram,
     dir: tempfile::TempDir,
 }
 
+/// Creates a folder with a valid `claimgate.yaml` and its files. `control_planes` is the YAML of further control
+/// planes, and `more` is YAML that is appended.
+fn folder(control_planes: &str, more: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::new("test").unwrap();
+    let identity = ca.serving(&["localhost"]).unwrap();
+    let config = format!(
+        "cluster: test\n\
+         listen: {{address: '127.0.0.1:0', certificate: tls.crt, key: tls.key}}\n\
+         authentication: {{clientCertificate: {{clientCa: ca.crt}}}}\n\
+         controlPlanes:\n  platform:\n    server: 'https://127.0.0.1:1'\n    \
+         tokenFile: token\n    mapping: {{namespaces: {{default: app-ns-1}}}}\n{control_planes}\
+         apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
+         admin: {{address: ''}}\n{more}\n"
+    );
+    for (name, text) in [
+        ("tls.crt", identity.certificate.as_str()),
+        ("tls.key", &identity.key),
+        ("ca.crt", &ca.pem()),
+        ("token", "secret"),
+        ("claimgate.yaml", &config),
+    ] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
 impl Daemon {
+    /// Starts the daemon. `more` is YAML that is appended to its configuration.
     fn start(more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let ca = Authority::new("test").unwrap();
-        let identity = ca.serving(&["localhost"]).unwrap();
-        let config = format!(
-            "cluster: test\n\
-             listen: {{address: '127.0.0.1:0', certificate: tls.crt, key: tls.key}}\n\
-             authentication: {{clientCertificate: {{clientCa: ca.crt}}}}\n\
-             controlPlanes:\n  platform:\n    server: 'https://127.0.0.1:1'\n    \
-             tokenFile: token\n    mapping: {{namespaces: {{default: app-ns-1}}}}\n\
-             apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
-             admin: {{address: ''}}\n{more}\n"
-        );
-        for (name, text) in [
-            ("tls.crt", identity.certificate.as_str()),
-            ("tls.key", &identity.key),
-            ("ca.crt", &ca.pem()),
-            ("token", "secret"),
-            ("claimgate.yaml", &config),
-        ] {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
-        let notified = UnixDatagram::bind(dir.path().join("notify")).unwrap();
-        notified.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::start_with_environment(more, &[])
+    }
+
+    fn start_with_environment(more: &str, environment: &[(&str, &str)]) -> Self {
+        let dir = folder("", more);
+        let notify_socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+        notify_socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         let child = claimgate()
             .args(["serve", "--config"])
             .arg(dir.path().join("claimgate.yaml"))
             .env("NOTIFY_SOCKET", dir.path().join("notify"))
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         Self {
             child,
-            notified,
+            notify_socket,
             dir,
         }
     }
 
-    fn told(&self) -> String {
+    /// Returns the next notification to systemd.
+    fn notification(&self) -> String {
         let mut buffer = [0; 64];
-        let length = self.notified.recv(&mut buffer).expect("a word to systemd");
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
+        let length = self
+            .notify_socket
+            .recv(&mut buffer)
+            .expect("a notification");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        text.trim_end().to_owned()
     }
 
     fn signal(&self, name: &str) {
@@ -86,8 +106,8 @@ impl Daemon {
         assert!(kill.unwrap().success());
     }
 
-    /// Reads the log up to a line.
-    fn logged(&mut self, wanted: &str) {
+    /// Reads the log up to a line that contains this text.
+    fn wait_for_log(&mut self, wanted: &str) {
         let log = BufReader::new(self.child.stderr.as_mut().unwrap());
         let found = log.lines().any(|line| line.unwrap().contains(wanted));
         assert!(found, "the log ended without {wanted:?}");
@@ -96,7 +116,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended.
+        // Ignores errors, because the daemon may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -109,7 +129,7 @@ fn version_help_and_completion_are_printed() {
     let expected = format!("claimgate {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
     let help = run(&["--help"]);
-    for command in ["serve", "check", "dev", "completion"] {
+    for command in ["serve", "check", "map", "dev", "completion"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(command));
         for shell in ["bash", "zsh", "fish"] {
             let script = run(&["completion", shell]);
@@ -120,7 +140,7 @@ fn version_help_and_completion_are_printed() {
 }
 
 #[test]
-fn wrong_usage_and_bad_configurations_exit_with_2_and_failures_with_1() {
+fn invalid_usage_and_configuration_exit_with_2_and_failures_with_1() {
     for arguments in [&["nonsense"][..], &[], &["serve", "--nonsense"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -129,18 +149,19 @@ fn wrong_usage_and_bad_configurations_exit_with_2_and_failures_with_1() {
     let dir = tempfile::tempdir().unwrap();
     let bad = dir.path().join("bad.yaml");
     fs::write(&bad, "cluster: test\nlisten: {adress: x}\n").unwrap();
-    for command in ["serve", "check"] {
-        let output = run(&[command, "--config", bad.to_str().unwrap()]);
-        assert_eq!(output.status.code(), Some(2), "{command}");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
+    for command in [&["serve"][..], &["check"], &["map", "default/a"]] {
+        let config = ["--config", bad.to_str().unwrap()];
+        let output = run(&[command, &config].concat());
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
         assert!(
-            said.contains("address") && said.contains("bad.yaml:2"),
-            "{said}"
+            printed.contains("address") && printed.contains("bad.yaml:2"),
+            "{printed}"
         );
     }
     let mut daemon = Daemon::start("");
-    assert_eq!(daemon.told(), "READY=1");
+    assert_eq!(daemon.notification(), "READY=1");
     let config = daemon.dir.path().join("claimgate.yaml");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -148,17 +169,17 @@ fn wrong_usage_and_bad_configurations_exit_with_2_and_failures_with_1() {
     fs::write(&config, text.replace("127.0.0.1:0", &address)).unwrap();
     let output = run(&["serve", "--config", config.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&address), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(printed.contains(&address), "{printed}");
     daemon.signal("TERM");
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
-/// As with `head` behind it: that is no failure, and what was checked is told by the exit code.
+/// For example in `claimgate check | head -1`, the exit code still reports whether the configuration is valid.
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_stdout_does_not_change_the_exit_code() {
     let daemon = Daemon::start("");
-    assert_eq!(daemon.told(), "READY=1");
+    assert_eq!(daemon.notification(), "READY=1");
     let good = daemon.dir.path().join("claimgate.yaml");
     let bad = daemon.dir.path().join("bad.yaml");
     fs::write(&bad, "cluster: test\n").unwrap();
@@ -180,7 +201,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         assert_eq!(call.status.code(), Some(code), "{arguments:?}");
         assert_eq!(String::from_utf8_lossy(&call.stderr), "", "{arguments:?}");
     }
-    // Nor is it, if nobody hears of a failure.
+    // A closed stderr does not change the exit code either.
     let call = claimgate()
         .args(["serve", "--config", bad.to_str().unwrap()])
         .stderr(closed())
@@ -188,15 +209,143 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!(call.unwrap().code(), Some(2));
 }
 
+/// YAML of a control plane on the same server, whose mapping overlaps.
+const SHARED: &str = "  shared:\n    server: 'https://127.0.0.1:1'\n    tokenFile: token\n    \
+                      mapping: {namespace: app-ns-1}\n";
+
 #[test]
-fn the_first_signal_drains_and_the_second_ends() {
+fn check_prints_mappings_and_warnings() {
+    let text = "cluster test\n\
+        api k8s.starter.org (all versions) from platform\n\
+        control plane platform at https://127.0.0.1:1\n  default -> app-ns-1\n\
+        control plane shared at https://127.0.0.1:1\n  all namespaces -> app-ns-1 (names: readable)\n";
+    let key = "controlPlanes.platform.mapping.namespaces.default";
+    let problem = "control plane \"shared\" is the same server and stores the claims of all local namespaces in \
+                   \"app-ns-1\"; they are visible in \"default\" under their remote names";
+    let cure = "map \"default\" to another namespace";
+    let warning = json!({"key": key, "problem": problem, "cure": cure});
+    let elsewhere = SHARED.replace("app-ns-1", "remote");
+    for (control_planes, text, namespace, warnings) in [
+        (
+            SHARED,
+            format!("{text}warning: {key}: {problem}; {cure}\n"),
+            "app-ns-1",
+            json!([warning]),
+        ),
+        (
+            &elsewhere,
+            text.replace("all namespaces -> app-ns-1", "all namespaces -> remote"),
+            "remote",
+            json!([]),
+        ),
+    ] {
+        let dir = folder(control_planes, "");
+        let config = dir.path().join("claimgate.yaml");
+        let arguments = ["check", "--config", config.to_str().unwrap(), "-o"];
+        let [as_text, as_json] = ["text", "json"].map(|format| {
+            let output = run(&[&arguments[..], &[format]].concat());
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        });
+        assert_eq!(as_text, text);
+        let expected = json!({
+            "cluster": "test",
+            "apis": [{
+                "group": "k8s.starter.org", "versions": [], "controlPlane": "platform", "readOnly": false,
+            }],
+            "controlPlanes": {
+                "platform": {"namespaces": {"default": "app-ns-1"}},
+                "shared": {"namespace": namespace, "names": "readable"},
+            },
+            "warnings": warnings,
+        });
+        assert_eq!(serde_json::from_str::<Value>(&as_json).unwrap(), expected);
+    }
+}
+
+#[test]
+fn map_prints_names_and_fails_if_there_are_none() {
+    let dir = folder(&SHARED.replace("app-ns-1", "remote"), "");
+    let config = dir.path().join("claimgate.yaml");
+    let map = |arguments: &[&str]| {
+        let command = ["map", "--config", config.to_str().unwrap()];
+        let output = run(&[&command, arguments].concat());
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), stdout, stderr)
+    };
+    let printed = |text: &str| (Some(0), text.to_owned(), String::new());
+    // Computed with Python's hashlib.
+    let remote = "remote/my-cluster-7b8baa13bb5becc9";
+    assert_eq!(
+        map(&["default/my-cluster"]),
+        printed(&format!(
+            "platform: app-ns-1/my-cluster\nshared: {remote}\n"
+        ))
+    );
+    assert_eq!(
+        map(&["--control-plane", "shared", "default/my-cluster"]),
+        printed(&format!("shared: {remote}\n"))
+    );
+    assert_eq!(
+        map(&["--remote", "app-ns-1/a"]),
+        printed("platform: default/a\n")
+    );
+    assert_eq!(
+        map(&["--remote", "--local-namespace", "default", remote]),
+        printed("shared: default/my-cluster\n")
+    );
+    let (code, stdout, _) = map(&["--remote", remote]);
+    assert_eq!(code, Some(0));
+    assert!(
+        stdout.starts_with("shared: unknown; ") && stdout.contains("kubectl"),
+        "{stdout}"
+    );
+    for (arguments, expected, reason) in [
+        (
+            &["--control-plane", "platform", "no/a"][..],
+            1,
+            "\"no\" is not mapped",
+        ),
+        (
+            &["--remote", "no/a"],
+            1,
+            "\"no\" is not in controlPlanes.platform",
+        ),
+        (
+            &["--control-plane", "no", "default/a"],
+            2,
+            "use one of platform, shared",
+        ),
+        (&["--local-namespace", "default", "remote/a"], 2, "--remote"),
+        (
+            &["--remote", "--local-namespace", "..", "remote/a"],
+            2,
+            "not a valid namespace name",
+        ),
+        (&["default/../a"], 2, "one slash"),
+        (&["default/.."], 2, "not a valid name"),
+        (&[], 2, "NAMESPACE/NAME"),
+    ] {
+        let (code, stdout, stderr) = map(arguments);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (Some(expected), ""),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(stderr.contains(reason), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn first_signal_drains_and_second_signal_exits() {
     for (first, second) in [("TERM", "TERM"), ("INT", "INT")] {
         let mut daemon = Daemon::start("shutdown: {delay: 1h}");
-        assert_eq!(daemon.told(), "READY=1");
+        assert_eq!(daemon.notification(), "READY=1");
         daemon.signal("HUP");
-        daemon.logged("SIGHUP is ignored");
+        daemon.wait_for_log("SIGHUP is ignored");
         daemon.signal(first);
-        assert_eq!(daemon.told(), "STOPPING=1");
+        assert_eq!(daemon.notification(), "STOPPING=1");
         assert!(daemon.child.try_wait().unwrap().is_none());
         daemon.signal(second);
         assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
@@ -204,11 +353,103 @@ fn the_first_signal_drains_and_the_second_ends() {
 }
 
 #[test]
-fn the_systemd_unit_starts_what_there_is() {
+fn watchdog_is_pinged_if_systemd_asks_for_it() {
+    let interval = ("WATCHDOG_USEC", "200000");
+    let daemon = Daemon::start_with_environment("", &[interval]);
+    assert_eq!(daemon.notification(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(daemon.notification(), "WATCHDOG=1");
+    }
+}
+
+#[test]
+fn systemd_unit_runs_claimgate_serve_with_type_notify() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd/claimgate.service");
     let unit = fs::read_to_string(unit).unwrap();
     assert!(
         unit.contains("Type=notify") && unit.contains("claimgate serve"),
         "{unit}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_online_names_fields_that_look_like_references_to_secrets() {
+    let mut options = example::options();
+    let secret = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+    options.resources[0].schema["properties"]["spec"]["properties"]["parameters"]["properties"]["passwordSecretRef"] =
+        secret;
+    let control_plane = DevControlPlane::start(options).await.unwrap();
+    let dir = folder(SHARED, "");
+    fs::write(
+        dir.path().join("dev.kubeconfig"),
+        control_plane.kubeconfig(),
+    )
+    .unwrap();
+    let file = dir.path().join("claimgate.yaml");
+    let config = fs::read_to_string(&file).unwrap();
+    let (before, after) = config.split_once("  shared:").unwrap();
+    let (_, apis) = after.split_once("apis:").unwrap();
+    let (head, _) = before.split_once("  platform:").unwrap();
+    let shared =
+        "  platform:\n    kubeconfig: dev.kubeconfig\n    mapping: {namespace: app-ns-1}\n";
+    fs::write(&file, format!("{head}{shared}apis:{apis}")).unwrap();
+    let output = run(&["check", "--online", "--config", file.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("and serves kubernetesclusters.k8s.starter.org/v1alpha1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("spec.parameters.passwordSecretRef of kubernetesclusters.k8s.starter.org/v1alpha1 looks like"),
+        "{text}"
+    );
+    assert!(!text.contains("writeConnectionSecretToRef"), "{text}");
+
+    drop(control_plane);
+    fs::write(&file, config).unwrap();
+    let output = run(&["check", "--online", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("control plane platform cannot be reached: GET /version"),
+        "{text}"
+    );
+}
+
+#[test]
+fn claims_that_are_looked_for_elsewhere_are_reported() {
+    let before = folder("", "");
+    let now = folder("", "");
+    let file = now.path().join("claimgate.yaml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("app-ns-1", "app-ns-2")).unwrap();
+    let config = file.to_str().unwrap();
+    let previous = before.path().join("claimgate.yaml");
+    let previous = previous.to_str().unwrap();
+    let output = run(&["check", "--config", config, "--previous", previous]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let wanted = "warning: mapping.namespaces.default: the claims of k8s.starter.org were stored in \"app-ns-1\" before, \
+                  and are looked for in \"app-ns-2\" now";
+    assert!(text.contains(wanted), "{text}");
+    let output = run(&["check", "--config", config, "--previous", config]);
+    assert!(
+        !String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("warning:")
+    );
+
+    // The log says it too, if the daemon has a state directory.
+    let places = before.path().join("places.json");
+    let stored = json!({"k8s.starter.org": {
+        "server": "127.0.0.1:1", "namespaces": {"Table": {"default": "elsewhere"}},
+    }});
+    fs::write(&places, stored.to_string()).unwrap();
+    let state = [("STATE_DIRECTORY", before.path().to_str().unwrap())];
+    let mut daemon = Daemon::start_with_environment("", &state);
+    daemon.wait_for_log("elsewhere");
+    daemon.wait_for_log("listening");
+    let remembered = fs::read_to_string(&places).unwrap();
+    assert!(remembered.contains("app-ns-1"), "{remembered}");
 }

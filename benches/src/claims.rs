@@ -1,20 +1,26 @@
-//! Kubernetes JSON in bulk, as kube-apiserver writes it: compact, keys in its order, managedFields
-//! and all. The same arguments make the same bytes.
+//! Generates lists and watch events of claims as kube-apiserver writes them: compact, with its key order and
+//! with managedFields. The output is the same for the same arguments.
 
 use std::fmt::Write;
 
-/// How claims are spread and written.
+use claim_mapping::RequestScope;
+use claim_mapping::hidden_metadata::WriteEffect;
+use claim_mapping::mapping::NameLimit;
+use claim_mapping::request::RequestRules;
+use json_rewrite::Limits;
+
+/// The number and shape of the generated claims.
 #[derive(Clone, Copy, Debug)]
 pub struct Claims {
     pub count: usize,
-    /// The claims take turns in namespaces `app-ns-1`, `app-ns-2` and so on.
+    /// Claims are assigned in turn to the namespaces `app-ns-1`, `app-ns-2` and so on.
     pub namespaces: usize,
-    /// Bytes of each claim's `spec.notes`, one long string.
+    /// Length in bytes of the string `spec.notes` in each claim.
     pub notes_bytes: usize,
 }
 
 impl Default for Claims {
-    /// About 20 MB.
+    /// Returns arguments for a list of about 20 MB.
     fn default() -> Self {
         Self {
             count: 10_000,
@@ -25,7 +31,7 @@ impl Default for Claims {
 }
 
 impl Claims {
-    /// A LIST.
+    /// Returns a LIST response.
     pub fn list(self) -> Vec<u8> {
         let mut list = String::with_capacity(self.count * 2300);
         list.push_str(r#"{"apiVersion":"k8s.starter.org/v1alpha1","items":["#);
@@ -43,7 +49,43 @@ impl Claims {
         list.into_bytes()
     }
 
-    /// Watch events, a line each.
+    /// Returns the LIST response of the same claims in the namespace `default`, as the control plane stores them with
+    /// [`shared_mapping`](crate::shared_mapping).
+    ///
+    /// # Panics
+    /// Never: the claims are JSON and can be mapped.
+    pub fn shared_list(self) -> Vec<u8> {
+        let rules = RequestRules::compile().expect("rules");
+        let mapping = crate::shared_mapping();
+        let claims = (0..self.count).map(|at| {
+            let mut claim = String::new();
+            self.claim(at, &mut claim);
+            let claim = claim.replace("app-ns-1", "default").replace(
+                r#""f:labels":{".":{},"#,
+                r#""f:labels":{".":{},"f:claimgate.dev/cluster":{},"f:claimgate.dev/name":{},"f:claimgate.dev/namespace":{},"#,
+            );
+            let claim = claim.replace(
+                r#""f:annotations":{".":{},"#,
+                r#""f:annotations":{".":{},"f:claimgate.dev/cluster":{},"f:claimgate.dev/name":{},"f:claimgate.dev/namespace":{},"#,
+            );
+            let name = format!("cluster-{at:05}");
+            let scope = RequestScope::namespace(&mapping, "default", Some(&name), NameLimit::default()).expect("a scope");
+            let limits = Limits::for_body(1 << 20);
+            let mut rewriter = rules.object(scope, WriteEffect::Harmless, limits);
+            let remote = rewriter.rewrite_all(claim.into()).expect("a claim");
+            // kube-apiserver writes keys in alphabetical order.
+            let remote: serde_json::Value = serde_json::from_slice(&remote).expect("JSON");
+            remote.to_string()
+        });
+        let claims = claims.collect::<Vec<_>>().join(",");
+        format!(
+            "{{\"apiVersion\":\"k8s.starter.org/v1alpha1\",\"items\":[{claims}],\"kind\":\"KubernetesClusterList\",\
+             \"metadata\":{{\"continue\":\"\",\"resourceVersion\":\"4711\"}}}}\n"
+        )
+        .into_bytes()
+    }
+
+    /// Returns watch events, one per line.
     pub fn events(self) -> Vec<u8> {
         let mut events = String::with_capacity(self.count * 2300);
         for at in 0..self.count {
@@ -54,7 +96,7 @@ impl Claims {
         events.into_bytes()
     }
 
-    /// The same LIST as `kubectl get --raw` with `?pretty=true` shows it.
+    /// Returns the LIST response pretty-printed, as kube-apiserver does with `?pretty=true`.
     ///
     /// # Panics
     /// Never: the list is JSON.
@@ -127,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_are_json_of_the_promised_size() {
+    fn default_list_is_20_mb_of_json() {
         let list = Claims::default().list();
         assert!((18 << 20..23 << 20).contains(&list.len()), "{}", list.len());
         let list: serde_json::Value = serde_json::from_slice(&list).unwrap();

@@ -1,53 +1,59 @@
-//! What the targets do with their bytes. The oracle and its generator are those of the tests.
+//! The functions behind the fuzz targets. The oracle, the generator and the checks come from
+//! `json-rewrite-testing`, so a crash can be replayed as a test of the rewriter.
 
-// As in a test, a panic is the finding.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
-// The parts of the daemon that are fuzzed, under its name; links to its files.
-#[allow(dead_code)]
-pub mod mapping;
-pub mod rewrite;
-pub mod translate;
-extern crate self as claimgate;
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "as in a test, a panic is the finding"
+)]
 
 mod requests;
-
-mod check;
-mod generate;
-mod oracle;
+mod shared;
 
 use arbitrary::{Arbitrary, Unstructured};
-use claimgate::rewrite::Framing;
+use json_rewrite::Framing;
+use json_rewrite_testing::check;
+use json_rewrite_testing::generate::{self, Case};
+use json_rewrite_testing::plan::Plan;
 
-use self::generate::Case;
-use self::oracle::Plan;
-pub use self::requests::{json_patch, object};
-
-/// Bytes of the input that make rules and cuts; what follows is the text.
+/// Length in bytes of the part of the input that selects rules and chunk sizes. The text follows it.
 const HEAD_BYTES: usize = 32;
 
-/// Documents that the bytes are made into, against the oracle.
+/// Checks the text as a body of a request: an object, a merge patch or an apply patch.
+pub fn object(bytes: &[u8]) {
+    requests::object(bytes);
+    shared::object(bytes);
+}
+
+/// Checks the text as a JSON patch.
+pub fn json_patch(bytes: &[u8]) {
+    requests::json_patch(bytes);
+    shared::patch(bytes);
+}
+
+/// Generates documents and rules from the input and compares the rewriter with the oracle.
 pub fn documents(bytes: &[u8]) {
     if let Ok(case) = Case::arbitrary(&mut Unstructured::new(bytes)) {
-        check::check(&case);
+        check::check_case(&case);
     }
 }
 
-/// The text as it is: nothing changes where nothing is to, and what is JSON is taken.
+/// Feeds the text to a handler that changes nothing. Checks that the output is the input, and that all JSON is
+/// accepted.
 pub fn bytes(bytes: &[u8]) {
     with_text(bytes, |plan, framing, text, _| {
-        check::check_bytes(plan, framing, text)
+        check::check_bytes(plan, framing, text);
     });
 }
 
-/// The text in pieces of any sizes.
+/// Feeds the text in chunks of any size.
 pub fn chunks(bytes: &[u8]) {
     with_text(bytes, check::check_cuts);
 }
 
-/// The text by all code that this machine has.
+/// Feeds the text with every instruction set of this machine.
 pub fn portable(bytes: &[u8]) {
-    with_text(bytes, check::check_portable);
+    with_text(bytes, check::check_instruction_sets);
 }
 
 fn with_text(bytes: &[u8], check: impl Fn(&Plan, Framing, &[u8], &[usize])) {
@@ -64,8 +70,8 @@ fn with_text(bytes: &[u8], check: impl Fn(&Plan, Framing, &[u8], &[usize])) {
 
 fn framing(head: &mut Unstructured<'_>) -> Framing {
     if head.ratio(1, 4).unwrap_or_default() {
-        Framing::Many
+        Framing::Sequence
     } else {
-        Framing::One
+        Framing::SingleValue
     }
 }

@@ -1,12 +1,15 @@
-//! Request bodies by the proxy's own rules, against serde_json on the whole body.
+//! Checks the proxy's rules for request bodies against the same mapping of the whole body by serde_json.
 
 use std::sync::LazyLock;
 
 use bytes::{Buf, Bytes};
-use claimgate::rewrite::{Error, Framing, Limits, Output, Rewriter, Rules};
-use claimgate::translate::hidden::{ANNOTATION, Current, Effect};
-use claimgate::translate::request::{RequestHandler, RequestRules};
-use claimgate::translate::{LAST_APPLIED, Scope};
+use claim_mapping::hidden_metadata::{
+    ANNOTATION, CurrentMetadata, Restore, WriteEffect, complete_json_patch,
+};
+use claim_mapping::mapping::{Mapping, NameLimit};
+use claim_mapping::request::RequestRules;
+use claim_mapping::{LAST_APPLIED, RequestScope};
+use json_rewrite::{Limits, Output, RewriteError};
 use serde_json::Value;
 
 const LOCAL: &str = "default";
@@ -14,60 +17,76 @@ const REMOTE: &str = "app-ns-1";
 
 static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
 
-const FINALIZERS: &str = "/metadata/finalizers";
-const NAMESPACE: &str = "/metadata/namespace";
+/// The scope of requests to the only mapped namespace.
+static SCOPE: LazyLock<RequestScope> = LazyLock::new(|| {
+    let rows = [(LOCAL.to_owned(), REMOTE.to_owned())];
+    let mapping = Mapping::table(rows.into()).unwrap();
+    RequestScope::namespace(&mapping, LOCAL, None, NameLimit::default()).unwrap()
+});
 
-/// What the control plane hides of every object.
-static CURRENT: LazyLock<Current> = LazyLock::new(|| {
+const ANNOTATIONS: &str = "/metadata/annotations";
+const FINALIZERS: &str = "/metadata/finalizers";
+const HIDDEN: &str = "/metadata/annotations/claimgate.dev~1hidden";
+const NAMESPACE: &str = "/metadata/namespace";
+const OWNER_REFERENCES: &str = "/metadata/ownerReferences";
+
+/// The metadata of the object on the control plane: an owner reference and a finalizer are hidden.
+static CURRENT: LazyLock<CurrentMetadata> = LazyLock::new(|| {
     let hidden = r#"{"ownerReferences":[{"uid":"1"}],"finalizers":["orphan"]}"#;
     let metadata = serde_json::json!({"resourceVersion": "7", "annotations": {ANNOTATION: hidden}});
     let object = serde_json::json!({ "metadata": metadata }).to_string();
-    Current::read(object.as_bytes()).unwrap()
+    CurrentMetadata::read(object.as_bytes()).unwrap()
 });
 
-fn rewriter(rules: &Rules, effect: Effect) -> Rewriter<RequestHandler> {
-    let (local, remote) = (LOCAL.to_owned(), REMOTE.to_owned());
-    let handler = RULES.handler(Scope::One { local, remote }, effect);
-    Rewriter::new(rules.clone(), Framing::One, Limits::default(), handler)
+/// The side of the rewriter that a document comes from.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Side {
+    /// The client's document, which the checks map themselves.
+    Input,
+    /// The rewriter's document, which must already be mapped.
+    Output,
 }
 
-fn rewritten(rules: &Rules, effect: Effect, text: &[u8]) -> Result<Bytes, Error> {
-    let mut rewriter = rewriter(rules, effect);
+/// Returns the rewritten text, and whether its result depends on hidden metadata.
+fn rewrite(effect: WriteEffect, text: &[u8]) -> Result<(Bytes, bool), RewriteError> {
+    let mut rewriter = RULES.object(SCOPE.clone(), effect, Limits::default());
     let mut out = Output::default();
     rewriter.feed(Bytes::copy_from_slice(text), &mut out)?;
     rewriter.finish(&mut out)?;
-    Ok(out.copy_to_bytes(out.len()))
+    let depends_on_hidden = rewriter.handler().depends_on_hidden();
+    Ok((out.copy_to_bytes(out.len()), depends_on_hidden))
 }
 
-/// An object, a merge patch or an apply patch.
-pub fn object(text: &[u8]) {
-    let output = rewritten(&RULES.object, Effect::Harmless, text);
+/// Checks the text as an object, a merge patch or an apply patch.
+pub(crate) fn object(text: &[u8]) {
+    let output = rewrite(WriteEffect::Harmless, text);
     let parsed = serde_json::from_slice::<Value>(text);
-    if let (Ok(mut input), Ok(output)) = (parsed, output) {
+    if let (Ok(mut input), Ok((output, _))) = (parsed, output) {
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
-        leave_out_hidden(&mut input, true);
-        leave_out_hidden(&mut output, false);
-        map(&mut input, "/metadata", true);
-        map(&mut output, "/metadata", false);
+        remove_hidden_metadata(&mut input, Side::Input);
+        remove_hidden_metadata(&mut output, Side::Output);
+        map_metadata(&mut input, "/metadata", Side::Input);
+        map_metadata(&mut output, "/metadata", Side::Output);
         assert_eq!(input, output);
     }
-    update(text);
+    check_hidden_metadata_is_restored(text);
 }
 
-/// An update, and a patch of all finalizers, has what is hidden, and is JSON after it if it was before.
-fn update(text: &[u8]) {
+/// Checks that updates, and patches that replace all finalizers, contain the hidden metadata afterwards.
+fn check_hidden_metadata_is_restored(text: &[u8]) {
     let current = || CURRENT.clone();
-    for effect in [Effect::Update(current()), Effect::Patch(Some(current()))] {
-        let is_update = matches!(effect, Effect::Update(_));
-        let (Ok(input), Ok(output)) = (
-            serde_json::from_slice::<Value>(text),
-            rewritten(&RULES.object, effect, text),
-        ) else {
+    for effect in [
+        WriteEffect::Update(current()),
+        WriteEffect::Patch(Some(current())),
+    ] {
+        let is_update = matches!(effect, WriteEffect::Update(_));
+        let (Ok(input), Ok((output, depends_on_hidden))) =
+            (serde_json::from_slice::<Value>(text), rewrite(effect, text))
+        else {
             continue;
         };
         let output = serde_json::from_slice::<Value>(&output).unwrap();
-        let hidden = output.pointer("/metadata/annotations/claimgate.dev~1hidden");
-        assert!(hidden.is_none(), "{output}");
+        assert!(output.pointer(HIDDEN).is_none(), "{output}");
         let Some(metadata) = output.get("metadata").and_then(Value::as_object) else {
             continue;
         };
@@ -83,86 +102,59 @@ fn update(text: &[u8]) {
             );
         }
         assert!(
-            is_update || metadata.contains_key("resourceVersion"),
+            is_update || !depends_on_hidden || metadata.contains_key("resourceVersion"),
             "{output}"
         );
     }
 }
 
-/// What is hidden never leaves, and owner references that are some are refused.
-fn leave_out_hidden(object: &mut Value, is_input: bool) {
+/// Removes owner references and the annotation with hidden metadata. Asserts that an output has neither.
+fn remove_hidden_metadata(object: &mut Value, side: Side) {
     let Some(Value::Object(metadata)) = object.get_mut("metadata") else {
         return;
     };
     let owners = metadata.remove("ownerReferences");
-    assert!(is_input || owners.is_none(), "{owners:?}");
+    assert!(side == Side::Input || owners.is_none(), "{owners:?}");
     let annotations = metadata
         .get_mut("annotations")
         .and_then(Value::as_object_mut);
     let hidden = annotations.and_then(|annotations| annotations.remove(ANNOTATION));
-    assert!(is_input || hidden.is_none(), "{hidden:?}");
+    assert!(side == Side::Input || hidden.is_none(), "{hidden:?}");
 }
 
-/// A list of operations.
-pub fn json_patch(text: &[u8]) {
-    let mut rewriter = rewriter(&RULES.json_patch, Effect::Patch(None));
-    let output = rewriter.whole(Bytes::copy_from_slice(text));
-    if let Ok(mapped) = &output
-        && let Ok(patch) = rewriter.handler().with_local_copies(mapped.clone())
-    {
-        local_copies(&patch);
-    }
+/// Checks the text as a JSON patch.
+pub(crate) fn json_patch(text: &[u8]) {
+    let effect = WriteEffect::Patch(None);
+    let mut rewriter = RULES.json_patch(SCOPE.clone(), effect, Limits::default());
+    let output = rewriter.rewrite_all(Bytes::copy_from_slice(text));
     let parsed = serde_json::from_slice::<Value>(text);
     if let (Ok(mut input), Ok(output)) = (parsed, output) {
-        if let Ok(completed) = CURRENT.complete_json_patch(&output, false) {
+        let restored = Restore::Metadata {
+            sets_resource_version: false,
+        };
+        if let Ok(completed) = complete_json_patch(&output, &CURRENT, restored, &SCOPE) {
             serde_json::from_slice::<Vec<Value>>(&completed).unwrap();
         }
         let mut output = serde_json::from_slice::<Value>(&output).unwrap();
-        operations(&mut input, true);
-        operations(&mut output, false);
+        map_operations(&mut input, Side::Input);
+        map_operations(&mut output, Side::Output);
         assert_eq!(input, output);
     }
 }
 
-/// The namespace has its local name where an operation takes it, and no other one at the end than before.
-fn local_copies(patch: &[u8]) {
-    let Ok(Value::Array(operations)) = serde_json::from_slice(patch) else {
-        return;
-    };
-    let mut namespace = Some(Value::from(REMOTE));
-    for operation in operations {
-        let text = |key| {
-            operation
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let is = |key| pointer(text(key)) == NAMESPACE;
-        match text("op") {
-            "move" if is("from") && is("path") => {}
-            "copy" | "move" if is("from") => {
-                assert_eq!(namespace, Some(LOCAL.into()), "{operation}");
-                namespace = namespace.filter(|_| text("op") == "copy");
-            }
-            "add" | "replace" if is("path") => namespace = operation.get("value").cloned(),
-            "" | "test" => {}
-            // Whatever it is, no operation may take it then.
-            _ if ["", "/metadata", NAMESPACE].contains(&pointer(text("path")).as_str()) => {
-                namespace = None;
-            }
-            _ => {}
-        }
-    }
-    assert_ne!(namespace, Some(LOCAL.into()));
-}
-
+/// Returns the text from its first slash on. kube-apiserver's JSON patch library ignores what precedes it.
 fn pointer(text: &str) -> String {
     text.find('/')
         .map_or_else(String::new, |at| text[at..].to_owned())
 }
 
-fn operations(patch: &mut Value, is_input: bool) {
-    let annotation = format!("/metadata/annotations/{}", LAST_APPLIED.replace('/', "~1"));
+fn is_within(pointer: &str, member: &str) -> bool {
+    let below = pointer.strip_prefix(member);
+    below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+}
+
+fn map_operations(patch: &mut Value, side: Side) {
+    let last_applied = format!("{ANNOTATIONS}/{}", LAST_APPLIED.replace('/', "~1"));
     for operation in patch.as_array_mut().into_iter().flatten() {
         let text = |key| {
             operation
@@ -170,62 +162,74 @@ fn operations(patch: &mut Value, is_input: bool) {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
         };
-        let (path, from) = (pointer(text("path")), pointer(text("from")));
-        // The remote name must not get to where it is not mapped back.
-        let copies = matches!(text("op"), "copy" | "move")
-            && operation.get("from").is_some_and(Value::is_string);
-        let holds = ["", "/metadata", "/metadata/annotations", &annotation];
-        assert!(!copies || !holds.contains(&from.as_str()), "{operation}");
-        let changes = !matches!(text("op"), "" | "test");
-        let is_finalizers = |pointer: &str| {
-            let below = pointer.strip_prefix(FINALIZERS);
-            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        let path = operation.get("path").and_then(Value::as_str).map(pointer);
+        // A copy would bring mapped metadata to a place where it is not mapped, or the reverse.
+        let copies = matches!(text("op"), "copy" | "move");
+        let mapped = [
+            NAMESPACE,
+            FINALIZERS,
+            OWNER_REFERENCES,
+            HIDDEN,
+            &last_applied,
+        ];
+        for key in ["from", "path"] {
+            let pointer = operation.get(key).and_then(Value::as_str).map(pointer);
+            let touches_mapped = pointer.is_some_and(|pointer| {
+                let mut mapped = mapped.iter();
+                mapped.any(|field| is_within(&pointer, field) || is_within(field, &pointer))
+            });
+            assert!(!copies || !touches_mapped, "{operation}");
+        }
+        let Some(path) = path else {
+            // kube-apiserver rejects an operation without a path, so nothing reads its value.
+            if let Some(members) = operation.as_object_mut() {
+                members.remove("value");
+            }
+            continue;
         };
-        assert!(
-            !copies || !is_finalizers(&path) || is_finalizers(&from),
-            "{operation}"
-        );
-        let owners = path == "/metadata/ownerReferences";
-        assert!(!changes || !owners, "{operation}");
+        let changes = !matches!(text("op"), "" | "test");
+        assert!(!changes || path != OWNER_REFERENCES, "{operation}");
         let Some(value) = operation.get_mut("value") else {
             continue;
         };
-        // Taken out there wherever the value may go, if that is read only after it.
-        for place in ["", "/annotations", "/metadata/annotations"] {
+        // A `value` can precede its `path`. The rewriter then does not know yet where the value belongs, so it
+        // removes the annotation from every place where the path could put it.
+        for place in ["", "/annotations", ANNOTATIONS] {
             let object = value.pointer_mut(place).and_then(Value::as_object_mut);
             object.and_then(|object| object.remove(ANNOTATION));
         }
         match path.as_str() {
-            "" => map(value, "/metadata", is_input),
-            "/metadata" => map(value, "", is_input),
-            "/metadata/annotations" => annotations(value, is_input),
-            NAMESPACE => namespace(value, is_input),
-            FINALIZERS => finalizers(value, is_input),
-            path if is_finalizers(path) => finalizer(value, is_input),
-            path if path == annotation => applied(value, is_input),
+            "" => map_metadata(value, "/metadata", side),
+            "/metadata" => map_metadata(value, "", side),
+            ANNOTATIONS => map_annotations(value, side),
+            NAMESPACE => map_namespace(value, side),
+            FINALIZERS => map_finalizers(value, side),
+            path if is_within(path, FINALIZERS) => map_finalizer(value, side),
+            path if path == last_applied => map_last_applied(value, side),
             _ => {}
         }
     }
 }
 
-/// Maps what `metadata` says, which stands at a pointer, if it is the input's.
-fn map(value: &mut Value, metadata: &str, is_input: bool) {
+/// Maps the object at the JSON pointer `metadata`.
+fn map_metadata(value: &mut Value, metadata: &str, side: Side) {
     let Some(Value::Object(metadata)) = value.pointer_mut(metadata) else {
         return;
     };
     if let Some(value) = metadata.get_mut("namespace") {
-        namespace(value, is_input);
+        map_namespace(value, side);
     }
     if let Some(value) = metadata.get_mut("annotations") {
-        annotations(value, is_input);
+        map_annotations(value, side);
     }
     if let Some(value) = metadata.get_mut("finalizers") {
-        finalizers(value, is_input);
+        map_finalizers(value, side);
     }
 }
 
-/// One of something else than names is refused, and so is one of both policies, whatever becomes of it.
-fn finalizers(value: &mut Value, is_input: bool) {
+/// Maps a list of finalizers. A list that kube-apiserver rejects becomes null on both sides: one
+/// with something other than strings, or with the finalizers of both propagation policies.
+fn map_finalizers(value: &mut Value, side: Side) {
     let Some(names) = value.as_array_mut() else {
         return;
     };
@@ -233,46 +237,47 @@ fn finalizers(value: &mut Value, is_input: bool) {
         let mut all = names.iter().filter_map(Value::as_str);
         all.any(|name| name.strip_prefix("claimgate.dev/").unwrap_or(name) == finalizer)
     };
-    let is_of_both = has("orphan") && has("foregroundDeletion");
-    if names.iter().all(Value::is_string) && !is_of_both {
+    let has_both_policies = has("orphan") && has("foregroundDeletion");
+    if names.iter().all(Value::is_string) && !has_both_policies {
         for name in names {
-            finalizer(name, is_input);
+            map_finalizer(name, side);
         }
     } else {
         *value = Value::Null;
     }
 }
 
-/// Those of the app cluster's collector are not the control plane's.
-fn finalizer(value: &mut Value, is_input: bool) {
-    if is_input && (*value == "orphan" || *value == "foregroundDeletion") {
+/// Adds claimgate's prefix to the finalizers of the app cluster's garbage collector, because the control plane's
+/// collector would act on them without it.
+fn map_finalizer(value: &mut Value, side: Side) {
+    if side == Side::Input && (*value == "orphan" || *value == "foregroundDeletion") {
         *value = format!("claimgate.dev/{}", value.as_str().unwrap()).into();
     }
 }
 
-fn annotations(value: &mut Value, is_input: bool) {
+fn map_annotations(value: &mut Value, side: Side) {
     let annotations = value.as_object_mut();
     if let Some(value) = annotations.and_then(|all| all.get_mut(LAST_APPLIED)) {
-        applied(value, is_input);
+        map_last_applied(value, side);
     }
 }
 
-fn namespace(value: &mut Value, is_input: bool) {
-    if is_input && *value == LOCAL {
+fn map_namespace(value: &mut Value, side: Side) {
+    if side == Side::Input && *value == LOCAL {
         *value = REMOTE.into();
     }
 }
 
-/// Puts what the string holds in its place, since white space and escapes may differ from how
-/// serde_json writes them; nothing if that is not JSON, for then it is of no matter.
-fn applied(value: &mut Value, is_input: bool) {
+/// Replaces a string by the JSON that it contains, because serde_json may choose other white space and escapes
+/// than the rewriter keeps. A string that is not JSON becomes null: it is not mapped.
+fn map_last_applied(value: &mut Value, side: Side) {
     let Value::String(text) = value else {
         return;
     };
     let mut inner = serde_json::from_str::<Value>(text).unwrap_or_default();
     let metadata = inner.get_mut("metadata").and_then(Value::as_object_mut);
     if let Some(value) = metadata.and_then(|metadata| metadata.get_mut("namespace")) {
-        namespace(value, is_input);
+        map_namespace(value, side);
     }
     *value = inner;
 }

@@ -1,105 +1,112 @@
-//! The events of a watch's body, one by one.
+//! Splits the body of a watch into its events.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::Body;
 
-use super::{Broken, ReplyBody};
-use crate::rewrite::Output;
+use super::{BrokenBody, ReplyBody};
+use json_rewrite::Output;
 
-/// How events are told apart.
+/// How the body of a watch separates its events.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Delimiter {
-    /// JSON. kube-apiserver writes a newline behind each event and none within
-    /// (`apimachinery/pkg/runtime/serializer/json/json.go`, `Encode`); it belongs to the event.
+    /// For JSON: kube-apiserver writes a newline after each event and none inside
+    /// (`apimachinery/pkg/runtime/serializer/json/json.go`, `Encode`). The newline belongs to the
+    /// event.
     Newline,
-    /// Protobuf. Before each event stand so many bytes of its length, the highest first
+    /// For protobuf: the length precedes each event, in four bytes, most significant first
     /// (`apimachinery/pkg/util/framer/framer.go`).
     Length,
 }
 
-/// Bytes of a length before an event.
+/// Size in bytes of the length before an event.
 const LENGTH_BYTES: usize = 4;
 
-/// An event behind its length; `None` if it is too long for one.
+/// Returns an event with its length in front, or `None` if it is too long for one.
 pub fn with_length(event: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(event.len()).ok()?;
     Some([&length.to_be_bytes(), event].concat())
 }
 
-/// Cuts a body into its events, which are held until they are whole.
+/// Splits a body into its events. Each event is buffered until it is complete.
 pub struct Events {
     body: ReplyBody,
     delimiter: Delimiter,
-    /// What came and was not cut yet.
-    piece: Output,
-    /// The beginning of an event, at most `bytes_max`.
+    /// Received bytes that were not split yet.
+    chunk: Output,
+    /// The beginning of an event, at most `event_bytes_max`.
     event: BytesMut,
-    bytes_max: usize,
+    event_bytes_max: usize,
 }
 
 impl Events {
-    pub fn new(body: ReplyBody, delimiter: Delimiter, bytes_max: usize) -> Self {
+    pub fn new(body: ReplyBody, delimiter: Delimiter, event_bytes_max: usize) -> Self {
         Self {
             body,
             delimiter,
-            piece: Output::default(),
+            chunk: Output::default(),
             event: BytesMut::new(),
-            bytes_max,
+            event_bytes_max,
         }
     }
 
-    /// The next event, or `None` at the end of the watch. Loses nothing when it is dropped.
-    pub async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+    /// Returns the next event, or `None` at the end of the watch. Dropping the future loses
+    /// nothing.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BrokenBody>> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// The same.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+    /// Polls for the next event; `None` is the end of the watch.
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenBody>>> {
         loop {
-            if let Some(event) = self.cut().transpose() {
+            if let Some(event) = self.split().transpose() {
                 return Poll::Ready(Some(event));
             }
-            let next = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                // Trailers say nothing.
-                Some(Ok(frame)) => {
-                    self.piece = frame.into_data().unwrap_or_default();
+            let next = match ready!(self.body.poll_chunk(context)) {
+                Some(Ok(chunk)) => {
+                    self.chunk = chunk;
                     continue;
                 }
                 Some(Err(broken)) => Some(Err(broken)),
                 None if self.event.is_empty() => None,
-                // A body that does not break off ends with a whole event, newline or not.
-                None if self.delimiter == Delimiter::Newline => Some(Ok(self.take())),
-                None => Some(Err(Broken("an event is shorter than its length".into()))),
+                // A body that was not interrupted ends with a complete event, with or without a
+                // newline.
+                None if self.delimiter == Delimiter::Newline => Some(Ok(self.take_event())),
+                None => Some(Err(BrokenBody(
+                    "an event is shorter than its length".into(),
+                ))),
             };
             return Poll::Ready(next);
         }
     }
 
-    /// An event that is whole.
-    fn cut(&mut self) -> Result<Option<Bytes>, Broken> {
-        while self.piece.has_remaining() {
-            let (length, is_whole) = self.part();
-            if self.event.len() + length > self.bytes_max {
-                return Err(Broken("an event is longer than limits.heldBytesMax".into()));
+    /// Returns an event if one is complete.
+    fn split(&mut self) -> Result<Option<Bytes>, BrokenBody> {
+        while self.chunk.has_remaining() {
+            let (length, is_complete) = self.next_part();
+            if self.event.len() + length > self.event_bytes_max {
+                return Err(BrokenBody(
+                    "an event is longer than limits.maxBufferedSize".into(),
+                ));
             }
-            let part = self.piece.chunk().get(..length).unwrap_or_default();
+            let part = self.chunk.chunk().get(..length).unwrap_or_default();
             self.event.extend_from_slice(part);
-            self.piece.advance(length);
-            if is_whole {
-                return Ok(Some(self.take()));
+            self.chunk.advance(length);
+            if is_complete {
+                return Ok(Some(self.take_event()));
             }
         }
         Ok(None)
     }
 
-    /// How many bytes of what came belong to the event in hand, as far as they lie together, and whether
-    /// it is whole with them.
-    fn part(&self) -> (usize, bool) {
-        let chunk = self.piece.chunk();
+    /// Returns how many of the received bytes belong to the current event, as far as they are
+    /// contiguous, and whether they complete it.
+    fn next_part(&self) -> (usize, bool) {
+        let chunk = self.chunk.chunk();
         if self.delimiter == Delimiter::Newline {
             let newline = chunk.iter().position(|byte| *byte == b'\n');
             return newline.map_or((chunk.len(), false), |at| (at + 1, true));
@@ -110,12 +117,12 @@ impl Events {
             LENGTH_BYTES.saturating_add(length.unwrap_or(usize::MAX))
         });
         let missing = whole - self.event.len();
-        let is_whole = length.is_some() && missing <= chunk.len();
-        (missing.min(chunk.len()), is_whole)
+        let is_complete = length.is_some() && missing <= chunk.len();
+        (missing.min(chunk.len()), is_complete)
     }
 
-    /// A watch that says nothing keeps nothing.
-    fn take(&mut self) -> Bytes {
+    /// Takes the whole buffer, so that an idle watch keeps no memory.
+    fn take_event(&mut self) -> Bytes {
         let mut event = std::mem::take(&mut self.event).freeze();
         if self.delimiter == Delimiter::Length {
             event.advance(LENGTH_BYTES);
@@ -128,38 +135,31 @@ impl Events {
 mod tests {
     use std::collections::VecDeque;
 
-    use http_body::Frame;
-
     use super::*;
+    use crate::body::ChunkSource;
 
-    /// A body of these pieces; an empty one breaks off.
-    struct Pieces(VecDeque<&'static str>);
+    /// A body of these chunks; an empty one breaks off.
+    struct Chunks(VecDeque<&'static str>);
 
-    impl Body for Pieces {
-        type Data = Output;
-        type Error = Broken;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Output>, Broken>>> {
-            Poll::Ready(self.0.pop_front().map(|piece| match piece {
-                "" => Err(Broken("broken off".into())),
-                piece => Ok(Frame::data(Bytes::from(piece).into())),
+    impl ChunkSource for Chunks {
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Output, BrokenBody>>> {
+            Poll::Ready(self.0.pop_front().map(|chunk| match chunk {
+                "" => Err(BrokenBody("broken off".into())),
+                chunk => Ok(Bytes::from(chunk).into()),
             }))
         }
     }
 
-    async fn events(pieces: &[&'static str]) -> Vec<Result<String, String>> {
-        delimited(Delimiter::Newline, pieces).await
+    async fn events(chunks: &[&'static str]) -> Vec<Result<String, String>> {
+        delimited(Delimiter::Newline, chunks).await
     }
 
     async fn delimited(
         delimiter: Delimiter,
-        pieces: &[&'static str],
+        chunks: &[&'static str],
     ) -> Vec<Result<String, String>> {
-        let pieces = Pieces(pieces.iter().copied().collect());
-        let mut events = Events::new(ReplyBody::streamed(pieces), delimiter, 8);
+        let chunks = Chunks(chunks.iter().copied().collect());
+        let mut events = Events::new(ReplyBody::streamed(chunks), delimiter, 8);
         let mut all = Vec::new();
         while let Some(event) = events.next().await {
             let event = event.map(|bytes| String::from_utf8(bytes.into()).unwrap());
@@ -172,15 +172,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn events_are_whole_however_they_come() {
-        for pieces in [
+    async fn newline_delimited_events_are_reassembled_from_any_chunks() {
+        for chunks in [
             &["{1}\n{2}\n{3}\n"][..],
             &["{1}\n", "{2}\n", "{3}\n"],
             &["{", "1}", "\n", "{2", "}\n{3", "}\n"],
             &["{1", "}\n{2}\n{", "3}\n"],
         ] {
             let whole = ["{1}\n", "{2}\n", "{3}\n"].map(|event| Ok(event.to_owned()));
-            assert_eq!(events(pieces).await, whole, "{pieces:?}");
+            assert_eq!(events(chunks).await, whole, "{chunks:?}");
         }
         assert_eq!(
             events(&["{1}\n{2}"]).await,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_beginning_of_an_event_is_never_taken_for_a_whole() {
+    async fn incomplete_event_of_broken_body_is_not_returned() {
         assert_eq!(
             events(&["{1}\n{2", ""]).await,
             [Ok("{1}\n".to_owned()), Err("broken off".to_owned())]
@@ -198,19 +198,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_beyond_the_bound_ends_the_watch() {
+    async fn event_longer_than_limit_breaks_the_watch() {
         assert_eq!(events(&["{12345}\n"]).await, [Ok("{12345}\n".to_owned())]);
-        for pieces in [&["{1}\n{123456}\n"][..], &["{1}\n{123", "4567", "}"]] {
-            let events = events(pieces).await;
+        for chunks in [&["{1}\n{123456}\n"][..], &["{1}\n{123", "4567", "}"]] {
+            let events = events(chunks).await;
             assert_eq!(events.len(), 2, "{events:?}");
             let broken = events[1].as_ref().unwrap_err();
-            assert!(broken.contains("heldBytesMax"), "{broken}");
+            assert!(broken.contains("maxBufferedSize"), "{broken}");
         }
     }
 
     #[tokio::test]
-    async fn events_behind_their_lengths_are_whole_however_they_come() {
-        for pieces in [
+    async fn length_delimited_events_are_reassembled_from_any_chunks() {
+        for chunks in [
             &["\0\0\0\x031\n3\0\0\0\x01a\0\0\0\x04\0\0\0\x01"][..],
             &["\0\0\0\x031\n3", "\0\0\0\x01a", "\0\0\0\x04\0\0\0\x01"],
             &[
@@ -227,31 +227,31 @@ mod tests {
         ] {
             let whole = ["1\n3", "a", "\0\0\0\x01"].map(|event| Ok(event.to_owned()));
             assert_eq!(
-                delimited(Delimiter::Length, pieces).await,
+                delimited(Delimiter::Length, chunks).await,
                 whole,
-                "{pieces:?}"
+                "{chunks:?}"
             );
         }
         assert!(delimited(Delimiter::Length, &[]).await.is_empty());
     }
 
     #[tokio::test]
-    async fn an_event_that_is_shorter_than_its_length_or_too_long_is_none() {
-        for (pieces, why) in [
+    async fn short_or_too_long_length_delimited_event_breaks_the_watch() {
+        for (chunks, why) in [
             (&["\0\0\0\x02a"][..], "shorter"),
             (&["\0\0\0"], "shorter"),
             (&["\0\0\0\x02a", ""], "broken off"),
-            (&["\0\0\0\x0512345"], "heldBytesMax"),
-            (&["\x7f\x7f\x7f\x7f12345"], "heldBytesMax"),
+            (&["\0\0\0\x0512345"], "maxBufferedSize"),
+            (&["\x7f\x7f\x7f\x7f12345"], "maxBufferedSize"),
         ] {
-            let events = delimited(Delimiter::Length, pieces).await;
+            let events = delimited(Delimiter::Length, chunks).await;
             let broken = events[0].as_ref().unwrap_err();
             assert!(events.len() == 1 && broken.contains(why), "{events:?}");
         }
     }
 
     #[test]
-    fn a_length_is_written_as_it_is_read() {
+    fn length_prefix_is_big_endian() {
         assert_eq!(with_length(&[b'x'; 258]).unwrap()[..5], *b"\0\0\x01\x02x");
     }
 }

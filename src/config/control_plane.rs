@@ -1,52 +1,58 @@
-//! How a control plane is reached, and what of it is whose.
+//! Reads `controlPlanes`: the address, the credentials and the mapping of each control plane.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use url::Url;
 
-use super::check::SECOND;
 use super::section::Section;
-use super::{
-    CertificateAuthority, Compression, ControlPlane, Credentials, PemSource, Server, Timeouts,
-    files, kubeconfig,
+use super::settings::{
+    CertificateAuthority, Compression, ControlPlaneConfig, CredentialsConfig, PemConfig,
+    ServerAddress, TimeoutsConfig,
 };
-use crate::mapping::Namespaces;
+use super::units::SECOND;
+use super::{files, kubeconfig};
+use claim_mapping::mapping::Mapping;
 
-/// The names, and what of them could be read.
+/// Returns all configured names, and the control planes that are valid.
 pub(super) fn control_planes(
+    cluster: Option<&str>,
     root: &Section<'_>,
-) -> (BTreeSet<String>, BTreeMap<String, Arc<ControlPlane>>) {
+) -> (BTreeSet<String>, BTreeMap<String, Arc<ControlPlaneConfig>>) {
     let mut names = BTreeSet::new();
     let mut all = BTreeMap::new();
     for (name, section) in root.named_sections("controlPlanes") {
         names.insert(name.clone());
-        if let Some(control_plane) = control_plane(&name, section) {
+        if let Some(control_plane) = control_plane(cluster, &name, section) {
             all.insert(name, Arc::new(control_plane));
         }
     }
     if names.is_empty() {
-        let cure =
-            "add one with its kubeconfig, such as platform: {kubeconfig: platform.kubeconfig, …}";
-        root.problem("controlPlanes", "names no control plane", cure);
+        let cure = "add one: platform: {kubeconfig: FILE, mapping: {namespaces: {LOCAL: REMOTE}}}";
+        root.problem("controlPlanes", "no control plane is configured", cure);
     }
     (names, all)
 }
 
-struct Access {
-    server: Option<Server>,
+/// The address and credentials of a control plane, from a kubeconfig or from explicit keys.
+struct AccessConfig {
+    server: Option<ServerAddress>,
     certificate_authority: CertificateAuthority,
-    credentials: Option<Credentials>,
+    credentials: Option<CredentialsConfig>,
     tls_server_name: Option<String>,
 }
 
-fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
+fn control_plane(
+    cluster: Option<&str>,
+    name: &str,
+    section: Section<'_>,
+) -> Option<ControlPlaneConfig> {
     let access = if section.has("kubeconfig") {
         from_kubeconfig(&section)
     } else {
         Some(from_keys(&section))
     };
-    let mapping = mapping(section.section("mapping"));
+    let mapping = mapping(cluster, &section);
     let compression = section.choice(
         "compression",
         ("auto", Compression::Auto),
@@ -55,7 +61,7 @@ fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
     let timeouts = timeouts(section.section("timeouts"));
     section.finish();
     let access = access?;
-    Some(ControlPlane {
+    Some(ControlPlaneConfig {
         name: name.to_owned(),
         server: access.server?,
         certificate_authority: access.certificate_authority,
@@ -67,7 +73,8 @@ fn control_plane(name: &str, section: Section<'_>) -> Option<ControlPlane> {
     })
 }
 
-const EXPLICIT: [&str; 5] = [
+/// Keys that cannot be combined with `kubeconfig`.
+const EXPLICIT_KEYS: [&str; 5] = [
     "server",
     "certificateAuthority",
     "tokenFile",
@@ -75,11 +82,11 @@ const EXPLICIT: [&str; 5] = [
     "clientKey",
 ];
 
-fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
-    for key in EXPLICIT {
+fn from_kubeconfig(section: &Section<'_>) -> Option<AccessConfig> {
+    for key in EXPLICIT_KEYS {
         if section.text(key).is_some() {
-            let cure = "keep the kubeconfig or the explicit keys, not both";
-            section.problem(key, "is set beside kubeconfig", cure);
+            let cure = "remove this key, or remove kubeconfig";
+            section.problem(key, "cannot be combined with kubeconfig", cure);
         }
     }
     let path = section.path("kubeconfig")?;
@@ -94,14 +101,11 @@ fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
     let usable = files::trusted(&access.certificate_authority)
         .and_then(|()| files::usable(&access.credentials));
     if let Err(problem) = usable {
-        section.problem(
-            "kubeconfig",
-            problem,
-            "mend the kubeconfig or the file that it names",
-        );
+        let cure = "fix the kubeconfig or the file that it refers to";
+        section.problem("kubeconfig", problem, cure);
         return None;
     }
-    Some(Access {
+    Some(AccessConfig {
         server: server(section, "kubeconfig", &access.server),
         certificate_authority: access.certificate_authority,
         credentials: Some(access.credentials),
@@ -109,21 +113,21 @@ fn from_kubeconfig(section: &Section<'_>) -> Option<Access> {
     })
 }
 
-fn from_keys(section: &Section<'_>) -> Access {
+fn from_keys(section: &Section<'_>) -> AccessConfig {
     if section
         .text("context")
         .is_some_and(|context| !context.is_empty())
     {
         section.problem(
             "context",
-            "is set without kubeconfig",
-            "name the kubeconfig, or remove it",
+            "needs kubeconfig, which is not set",
+            "set kubeconfig, or remove context",
         );
     }
     let server = section
         .required_text(
             "server",
-            "name a kubeconfig, or the server such as https://platform:6443",
+            "set kubeconfig, or set server to a URL: https://platform:6443",
         )
         .and_then(|text| server(section, "server", &text));
     let certificate_authority = match section.path("certificateAuthority") {
@@ -134,10 +138,10 @@ fn from_keys(section: &Section<'_>) -> Access {
         section.problem(
             "certificateAuthority",
             problem,
-            "name a PEM file of CA certificates",
+            "set it to a PEM file of CA certificates",
         );
     }
-    Access {
+    AccessConfig {
         server,
         certificate_authority,
         credentials: credentials(section),
@@ -145,30 +149,35 @@ fn from_keys(section: &Section<'_>) -> Access {
     }
 }
 
-fn credentials(section: &Section<'_>) -> Option<Credentials> {
+fn credentials(section: &Section<'_>) -> Option<CredentialsConfig> {
     let cure = "set tokenFile, or clientCertificate and clientKey";
     let token = section.path("tokenFile");
     let certificate = section.path("clientCertificate");
     let key = section.path("clientKey");
     let (name, credentials) = match (token, certificate, key) {
-        (Some(path), None, None) => ("tokenFile", Credentials::TokenFile(path)),
+        (Some(path), None, None) => ("tokenFile", CredentialsConfig::TokenFile(path)),
         (None, Some(certificate), Some(key)) => (
             "clientCertificate",
-            Credentials::ClientCertificate {
-                certificate: PemSource::File(certificate),
-                key: PemSource::File(key),
+            CredentialsConfig::ClientCertificate {
+                certificate: PemConfig::File(certificate),
+                key: PemConfig::File(key),
             },
         ),
         (None, None, None) => {
-            section.problem("tokenFile", "is missing", cure);
+            section.problem("tokenFile", "credentials are missing", cure);
             return None;
         }
         (Some(_), ..) => {
-            section.problem("tokenFile", "is set beside a client certificate", cure);
+            section.problem(
+                "tokenFile",
+                "cannot be combined with a client certificate",
+                cure,
+            );
             return None;
         }
         (None, ..) => {
-            section.problem("clientCertificate", "and clientKey go together", cure);
+            let problem = "clientCertificate and clientKey must be set together";
+            section.problem("clientCertificate", problem, cure);
             return None;
         }
     };
@@ -179,18 +188,18 @@ fn credentials(section: &Section<'_>) -> Option<Credentials> {
     Some(credentials)
 }
 
-fn server(section: &Section<'_>, key: &str, text: &str) -> Option<Server> {
+fn server(section: &Section<'_>, key: &str, text: &str) -> Option<ServerAddress> {
     let cure = "write https://HOST:PORT";
     let url = Url::parse(text).ok().filter(|url| url.host().is_some());
     let Some(url) = url else {
-        section.problem(key, format!("{text:?} is not the URL of a server"), cure);
+        section.problem(key, format!("{text:?} is not a URL"), cure);
         return None;
     };
     let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
     if url.scheme() != "https" || !plain || url.fragment().is_some() {
         section.problem(
             key,
-            "is not a plain https URL; credentials would travel in the clear",
+            "must be an https URL without user, query and fragment; plain http would expose the credentials",
             cure,
         );
         return None;
@@ -201,26 +210,34 @@ fn server(section: &Section<'_>, key: &str, text: &str) -> Option<Server> {
         url::Host::Ipv6(address) => address.to_string(),
     };
     let path = url.path().trim_end_matches('/').to_owned();
-    Some(Server {
+    Some(ServerAddress {
         host,
         port: url.port_or_known_default()?,
         path,
     })
 }
 
-fn mapping(section: Section<'_>) -> Option<Namespaces> {
-    let rows = section.table("namespaces");
-    let cure = "write namespaces: {LOCAL: REMOTE}, each name once on either side";
-    let mapping = match rows.map(Namespaces::table) {
-        Some(Ok(mapping)) => Some(mapping),
-        Some(Err(error)) => {
-            section.problem("namespaces", error.to_string(), cure);
+/// Reads `mapping`, a section of the control plane's section.
+fn mapping(cluster: Option<&str>, control_plane: &Section<'_>) -> Option<Mapping> {
+    let section = control_plane.section("mapping");
+    // Later versions add other names. A name that this version does not know is never ignored.
+    section.choice("names", ("readable", ()), &[]);
+    let mapping = match (section.has("namespace"), section.has("namespaces")) {
+        (true, true) => {
+            section.problem("namespace", "cannot be combined with namespaces", MODES);
             None
         }
-        None => {
-            if !section.has("namespaces") {
-                section.problem("namespaces", "is missing", cure);
+        (true, false) => shared_mapping(cluster, &section),
+        (false, true) => {
+            if section.has("names") {
+                let cure = "remove names, or replace namespaces with namespace: REMOTE";
+                section.problem("names", "needs namespace, which is not set", cure);
             }
+            table_mapping(&section)
+        }
+        (false, false) => {
+            let problem = "neither namespace nor namespaces is set";
+            control_plane.problem("mapping", problem, MODES);
             None
         }
     };
@@ -228,12 +245,43 @@ fn mapping(section: Section<'_>) -> Option<Namespaces> {
     mapping
 }
 
-fn timeouts(section: Section<'_>) -> Timeouts {
-    let timeouts = Timeouts {
-        connect: section.some_duration("connect", 5 * SECOND),
-        request: section.some_duration("request", 60 * SECOND),
-        ping_interval: section.some_duration("pingInterval", 30 * SECOND),
-        ping_timeout: section.some_duration("pingTimeout", 15 * SECOND),
+/// What to do if the mapping mode is not clear.
+const MODES: &str = "set one of them: namespace: REMOTE for all local namespaces, or namespaces: {LOCAL: REMOTE, ...} \
+                     for a table";
+
+/// Reads the mapping of all local namespaces to one remote one. Returns `None` also if the app cluster's name is
+/// invalid, which is a problem of its own.
+fn shared_mapping(cluster: Option<&str>, section: &Section<'_>) -> Option<Mapping> {
+    let namespace = section.text("namespace")?;
+    let error = match Mapping::shared(cluster.unwrap_or(ANY_CLUSTER), &namespace) {
+        Ok(mapping) => return cluster.map(|_| mapping),
+        Err(error) => error.to_string(),
+    };
+    let cure = "set it to a namespace of the control plane that only this app cluster uses";
+    section.problem("namespace", error, cure);
+    None
+}
+
+/// A valid name, with which the namespace is checked if the app cluster's own name is invalid.
+const ANY_CLUSTER: &str = "any";
+
+fn table_mapping(section: &Section<'_>) -> Option<Mapping> {
+    match Mapping::table(section.table("namespaces")?) {
+        Ok(mapping) => Some(mapping),
+        Err(error) => {
+            let cure = "write {LOCAL: REMOTE, ...}; use each local and each remote name once";
+            section.problem("namespaces", error.to_string(), cure);
+            None
+        }
+    }
+}
+
+fn timeouts(section: Section<'_>) -> TimeoutsConfig {
+    let timeouts = TimeoutsConfig {
+        connect: section.nonzero_duration("connect", 5 * SECOND),
+        request: section.nonzero_duration("request", 60 * SECOND),
+        ping_interval: section.nonzero_duration("pingInterval", 30 * SECOND),
+        ping_timeout: section.nonzero_duration("pingTimeout", 15 * SECOND),
     };
     section.finish();
     timeouts

@@ -1,4 +1,4 @@
-//! A control plane's address and credentials out of a kubeconfig
+//! Reads the address and the credentials of a control plane from a kubeconfig
 //! (`client-go/tools/clientcmd/api/v1/types.go`).
 
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::{CertificateAuthority, Credentials, PemSource, Secret};
+use super::settings::{CertificateAuthority, CredentialsConfig, PemConfig, Secret};
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -72,33 +72,36 @@ struct User {
     auth_provider: Option<serde::de::IgnoredAny>,
 }
 
-/// What a kubeconfig says of one context.
+/// The address and credentials of one context.
 #[derive(Debug)]
-pub(super) struct Access {
+pub(super) struct KubeconfigAccess {
     pub(super) server: String,
     pub(super) certificate_authority: CertificateAuthority,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: CredentialsConfig,
     pub(super) tls_server_name: Option<String>,
 }
 
-/// What is wrong with it, and the cure.
-pub(super) type Trouble = (String, String);
+/// The problem of a kubeconfig, and its remedy.
+pub(super) type Invalid = (String, String);
 
-fn trouble(problem: impl Into<String>, cure: impl Into<String>) -> Trouble {
+fn invalid(problem: impl Into<String>, cure: impl Into<String>) -> Invalid {
     (problem.into(), cure.into())
 }
 
-/// Reads the context called `context`, or the current one if that is empty.
-pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
+/// Reads the context with the name `context`, or the current context if the name is empty.
+pub(super) fn read(path: &Path, context: &str) -> Result<KubeconfigAccess, Invalid> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        trouble(
+        invalid(
             format!("{} cannot be read: {error}", path.display()),
-            "name a kubeconfig file",
+            "set it to a kubeconfig file",
         )
     })?;
     let kubeconfig: Kubeconfig = serde_saphyr::from_str(&text).map_err(|error| {
-        let what = format!("{} is no kubeconfig: {error}", path.display());
-        trouble(what, "write one with kubectl config view --raw --minify")
+        let problem = format!("{} is not a kubeconfig: {error}", path.display());
+        invalid(
+            problem,
+            "create one with `kubectl config view --raw --minify`",
+        )
     })?;
     let directory = path.parent().unwrap_or_else(|| Path::new(""));
     let context = if context.is_empty() {
@@ -112,11 +115,8 @@ pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
             .iter()
             .map(|c| c.name.as_str())
             .collect();
-        let cure = format!(
-            "choose one with context:; the file has {}",
-            names.join(", ")
-        );
-        trouble(format!("{} has no {what} {name:?}", path.display()), cure)
+        let cure = format!("set context to one of: {}", names.join(", "));
+        invalid(format!("{} has no {what} {name:?}", path.display()), cure)
     };
     let chosen = kubeconfig.contexts.iter().find(|c| c.name == context);
     let chosen = &chosen.ok_or_else(|| missing("context", context))?.context;
@@ -130,13 +130,13 @@ pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
     let user = kubeconfig.users.iter().find(|u| u.name == chosen.user);
     let user = &user.ok_or_else(|| missing("user", &chosen.user))?.user;
     if cluster.insecure_skip_tls_verify {
-        return Err(trouble(
-            "the kubeconfig sets insecure-skip-tls-verify, which would show the credentials to anyone",
-            "put the control plane's CA into certificate-authority-data instead",
+        return Err(invalid(
+            "the kubeconfig sets insecure-skip-tls-verify, which would expose the credentials",
+            "set certificate-authority-data to the CA of the control plane instead",
         ));
     }
     if cluster.proxy_url.is_some() {
-        return Err(trouble(
+        return Err(invalid(
             "proxy-url is not supported",
             "connect to the control plane directly",
         ));
@@ -151,7 +151,7 @@ pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
         (None, Some(file)) => CertificateAuthority::File(directory.join(file)),
         (None, None) => CertificateAuthority::System,
     };
-    Ok(Access {
+    Ok(KubeconfigAccess {
         server: cluster.server.clone(),
         certificate_authority,
         credentials: credentials(user, directory)?,
@@ -159,30 +159,30 @@ pub(super) fn read(path: &Path, context: &str) -> Result<Access, Trouble> {
     })
 }
 
-/// In the order in which client-go looks: a token beats a certificate for authentication, and a
-/// file beats a literal.
-fn credentials(user: &User, directory: &Path) -> Result<Credentials, Trouble> {
+/// Chooses credentials in the order of client-go: a token before a client certificate, and a token
+/// file before a literal token.
+fn credentials(user: &User, directory: &Path) -> Result<CredentialsConfig, Invalid> {
     if user.exec.is_some() || user.auth_provider.is_some() {
-        return Err(trouble(
-            "the kubeconfig's user runs a program for its credentials, which is not supported",
-            "use a service account's token in a file (tokenFile) or a client certificate",
+        return Err(invalid(
+            "the user in the kubeconfig runs a program for its credentials, which is not supported",
+            "use a ServiceAccount token in a file (tokenFile) or a client certificate",
         ));
     }
     if user.username.is_some() {
-        return Err(trouble(
-            "a user name and password are not supported",
+        return Err(invalid(
+            "user name and password are not supported",
             "use a token",
         ));
     }
     if let Some(file) = &user.token_file {
-        return Ok(Credentials::TokenFile(directory.join(file)));
+        return Ok(CredentialsConfig::TokenFile(directory.join(file)));
     }
     if let Some(token) = user.token.as_ref().filter(|token| !token.is_empty()) {
-        return Ok(Credentials::Token(Secret::new(token.clone())));
+        return Ok(CredentialsConfig::Token(Secret::new(token.clone())));
     }
     let source = |data: &Option<String>, file: &Option<PathBuf>, what: &str| match (data, file) {
-        (Some(data), _) => decode(data, what).map(|pem| Some(PemSource::Inline(pem))),
-        (None, Some(file)) => Ok(Some(PemSource::File(directory.join(file)))),
+        (Some(data), _) => decode(data, what).map(|pem| Some(PemConfig::Inline(pem))),
+        (None, Some(file)) => Ok(Some(PemConfig::File(directory.join(file)))),
         (None, None) => Ok(None),
     };
     let certificate = source(
@@ -192,24 +192,26 @@ fn credentials(user: &User, directory: &Path) -> Result<Credentials, Trouble> {
     )?;
     let key = source(&user.client_key_data, &user.client_key, "client-key-data")?;
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Credentials::ClientCertificate { certificate, key }),
-        (None, None) => Err(trouble(
-            "the kubeconfig's user has no credentials",
-            "give it a token, a tokenFile or a client certificate with its key",
+        (Some(certificate), Some(key)) => {
+            Ok(CredentialsConfig::ClientCertificate { certificate, key })
+        }
+        (None, None) => Err(invalid(
+            "the user in the kubeconfig has no credentials",
+            "set token, tokenFile, or a client certificate and its key",
         )),
-        _ => Err(trouble(
-            "the kubeconfig's user has a client certificate or a key, but not both",
-            "give it both",
+        _ => Err(invalid(
+            "the user in the kubeconfig has a client certificate or a key, but not both",
+            "set both",
         )),
     }
 }
 
-fn decode(data: &str, what: &str) -> Result<Vec<u8>, Trouble> {
+fn decode(data: &str, what: &str) -> Result<Vec<u8>, Invalid> {
     let data: String = data.split_whitespace().collect();
     STANDARD.decode(data).map_err(|error| {
-        trouble(
+        invalid(
             format!("{what} is not base64: {error}"),
-            "write it with base64 --wrap=0",
+            "encode it with `base64 --wrap=0`",
         )
     })
 }
@@ -220,8 +222,8 @@ mod tests {
 
     use super::*;
 
-    /// A kubeconfig of one context, whose cluster and user have these keys.
-    fn written(cluster: &str, user: &str) -> String {
+    /// Returns a kubeconfig with one context, and with these keys in its cluster and user.
+    fn kubeconfig(cluster: &str, user: &str) -> String {
         format!(
             "current-context: one\n\
              contexts: [{{name: one, context: {{cluster: there, user: me}}}}]\n\
@@ -230,23 +232,23 @@ mod tests {
         )
     }
 
-    fn read_text(text: &str, context: &str) -> Result<Access, Trouble> {
+    fn read_text(text: &str, context: &str) -> Result<KubeconfigAccess, Invalid> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kubeconfig");
         std::fs::write(&path, text).unwrap();
         let mut access = read(&path, context)?;
-        // The folder is another each time.
-        if let Credentials::TokenFile(path) = &mut access.credentials {
+        // The folder differs between runs.
+        if let CredentialsConfig::TokenFile(path) = &mut access.credentials {
             *path = path.strip_prefix(directory.path()).unwrap().to_owned();
         }
         Ok(access)
     }
 
     #[test]
-    fn paths_are_relative_to_the_file_and_a_token_file_comes_first() {
-        let text = written("", "token: t, tokenFile: secrets/token");
+    fn token_file_precedes_token_and_is_relative_to_kubeconfig() {
+        let text = kubeconfig("", "token: t, tokenFile: secrets/token");
         let access = read_text(&text, "").unwrap();
-        let Credentials::TokenFile(path) = access.credentials else {
+        let CredentialsConfig::TokenFile(path) = access.credentials else {
             panic!("{access:?}")
         };
         assert_eq!(path, Path::new("secrets/token"));
@@ -254,16 +256,16 @@ mod tests {
     }
 
     #[test]
-    fn data_comes_before_files() {
+    fn inline_data_precedes_files() {
         let cluster = "certificate-authority-data: Y2E=, certificate-authority: other.crt";
         let user = "client-certificate-data: Y2VydA==, client-key: k, client-key-data: a2V5";
-        let access = read_text(&written(cluster, user), "one").unwrap();
+        let access = read_text(&kubeconfig(cluster, user), "one").unwrap();
         let CertificateAuthority::Inline(ca) = access.certificate_authority else {
             panic!("{access:?}")
         };
-        let Credentials::ClientCertificate {
-            certificate: PemSource::Inline(certificate),
-            key: PemSource::Inline(key),
+        let CredentialsConfig::ClientCertificate {
+            certificate: PemConfig::Inline(certificate),
+            key: PemConfig::Inline(key),
         } = access.credentials
         else {
             panic!("{:?}", access.credentials)
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_refused_by_its_name() {
+    fn unsupported_settings_are_rejected_by_name() {
         for (cluster, user, context, expected) in [
             ("", "token: t", "two", "no context \"two\""),
             ("insecure-skip-tls-verify: true", "token: t", "", "insecure"),
@@ -292,11 +294,11 @@ mod tests {
                 "not base64",
             ),
         ] {
-            let (problem, cure) = read_text(&written(cluster, user), context).unwrap_err();
+            let (problem, cure) = read_text(&kubeconfig(cluster, user), context).unwrap_err();
             assert!(problem.contains(expected), "{problem}");
             assert!(!cure.is_empty());
         }
         let (problem, _) = read_text("- nothing", "").unwrap_err();
-        assert!(problem.contains("is no kubeconfig"), "{problem}");
+        assert!(problem.contains("is not a kubeconfig"), "{problem}");
     }
 }

@@ -1,4 +1,4 @@
-//! From a file and the environment to one tree of values.
+//! Merges a file and the environment into one tree of values.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,13 +8,13 @@ use figment::value::{Dict, Tag, Value};
 use figment::{Figment, Profile};
 use serde::de::DeserializeOwned;
 
-use super::problem::{Found, Problem, Problems};
+use super::problem::{Problem, ProblemLog, Problems};
 
-/// Prefix of the environment's keys.
+/// The prefix of environment variables that set keys.
 const PREFIX: &str = "CLAIMGATE_";
 
-/// What starts like a key and is none: the path of the file, and what Kubernetes injects for a
-/// Service of this name.
+/// Variables that have the prefix and are not keys: the path of the configuration file, the variables
+/// that Kubernetes injects for a Service named `claimgate`, and a variable of the build.
 const NOT_CONFIGURATION: [&str; 4] = [
     "CLAIMGATE_CONFIG",
     "CLAIMGATE_SERVICE_",
@@ -22,7 +22,7 @@ const NOT_CONFIGURATION: [&str; 4] = [
     "CLAIMGATE_COMMIT",
 ];
 
-/// figment's own YAML format stands on a crate that is no longer maintained.
+/// The YAML format for figment. figment's own depends on a crate that is not maintained.
 struct Yaml;
 
 impl Format for Yaml {
@@ -34,13 +34,17 @@ impl Format for Yaml {
     }
 }
 
-/// The tree, the keys in it that the environment set, and the file's text for line numbers.
+/// The merged values, the paths of keys from the environment, and the problems so far.
 pub(super) struct Loaded {
     pub(super) dict: Dict,
     pub(super) from_environment: BTreeSet<String>,
-    pub(super) found: Found,
+    pub(super) problems: ProblemLog,
 }
 
+/// Reads a file and merges the environment into it.
+///
+/// # Errors
+/// The file is unreadable, has an unknown extension or a syntax error.
 pub(super) fn load(
     path: &Path,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -58,7 +62,7 @@ pub(super) fn load(
     let text = std::fs::read_to_string(path).map_err(|error| {
         problem(
             format!("cannot be read: {error}"),
-            "name an existing file with --config FILE",
+            "pass an existing file with --config FILE",
         )
     })?;
     let extension = path.extension().and_then(|extension| extension.to_str());
@@ -67,9 +71,9 @@ pub(super) fn load(
         Some("toml") => Figment::from(Toml::string(&text)),
         Some("json") => Figment::from(Json::string(&text)),
         _ => {
-            let cure = "call it .yaml, .toml or .json";
+            let cure = "rename the file to .yaml, .yml, .toml or .json";
             return Err(problem(
-                "has an extension that names no format".to_owned(),
+                "the file extension is not a known format".to_owned(),
                 cure,
             ));
         }
@@ -79,7 +83,7 @@ pub(super) fn load(
     } else {
         let parsed: Result<Dict, figment::Error> = figment.select(Profile::Default).extract();
         parsed.map_err(|error| {
-            let cure = "mend the syntax; config/claimgate.yaml is a complete example";
+            let cure = "fix the syntax; config/claimgate.yaml is a complete example";
             let message = error.to_string();
             let mut problems = problem(format!("cannot be parsed: {message}"), cure);
             for one in &mut problems.0 {
@@ -88,26 +92,27 @@ pub(super) fn load(
             problems
         })?
     };
-    let mut found = Found::new(path, text);
-    let from_environment = merge(&mut dict, environment, &mut found);
+    let mut problems = ProblemLog::new(path, text);
+    let from_environment = merge(&mut dict, environment, &mut problems);
     Ok(Loaded {
         dict,
         from_environment,
-        found,
+        problems,
     })
 }
 
-/// Parsers say `line 3` in their own words.
+/// Finds the line number in the message of a parser: `line 3`.
 fn line_in(message: &str) -> Option<usize> {
     let rest = message.split("line ").nth(1)?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
+/// Sets the keys of the environment in `dict`. Returns their paths.
 fn merge(
     dict: &mut Dict,
     environment: impl IntoIterator<Item = (String, String)>,
-    found: &mut Found,
+    problems: &mut ProblemLog,
 ) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for (name, value) in environment {
@@ -124,10 +129,10 @@ fn merge(
         if insert(dict, &levels, value) {
             keys.insert(levels.join("."));
         } else {
-            let cure = "levels are separated by two underscores, words by one";
-            found.add(
+            let cure = "separate levels with two underscores and words with one";
+            problems.add(
                 &levels.join("."),
-                format!("{name} sets a key below one that has none"),
+                format!("{name} sets a key below a key that is not a section"),
                 cure,
             );
         }
@@ -135,7 +140,7 @@ fn merge(
     keys
 }
 
-/// `REQUESTS_IN_FLIGHT_MAX` is `requestsInFlightMax`.
+/// Converts `MAX_REQUESTS_IN_FLIGHT` to `maxRequestsInFlight`.
 fn camel_case(words: &str) -> String {
     let mut key = String::new();
     for (at, word) in words.to_ascii_lowercase().split('_').enumerate() {
@@ -150,6 +155,7 @@ fn camel_case(words: &str) -> String {
     key
 }
 
+/// Sets a key. Returns false if one of its parents is not a section.
 fn insert(dict: &mut Dict, levels: &[String], value: String) -> bool {
     let Some((first, rest)) = levels.split_first() else {
         return false;
@@ -172,8 +178,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_levels_are_told_apart() {
-        assert_eq!(camel_case("REQUESTS_IN_FLIGHT_MAX"), "requestsInFlightMax");
+    fn environment_words_become_camel_case() {
+        assert_eq!(camel_case("MAX_REQUESTS_IN_FLIGHT"), "maxRequestsInFlight");
         assert_eq!(camel_case("LIMITS"), "limits");
     }
 }

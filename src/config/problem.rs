@@ -1,24 +1,25 @@
-//! What is wrong with a configuration, and the cure.
+//! The problems of a configuration, with the lines that cause them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One problem in a configuration.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Problem {
     pub file: PathBuf,
-    /// Where in the file, if that is known; counted from 1.
+    /// The line in the file, if it is known. Lines start at 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// The key with its parents, `limits.bodyMax`; empty for the file as a whole.
+    /// The key with its parents, `limits.maxWatches`. Empty for the file as a whole.
     pub key: String,
     pub problem: String,
+    /// The action that solves the problem.
     pub cure: String,
 }
 
-/// All that is wrong, found in one pass. Never empty.
+/// All problems of a configuration. Never empty.
 #[derive(Clone, Debug, Serialize, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -45,33 +46,34 @@ impl fmt::Display for Problems {
     }
 }
 
-/// The line on which a key stands, or the nearest of its parents that does; found by its name and
-/// by indentation, which is good for YAML, indented JSON and TOML.
+/// Returns the line of a key, or of its nearest parent in the file. Searches by name and indentation,
+/// which works for YAML, indented JSON and TOML.
 pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
-    let mut place: Option<Place> = None;
+    let mut position: Option<Position> = None;
     for segment in key.split('.').filter(|segment| !segment.is_empty()) {
         let (name, nth) = match segment.split_once('[') {
             Some((name, nth)) => (name, nth.trim_end_matches(']').parse().ok()),
             None => (segment, None),
         };
-        let Some(mut found) = member(&lines, place, name) else {
+        let Some(mut found) = member(&lines, position, name) else {
             break;
         };
         if let Some(item) = nth.and_then(|nth| item(&lines, found, nth)) {
             found = item;
         }
-        place = Some(found);
+        position = Some(found);
     }
-    place.map(|place| place.line + 1)
+    position.map(|position| position.line + 1)
 }
 
-/// Where a key or an item begins, and where what it holds may begin on the same line.
+/// The position of a key or a list item.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     line: usize,
     indent: usize,
-    behind: usize,
+    /// The column after the key, where its value may start.
+    value_column: usize,
 }
 
 fn indent(line: &str) -> usize {
@@ -83,14 +85,15 @@ fn has_content(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#') && !line.starts_with("//")
 }
 
-fn member(lines: &[&str], parent: Option<Place>, name: &str) -> Option<Place> {
+/// Finds a key below its parent, or anywhere if it has no parent.
+fn member(lines: &[&str], parent: Option<Position>, name: &str) -> Option<Position> {
     let start = parent.map_or(0, |parent| parent.line);
     for (at, whole) in lines.iter().enumerate().skip(start) {
-        let behind = match parent {
-            Some(parent) if parent.line == at => parent.behind,
+        let column = match parent {
+            Some(parent) if parent.line == at => parent.value_column,
             _ => 0,
         };
-        let line = whole.get(behind..).unwrap_or_default();
+        let line = whole.get(column..).unwrap_or_default();
         let is_table = whole.trim_start().starts_with('[');
         if let Some(parent) = parent
             && at > parent.line
@@ -105,17 +108,17 @@ fn member(lines: &[&str], parent: Option<Place>, name: &str) -> Option<Place> {
             return None;
         }
         if let Some(end) = key_end(line, name).filter(|_| has_content(whole)) {
-            return Some(Place {
+            return Some(Position {
                 line: at,
                 indent: indent(whole),
-                behind: behind + end,
+                value_column: column + end,
             });
         }
     }
     None
 }
 
-/// Behind a key of that name: `name:`, `"name":`, `name =` or the end of `[parent.name]`.
+/// Returns the column after a key: after `name` in `name:`, `"name":`, `name =` or `[parent.name]`.
 fn key_end(line: &str, name: &str) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = line.get(from..)?.find(name) {
@@ -131,29 +134,29 @@ fn key_end(line: &str, name: &str) -> Option<usize> {
     None
 }
 
-/// The item of a list, by the dashes that stand where the first one does.
-fn item(lines: &[&str], list: Place, nth: usize) -> Option<Place> {
+/// Finds an item of a YAML list: the nth dash with the indentation of the first dash.
+fn item(lines: &[&str], list: Position, nth: usize) -> Option<Position> {
     let dashes = lines.iter().enumerate().skip(list.line + 1);
     let dashes = dashes.filter(|(_, line)| line.trim_start().starts_with('-'));
     let mut first = None;
     let (line, text) = dashes
         .filter(|(_, line)| *first.get_or_insert_with(|| indent(line)) == indent(line))
         .nth(nth)?;
-    Some(Place {
+    Some(Position {
         line,
         indent: indent(text),
-        behind: 0,
+        value_column: 0,
     })
 }
 
-/// The file's problems as they are found.
-pub(super) struct Found {
+/// Collects the problems of a file.
+pub(super) struct ProblemLog {
     pub(super) file: PathBuf,
     pub(super) text: String,
     pub(super) problems: Vec<Problem>,
 }
 
-impl Found {
+impl ProblemLog {
     pub(super) fn new(file: &Path, text: String) -> Self {
         Self {
             file: file.to_owned(),
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_those_of_the_key_or_of_its_nearest_parent() {
+    fn line_is_that_of_key_or_nearest_parent() {
         let yaml = "cluster: a\nlisten: {adress: x}\ncontrolPlanes:\n  one:\n    # key: no\n    \
             mapping:\n      namespaces: {default: a}\n  two:\n    key: k\napis:\n- group: a\n  \
             controlPlane: one\n- group: b\n  versions: [v1]\n";

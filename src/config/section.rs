@@ -1,6 +1,6 @@
-//! Reads a section of the configuration key by key, and keeps account of what nobody asked for.
+//! Reads a section of the configuration key by key, and reports keys that nothing reads.
 //!
-//! serde stops at the first error; here every key is read on its own and every problem is kept.
+//! serde stops at the first error. Here each key is read separately, and every problem is kept.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,30 +9,54 @@ use std::time::Duration;
 
 use figment::value::{Dict, Num, Value};
 
-use super::problem::Found;
+use super::problem::{Problem, ProblemLog};
 use super::units;
 
-/// What all sections of a file share.
+/// The state that all sections of a file share.
 pub(super) struct Shared {
-    pub(super) found: RefCell<Found>,
-    /// Keys that the environment set: texts that take the key's type.
-    pub(super) from_environment: BTreeSet<String>,
-    /// Where relative paths start.
-    pub(super) directory: PathBuf,
+    problems: RefCell<ProblemLog>,
+    /// Paths of all keys that were read, sections excluded.
+    keys: RefCell<BTreeSet<String>>,
+    /// Paths of keys that the environment set. Their values are strings, which are parsed as the type of the key.
+    from_environment: BTreeSet<String>,
+    /// The base of relative file names.
+    directory: PathBuf,
 }
 
 impl Shared {
+    pub(super) fn new(
+        problems: ProblemLog,
+        from_environment: BTreeSet<String>,
+        directory: PathBuf,
+    ) -> Self {
+        Self {
+            problems: RefCell::new(problems),
+            keys: RefCell::default(),
+            from_environment,
+            directory,
+        }
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner().problems
+    }
+
+    pub(super) fn into_keys(self) -> BTreeSet<String> {
+        self.keys.into_inner()
+    }
+
     pub(super) fn problem(&self, key: &str, problem: impl Into<String>, cure: impl Into<String>) {
-        self.found.borrow_mut().add(key, problem, cure);
+        self.problems.borrow_mut().add(key, problem, cure);
     }
 }
 
-/// One mapping of keys to values.
+/// A mapping of keys to values.
 pub(super) struct Section<'a> {
     shared: &'a Shared,
     path: String,
     dict: Dict,
-    asked: RefCell<Vec<&'static str>>,
+    /// The keys and subsections that were read.
+    known: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Section<'a> {
@@ -41,11 +65,11 @@ impl<'a> Section<'a> {
             shared,
             path,
             dict,
-            asked: RefCell::default(),
+            known: RefCell::default(),
         }
     }
 
-    /// The full name of a key in this section.
+    /// Returns the full path of a key in this section.
     pub(super) fn key(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
@@ -58,17 +82,21 @@ impl<'a> Section<'a> {
         self.shared.problem(&self.key(name), problem, cure);
     }
 
+    /// Reads a key that is not a section.
     fn value(&self, name: &'static str) -> Option<&Value> {
-        self.asked.borrow_mut().push(name);
+        self.shared.keys.borrow_mut().insert(self.key(name));
+        self.subsection(name)
+    }
+
+    fn subsection(&self, name: &'static str) -> Option<&Value> {
+        self.known.borrow_mut().push(name);
         self.dict
             .get(name)
             .filter(|value| !matches!(value, Value::Empty(..)))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.dict
-            .get(name)
-            .is_some_and(|value| !matches!(value, Value::Empty(..)))
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.value(name).is_some()
     }
 
     fn wrong_type<T>(&self, name: &str, wanted: &str, example: &str) -> Option<T> {
@@ -83,14 +111,13 @@ impl<'a> Section<'a> {
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
         match self.value(name)? {
             Value::String(_, text) => Some(text.clone()),
-            _ => self.wrong_type(name, "a text", "\"text\""),
+            _ => self.wrong_type(name, "a string", "\"text\""),
         }
     }
 
     pub(super) fn required_text(&self, name: &'static str, cure: &str) -> Option<String> {
         if !self.has(name) {
-            self.asked.borrow_mut().push(name);
-            self.problem(name, "is missing", cure);
+            self.problem(name, "is required", cure);
             return None;
         }
         let text = self.text(name)?;
@@ -146,12 +173,12 @@ impl<'a> Section<'a> {
         )
     }
 
-    /// A number of things, at least one.
+    /// Reads a whole number of at least one.
     pub(super) fn count(&self, name: &'static str, default: usize) -> usize {
         let wanted = ("a whole number above 0", "200");
         self.typed(name, default, wanted, |value, environment| {
             let number = match value {
-                Value::Num(_, number) => whole(*number),
+                Value::Num(_, number) => whole_number(*number),
                 Value::String(_, text) if environment => text.trim().parse().ok(),
                 _ => None,
             };
@@ -163,7 +190,7 @@ impl<'a> Section<'a> {
         let wanted = ("a size of 1 byte to 1 GiB", "16MiB");
         self.typed(name, default, wanted, |value, _| {
             let bytes = match value {
-                Value::Num(_, number) => whole(*number),
+                Value::Num(_, number) => whole_number(*number),
                 Value::String(_, text) => units::size(text),
                 _ => None,
             };
@@ -185,17 +212,17 @@ impl<'a> Section<'a> {
         )
     }
 
-    /// As [`Section::duration`], but zero makes no sense.
-    pub(super) fn some_duration(&self, name: &'static str, default: Duration) -> Duration {
+    /// Reads a duration that is not zero.
+    pub(super) fn nonzero_duration(&self, name: &'static str, default: Duration) -> Duration {
         let time = self.duration(name, default);
         if time.is_zero() {
-            self.problem(name, "is zero", "give it some time, such as 30s");
+            self.problem(name, "must not be zero", "write it as 30s");
         }
         time
     }
 
-    /// One of some words, the first by default. To YAML 1.1 `on` and `off` are flags, and so they may be
-    /// in what another program made of it.
+    /// Reads one of several words. The first one is the default. YAML 1.1 reads `on` and `off` as booleans, so
+    /// a file that another program wrote may contain booleans for them.
     pub(super) fn choice<T: Copy>(
         &self,
         name: &'static str,
@@ -209,7 +236,7 @@ impl<'a> Section<'a> {
             Some(Value::Bool(_, false)) => "off",
             Some(_) => {
                 return self
-                    .wrong_type(name, "a text", default.0)
+                    .wrong_type(name, "a string", default.0)
                     .unwrap_or(default.1);
             }
         };
@@ -218,8 +245,11 @@ impl<'a> Section<'a> {
             return *choice;
         }
         let words: Vec<&str> = known().map(|(word, _)| *word).collect();
-        let cure = format!("write one of {}", words.join(", "));
-        self.problem(name, format!("{text:?} is none of its words"), cure);
+        let cure = match words.as_slice() {
+            [only] => format!("write {only}"),
+            _ => format!("write one of {}", words.join(", ")),
+        };
+        self.problem(name, format!("{text:?} is not a valid value"), cure);
         default.1
     }
 
@@ -232,16 +262,16 @@ impl<'a> Section<'a> {
                     .iter()
                     .map(|item| item.as_str().map(str::to_owned))
                     .collect();
-                let wrong = || self.wrong_type(name, "a list of texts", "[a, b]");
+                let wrong = || self.wrong_type(name, "a list of strings", "[a, b]");
                 texts.or_else(wrong).unwrap_or_else(default)
             }
             Some(_) => self
-                .wrong_type(name, "a list of texts", "[a, b]")
+                .wrong_type(name, "a list of strings", "[a, b]")
                 .unwrap_or_else(default),
         }
     }
 
-    /// A mapping of texts to texts.
+    /// Reads a mapping of strings to strings.
     pub(super) fn table(&self, name: &'static str) -> Option<BTreeMap<String, String>> {
         let Value::Dict(_, dict) = self.value(name)? else {
             return self.wrong_type(name, "a mapping", "{default: app-ns-1}");
@@ -251,22 +281,22 @@ impl<'a> Section<'a> {
         rows.or_else(|| self.wrong_type(name, "a mapping of names", "{default: app-ns-1}"))
     }
 
-    /// A section below this one; an absent one is empty.
+    /// Returns a section within this one. An absent section is read as an empty one.
     pub(super) fn section(&self, name: &'static str) -> Self {
         self.optional_section(name)
             .unwrap_or_else(|| self.child(self.key(name), Dict::new()))
     }
 
     pub(super) fn optional_section(&self, name: &'static str) -> Option<Self> {
-        match self.value(name)? {
+        match self.subsection(name)? {
             Value::Dict(_, dict) => Some(self.child(self.key(name), dict.clone())),
             _ => self.wrong_type(name, "a section", "key: value"),
         }
     }
 
-    /// Sections by names that the user chose.
+    /// Returns sections whose names the user chooses.
     pub(super) fn named_sections(&self, name: &'static str) -> Vec<(String, Self)> {
-        let dict = match self.value(name) {
+        let dict = match self.subsection(name) {
             Some(Value::Dict(_, dict)) => dict.clone(),
             Some(_) => self
                 .wrong_type(name, "a section", "name: {…}")
@@ -280,14 +310,14 @@ impl<'a> Section<'a> {
                 Value::Dict(_, dict) => sections.push((child, self.child(path, dict))),
                 _ => self
                     .shared
-                    .problem(&path, "is not a section", "give it keys of its own"),
+                    .problem(&path, "is not a section", "write it as key: value"),
             }
         }
         sections
     }
 
     pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Self> {
-        let items = match self.value(name) {
+        let items = match self.subsection(name) {
             Some(Value::Array(_, items)) => items.clone(),
             Some(_) => self
                 .wrong_type(name, "a list", "- group: k8s.starter.org")
@@ -301,7 +331,7 @@ impl<'a> Section<'a> {
                 Value::Dict(_, dict) => sections.push(self.child(path, dict)),
                 _ => self
                     .shared
-                    .problem(&path, "is not a section", "give it keys of its own"),
+                    .problem(&path, "is not a section", "write it as key: value"),
             }
         }
         sections
@@ -311,30 +341,52 @@ impl<'a> Section<'a> {
         Self::new(self.shared, path, dict)
     }
 
-    /// Reports the keys that nobody asked for. Call it when all are read.
+    /// Reports keys that were not read. Call it after all keys of the section were read.
     pub(super) fn finish(self) {
-        let asked = self.asked.borrow();
+        let known = self.known.borrow();
         for name in self
             .dict
             .keys()
-            .filter(|name| !asked.contains(&name.as_str()))
+            .filter(|name| !known.contains(&name.as_str()))
         {
-            let nearest = asked.iter().min_by_key(|known| distance(known, name));
+            let key = self.key(name);
+            if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == key) {
+                let problem = format!("was renamed to {new}");
+                self.problem(name, problem, format!("replace it with {new}"));
+                continue;
+            }
+            let nearest = known.iter().min_by_key(|known| distance(known, name));
             let cure = match nearest.filter(|known| distance(known, name) <= name.len() / 2) {
-                Some(known) => format!("remove it, or did you mean {known}?"),
-                None => format!("remove it; known here: {}", asked.join(", ")),
+                Some(known) => format!("remove it, or replace it with {known}"),
+                None => format!("remove it; known keys here: {}", listed(&known)),
             };
-            self.problem(name, "is not a key of this section", cure);
+            self.problem(name, "is not a known key", cure);
         }
     }
 }
 
-/// The largest count, size and time that make sense; beyond them is a slip of the pen.
+/// Keys of earlier versions and their present names.
+const RENAMED: [(&str, &str); 7] = [
+    ("listen.connectionsMax", "listen.maxConnections"),
+    ("limits.watchesMax", "limits.maxWatches"),
+    ("limits.requestsInFlightMax", "limits.maxRequestsInFlight"),
+    ("limits.bodyMax", "limits.maxRequestBodySize"),
+    ("limits.heldBytesMax", "limits.maxBufferedSize"),
+    ("limits.watchBufferMax", "limits.watchBufferSize"),
+    ("limits.watchStallMax", "limits.watchWriteTimeout"),
+];
+
+fn listed(names: &[&str]) -> String {
+    let unique: BTreeSet<&str> = names.iter().copied().collect();
+    unique.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// The largest accepted count, size and duration. Larger values are likely typing errors.
 const COUNT_MAX: usize = 10_000_000;
 const SIZE_BYTES_MAX: usize = 1 << 30;
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn whole(number: Num) -> Option<usize> {
+fn whole_number(number: Num) -> Option<usize> {
     number
         .to_u128()
         .or_else(|| u128::try_from(number.to_i128()?).ok())?
@@ -342,7 +394,7 @@ fn whole(number: Num) -> Option<usize> {
         .ok()
 }
 
-/// Letters to add, remove or change to make one word of the other, without regard to case.
+/// Returns the edit distance of two words: letters to add, remove or change. Ignores case.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();

@@ -1,12 +1,14 @@
-//! Durations (`30s`, `1m30s`, `500ms`) and sizes (`16MiB`, `3000`).
+//! Parses durations (`30s`, `1m30s`, `500ms`) and sizes (`16MiB`, `3000`).
 
 use std::time::Duration;
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text.trim()).ok()
 }
 
-/// Bytes; binary units, as Kubernetes' quantities have them, with a final B.
+/// Returns a size in bytes. The units are binary: those of Kubernetes quantities, with a final B.
 pub(super) fn size(text: &str) -> Option<usize> {
     let text = text.trim();
     let digits = text
@@ -28,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_durations_have_units() {
+    fn sizes_need_binary_units_and_durations_need_a_unit() {
         assert_eq!(size("3MiB"), Some(3 << 20));
         assert_eq!(size("3000"), Some(3000));
         assert_eq!(size("3MB"), None);

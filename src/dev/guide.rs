@@ -1,4 +1,4 @@
-//! What `claimgate dev` prints: where things are, and commands to paste.
+//! The text that `claimgate dev` prints: addresses, and commands to paste into a shell.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use super::workspace::{
     USER_KEY, Workspace,
 };
 
+/// Returns the guide.
 pub(super) fn text(workspace: &Workspace) -> String {
     let path = |name: &str| quoted(&workspace.path(name));
     let app = format!("kubectl --kubeconfig {}", path(APP_KUBECONFIG));
@@ -23,33 +24,32 @@ pub(super) fn text(workspace: &Workspace) -> String {
     let claim = path(CLAIM);
     let metrics = workspace.metrics_url();
     format!(
-        "claimgate is at {url}, in front of an in-memory control plane.\n\
+        "claimgate listens on {url}, in front of an in-memory control plane.\n\
          \n\
-         With kubectl, as the app cluster's users see it:\n\
+         Use kubectl as a user of the app cluster:\n\
          \x20 {app} api-resources -o wide --api-group k8s.starter.org\n\
          \x20 {app} apply -f {claim}\n\
          \x20 {app} get kc -w\n\
          \n\
-         The same with curl:\n\
+         Or use curl:\n\
          \x20 {curl} {claims}\n\
          \x20 {curl} -N '{claims}?watch=true'\n\
          \n\
-         The control plane itself: `default` is its namespace app-ns-1, `team-a` its app-ns-2,\n\
-         and the claims in other namespaces are other people's:\n\
+         See all claims on the control plane. Its namespace app-ns-1 has the claims of all namespaces\n\
+         of the app cluster. The other namespaces belong to other clusters:\n\
          \x20 {control_plane} get kc -A\n\
          \n\
          Metrics: curl {metrics}\n\
          \n\
-         {USER} comes without an app cluster, by a client certificate of the group {GROUP}, which\n\
-         authorization.directGroups lists. Direct groups pass by the app cluster's RBAC: whoever\n\
-         is in one can do anything to the exposed claims. In a real installation list nobody and\n\
-         let kube-apiserver's aggregator be the only one to come.\n\
-         The control plane forgets everything when this ends. It has no server-side apply\n\
-         (kubectl apply --server-side gets a 415). End with Ctrl-C.\n"
+         The user {USER} connects directly, without an app cluster. Its client certificate names\n\
+         the group {GROUP}, which authorization.directGroups in claimgate.yaml lists. Members of\n\
+         direct groups bypass the RBAC of the app cluster and can do anything with the exposed\n\
+         claims. In production, leave directGroups empty.\n\
+         Objects are lost when this command ends. End with Ctrl-C.\n"
     )
 }
 
-/// For a shell, where it needs that.
+/// Quotes a path for the shell if necessary.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);

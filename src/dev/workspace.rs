@@ -1,5 +1,5 @@
-//! The folder of `claimgate dev`: ports that stay the same over restarts, certificates that do
-//! not, kubeconfigs, the daemon's configuration and a claim to apply.
+//! The folder of `claimgate dev`: ports, certificates, kubeconfigs, the daemon's configuration and a
+//! claim. Ports stay the same after a restart, certificates are new.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
@@ -12,9 +12,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::certificates::{Authority, Identity};
-use super::control_plane::ControlPlane;
-use super::{DevError, file_error};
+use super::error::{DevError, file_error};
+use dev_control_plane::DevControlPlane;
+use dev_control_plane::certificates::{Authority, Identity};
+use dev_control_plane::example;
 
 pub(super) const CLAIM: &str = "claim.yaml";
 pub(super) const APP_KUBECONFIG: &str = "app.kubeconfig";
@@ -25,11 +26,11 @@ pub(super) const USER_KEY: &str = "user.key";
 const CONFIG: &str = "claimgate.yaml";
 const PORTS: &str = "ports.json";
 
-/// The user of the app kubeconfig, and the group that may come without an app cluster.
+/// The user in the kubeconfig of the app cluster, and its group, which has direct access.
 pub(super) const USER: &str = "dev-user";
 pub(super) const GROUP: &str = "dev-users";
 
-/// The folder, absolute, and the addresses.
+/// The absolute folder and the ports.
 pub(super) struct Workspace {
     dir: PathBuf,
     ports: Ports,
@@ -43,7 +44,7 @@ struct Ports {
     control_plane: u16,
 }
 
-/// What is taken where nothing was before and nobody else has it.
+/// The ports of a new folder, if they are free.
 const PORTS_PREFERRED: Ports = Ports {
     daemon: 8443,
     admin: 9090,
@@ -51,12 +52,11 @@ const PORTS_PREFERRED: Ports = Ports {
 };
 
 impl Workspace {
-    /// Makes the folder if there is none, and chooses free ports: those of last time if they are
-    /// free.
+    /// Creates the folder if it does not exist. Chooses free ports, preferably those of the last run.
     pub(super) fn open(dir: &Path) -> Result<Self, DevError> {
-        // Keys are in it.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(file_error(dir))?;
+        // The folder contains private keys.
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        created.map_err(file_error(dir))?;
         let dir = dir.canonicalize().map_err(file_error(dir))?;
         let file = dir.join(PORTS);
         let earlier = fs::read(&file)
@@ -88,8 +88,8 @@ impl Workspace {
         format!("http://{}/metrics", loopback(self.ports.admin))
     }
 
-    /// Writes everything that the daemon and its user need, with new certificates.
-    pub(super) fn write(&self, control_plane: &ControlPlane) -> Result<(), DevError> {
+    /// Writes all files, with new certificates.
+    pub(super) fn write(&self, control_plane: &DevControlPlane) -> Result<(), DevError> {
         let serving_ca = Authority::new("claimgate-dev-serving-ca")?;
         let serving = serving_ca.serving(&["localhost", "127.0.0.1", "::1"])?;
         let client_ca = Authority::new("claimgate-dev-client-ca")?;
@@ -106,12 +106,12 @@ impl Workspace {
         )?;
         self.put(CONTROL_PLANE_KUBECONFIG, &control_plane.kubeconfig())?;
         self.put(CONFIG, &self.config())?;
-        self.put(CLAIM, CLAIM_TEXT)
+        self.put(CLAIM, example::CLAIM_MANIFEST)
     }
 
     fn config(&self) -> String {
         format!(
-            "# Written anew by each start of `claimgate dev`.\n\
+            "# Each start of `claimgate dev` overwrites this file.\n\
              cluster: dev\n\
              listen:\n\
              \x20 address: \"{}\"\n\
@@ -121,13 +121,12 @@ impl Workspace {
              \x20 clientCertificate:\n\
              \x20   clientCa: client-ca.crt\n\
              authorization:\n\
-             \x20 # Whoever is in one of these passes by the app cluster's RBAC.\n\
+             \x20 # Members of these groups bypass the RBAC of the app cluster.\n\
              \x20 directGroups: [{GROUP}]\n\
              controlPlanes:\n\
              \x20 platform:\n\
              \x20   kubeconfig: {CONTROL_PLANE_KUBECONFIG}\n\
-             \x20   mapping:\n\
-             \x20     namespaces: {{default: app-ns-1, team-a: app-ns-2}}\n\
+             \x20   mapping: {{namespace: app-ns-1, names: readable}}\n\
              apis:\n\
              \x20 - group: k8s.starter.org\n\
              \x20   controlPlane: platform\n\
@@ -138,7 +137,7 @@ impl Workspace {
         )
     }
 
-    /// JSON, which is YAML, with everything inline.
+    /// Returns a kubeconfig with inline certificates, as JSON, which is valid YAML.
     fn app_kubeconfig(&self, ca: &str, user: &Identity) -> String {
         let cluster =
             json!({"server": self.daemon_url(), "certificate-authority-data": STANDARD.encode(ca)});
@@ -158,7 +157,7 @@ impl Workspace {
         format!("{config:#}\n")
     }
 
-    /// Files are for the user alone: some are keys.
+    /// Writes a file that only the user can read, because some files contain private keys.
     fn put(&self, name: &str, text: &str) -> Result<(), DevError> {
         let path = self.path(name);
         let mut options = OpenOptions::new();
@@ -171,12 +170,12 @@ impl Workspace {
 }
 
 impl Ports {
-    /// These where they are free, and others for the rest.
-    fn free(wanted: Self) -> Result<Self, DevError> {
-        // All three are held until each is chosen, so that they differ.
-        let (daemon, _daemon) = free_port(wanted.daemon)?;
-        let (admin, _admin) = free_port(wanted.admin)?;
-        let (control_plane, _control_plane) = free_port(wanted.control_plane)?;
+    /// Returns the preferred ports, with a free one in place of each that is taken.
+    fn free(preferred: Self) -> Result<Self, DevError> {
+        // The listeners stay open until all ports are chosen, so that the ports differ.
+        let (daemon, _daemon) = free_port(preferred.daemon)?;
+        let (admin, _admin) = free_port(preferred.admin)?;
+        let (control_plane, _control_plane) = free_port(preferred.control_plane)?;
         Ok(Self {
             daemon,
             admin,
@@ -185,8 +184,9 @@ impl Ports {
     }
 }
 
-fn free_port(wanted: u16) -> Result<(u16, TcpListener), DevError> {
-    let listener = TcpListener::bind(loopback(wanted)).or_else(|_| TcpListener::bind(loopback(0)));
+fn free_port(preferred: u16) -> Result<(u16, TcpListener), DevError> {
+    let listener =
+        TcpListener::bind(loopback(preferred)).or_else(|_| TcpListener::bind(loopback(0)));
     let listener = listener.map_err(DevError::Port)?;
     let port = listener.local_addr().map_err(DevError::Port)?.port();
     Ok((port, listener))
@@ -196,26 +196,13 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-const CLAIM_TEXT: &str = r#"apiVersion: k8s.starter.org/v1alpha1
-kind: KubernetesCluster
-metadata:
-  name: my-cluster
-  namespace: default
-spec:
-  version: "1.37"
-  nodeCount: 3
-  region: eu-central
-  writeConnectionSecretToRef:
-    name: my-cluster-kubeconfig
-"#;
-
 #[cfg(test)]
 mod tests {
-    use super::super::control_plane::Options;
     use super::*;
+    use dev_control_plane::DevControlPlaneOptions;
 
-    /// A folder whose last time was on port 0: any that is free.
-    fn anywhere() -> tempfile::TempDir {
+    /// A folder whose last run used port 0, so that any free port is chosen.
+    fn folder_with_any_port() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let ports = Ports {
             daemon: 0,
@@ -227,8 +214,8 @@ mod tests {
     }
 
     #[test]
-    fn ports_stay_the_same_over_restarts_unless_taken() {
-        let dir = anywhere();
+    fn ports_stay_the_same_unless_taken() {
+        let dir = folder_with_any_port();
         let first = Workspace::open(dir.path()).unwrap().ports;
         assert_eq!(Workspace::open(dir.path()).unwrap().ports, first);
         let _taken = TcpListener::bind(loopback(first.daemon)).unwrap();
@@ -238,10 +225,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_daemon_accepts_what_is_written() {
-        let dir = anywhere();
+    async fn written_configuration_is_valid() {
+        let dir = folder_with_any_port();
         let workspace = Workspace::open(dir.path()).unwrap();
-        let control_plane = ControlPlane::start(Options::default()).await.unwrap();
+        let control_plane = DevControlPlane::start(DevControlPlaneOptions::default())
+            .await
+            .unwrap();
         workspace.write(&control_plane).unwrap();
         let config = crate::config::load(&workspace.config_file(), std::iter::empty()).unwrap();
         assert!(config.direct_groups.contains(GROUP));

@@ -1,63 +1,66 @@
-//! How many requests and watches there may be at once.
+//! Limits on concurrent requests and watches.
 
 use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Limits;
-use crate::error::Error;
+use crate::config::LimitsConfig;
+use crate::error::RequestError;
 
-/// The places for requests and for watches.
+/// The permits for requests and for watches.
 pub struct Admission {
     requests: Arc<Semaphore>,
     watches: Arc<Semaphore>,
 }
 
-/// A place that is taken, and the gauge that counts it, until this is dropped.
-pub struct Admitted {
-    _place: OwnedSemaphorePermit,
+/// A permit for one request or watch. It counts towards the limit and the gauge until it is dropped.
+pub struct RequestPermit {
+    _permit: OwnedSemaphorePermit,
     gauge: Gauge,
 }
 
 impl Admission {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &LimitsConfig) -> Self {
         Self {
-            requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
-            watches: Arc::new(Semaphore::new(limits.watches_max)),
+            requests: Arc::new(Semaphore::new(limits.max_requests_in_flight)),
+            watches: Arc::new(Semaphore::new(limits.max_watches)),
         }
     }
 
-    pub fn request(&self, gauge: Gauge) -> Result<Admitted, Error> {
-        let place = Arc::clone(&self.requests).try_acquire_owned();
-        let full = Error::TooMany {
+    /// Returns a permit for a request other than a watch.
+    ///
+    /// # Errors
+    /// [`RequestError::TooMany`] if `limits.maxRequestsInFlight` is reached.
+    pub fn request(&self, gauge: Gauge) -> Result<RequestPermit, RequestError> {
+        acquire(&self.requests, gauge).ok_or(RequestError::TooMany {
             what: "requests",
-            key: "requestsInFlightMax",
-        };
-        Ok(Admitted::new(place.map_err(|_| full)?, gauge))
+            key: "maxRequestsInFlight",
+        })
     }
 
-    pub fn watch(&self, gauge: Gauge) -> Result<Admitted, Error> {
-        let place = Arc::clone(&self.watches).try_acquire_owned();
-        let full = Error::TooMany {
+    /// Returns a permit for a watch.
+    ///
+    /// # Errors
+    /// [`RequestError::TooMany`] if `limits.maxWatches` is reached.
+    pub fn watch(&self, gauge: Gauge) -> Result<RequestPermit, RequestError> {
+        acquire(&self.watches, gauge).ok_or(RequestError::TooMany {
             what: "watches",
-            key: "watchesMax",
-        };
-        Ok(Admitted::new(place.map_err(|_| full)?, gauge))
+            key: "maxWatches",
+        })
     }
 }
 
-impl Admitted {
-    fn new(place: OwnedSemaphorePermit, gauge: Gauge) -> Self {
-        gauge.inc();
-        Self {
-            _place: place,
-            gauge,
-        }
-    }
+fn acquire(permits: &Arc<Semaphore>, gauge: Gauge) -> Option<RequestPermit> {
+    let permit = Arc::clone(permits).try_acquire_owned().ok()?;
+    gauge.inc();
+    Some(RequestPermit {
+        _permit: permit,
+        gauge,
+    })
 }
 
-impl Drop for Admitted {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         self.gauge.dec();
     }

@@ -1,8 +1,7 @@
 //! A client certificate verifier that checks possession of the key and nothing else.
 //!
-//! The chain is verified afterwards, once for each CA by itself (`authn`), because one CA may vouch
-//! for the front proxy and another for users, and a certificate of the one must not pass for the
-//! other.
+//! `authn` verifies the chain afterwards, separately for each CA. So a certificate signed by the CA for
+//! users is never accepted as the front proxy's.
 
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{
@@ -12,12 +11,13 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
+/// Accepts any certificate if the client has its private key.
 #[derive(Debug)]
-pub(super) struct AnyClientCertificate {
+pub(super) struct PossessionVerifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl AnyClientCertificate {
+impl PossessionVerifier {
     pub(super) fn new(provider: &CryptoProvider) -> Self {
         Self {
             algorithms: provider.signature_verification_algorithms,
@@ -25,12 +25,12 @@ impl AnyClientCertificate {
     }
 }
 
-impl ClientCertVerifier for AnyClientCertificate {
+impl ClientCertVerifier for PossessionVerifier {
     fn client_auth_mandatory(&self) -> bool {
         false
     }
 
-    /// No hints: a client with several certificates shows the one that it was configured with.
+    /// Returns no hints, so that a client with several certificates sends the one it was configured with.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,20 +1,20 @@
-//! PEM: certificates and private keys. The one user of rustls-pemfile, which is archived and a thin
-//! cover over rustls-pki-types; to leave it is a change to this file.
+//! Reads certificates and private keys from PEM. Only this file uses rustls-pemfile, which is archived. It is
+//! a thin layer over rustls-pki-types.
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a PEM text can't be used.
+/// The reason why a PEM text is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
-    #[error("not readable as PEM: {0}")]
+    #[error("is not valid PEM: {0}")]
     Malformed(std::io::Error),
-    #[error("holds no certificate")]
+    #[error("contains no certificate")]
     NoCertificate,
-    #[error("holds no private key")]
+    #[error("contains no private key")]
     NoKey,
 }
 
-/// All certificates, in their order; at least one.
+/// Returns all certificates in their order, at least one.
 pub fn certificates(mut pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let all: Result<Vec<_>, _> = rustls_pemfile::certs(&mut pem).collect();
     match all.map_err(PemError::Malformed)? {
@@ -23,7 +23,7 @@ pub fn certificates(mut pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemE
     }
 }
 
-/// The first private key: PKCS#8, PKCS#1 or SEC1.
+/// Returns the first private key, in PKCS#8, PKCS#1 or SEC1.
 pub fn private_key(mut pem: &[u8]) -> Result<PrivateKeyDer<'static>, PemError> {
     let key = rustls_pemfile::private_key(&mut pem).map_err(PemError::Malformed)?;
     key.ok_or(PemError::NoKey)
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_without_certificates_is_refused() {
+    fn text_without_certificate_or_key_is_rejected() {
         assert!(matches!(
             certificates(b"hello"),
             Err(PemError::NoCertificate)

@@ -1,8 +1,10 @@
-//! Values made from files, replaced when the files' content changes.
+//! Values that are read from files, and replaced when the content of the files changes.
 //!
-//! Content is compared, not names or times: Kubernetes replaces a mounted Secret by renaming a
-//! symlink above the file, which no watch on the file's own name would notice. A new content that
-//! can't be used is reported and the old value stays in force.
+//! Contents are compared, not names or times, because Kubernetes replaces a mounted Secret by renaming a
+//! symlink above the file. Invalid content is logged, and the old value stays in use.
+//!
+//! Files are polled. inotify (crate `notify`) would not report the renamed symlink, and does not work on all
+//! network file systems. Polling a few small files is cheap.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,12 +12,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// How often the files are looked at. A rotated certificate is in use this soon.
-pub const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Time between two reads of the files. A rotated certificate is in use after at most this time.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 type Parse<T> = dyn Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync;
 
-/// A file that can't be read or used.
+/// A file that is unreadable or whose content is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
 pub struct LoadError {
@@ -23,6 +25,7 @@ pub struct LoadError {
     problem: String,
 }
 
+/// A value and the files that it is made from.
 pub struct Watched<T> {
     paths: Vec<PathBuf>,
     parse: Box<Parse<T>>,
@@ -30,23 +33,22 @@ pub struct Watched<T> {
 }
 
 struct State<T> {
-    /// The content that was looked at last, whether it could be used or not: the same broken file
-    /// is reported once.
-    seen: Vec<Vec<u8>>,
+    /// The contents that were read last, valid or not, so that an invalid file is reported only once.
+    contents: Vec<Vec<u8>>,
     value: Arc<T>,
 }
 
 impl<T> Watched<T> {
-    /// Reads the files and makes the first value of their contents, in the order of `paths`.
+    /// Reads the files and makes the first value. `parse` gets their contents in the order of `paths`.
     pub fn load(
         paths: Vec<PathBuf>,
         parse: impl Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Arc<Self>, LoadError> {
-        let made = read(&paths).and_then(|seen| Ok((parse(&seen)?, seen)));
-        match made {
-            Ok((value, seen)) => {
+        let loaded = read(&paths).and_then(|contents| Ok((parse(&contents)?, contents)));
+        match loaded {
+            Ok((value, contents)) => {
                 let state = RwLock::new(State {
-                    seen,
+                    contents,
                     value: Arc::new(value),
                 });
                 Ok(Arc::new(Self {
@@ -59,7 +61,7 @@ impl<T> Watched<T> {
         }
     }
 
-    /// The value in force.
+    /// Returns the current value.
     pub fn current(&self) -> Arc<T> {
         Arc::clone(
             &self
@@ -71,9 +73,12 @@ impl<T> Watched<T> {
     }
 }
 
-/// Something that can look at its files again.
+/// A value that can be reloaded from its files.
 pub trait Reload: Send + Sync {
-    /// Takes a new content into force; whether there was one.
+    /// Replaces the value if the contents changed, and returns whether they did.
+    ///
+    /// # Errors
+    /// A file is unreadable or its content is invalid; the old value stays in use.
     fn reload(&self) -> Result<bool, LoadError>;
 }
 
@@ -83,20 +88,20 @@ impl<T: Send + Sync> Reload for Watched<T> {
             paths: self.paths.clone(),
             problem,
         };
-        let content = read(&self.paths).map_err(problem)?;
+        let contents = read(&self.paths).map_err(problem)?;
         if self
             .state
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .seen
-            == content
+            .contents
+            == contents
         {
             return Ok(false);
         }
-        let made = (self.parse)(&content).map_err(problem);
+        let value = (self.parse)(&contents).map_err(problem);
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.seen = content;
-        state.value = Arc::new(made?);
+        state.contents = contents;
+        state.value = Arc::new(value?);
         Ok(true)
     }
 }
@@ -108,19 +113,19 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
         .collect()
 }
 
-/// Looks at all of them again and again until `stop`.
-pub async fn keep_current(all: Vec<Arc<dyn Reload>>, stop: CancellationToken) {
+/// Reloads all values every `POLL_INTERVAL` until `stop` is cancelled.
+pub async fn reload_periodically(all: Vec<Arc<dyn Reload>>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         for watched in &all {
             match watched.reload() {
                 Ok(false) => {}
-                Ok(true) => tracing::info!("certificate files changed and are in force"),
+                Ok(true) => tracing::info!("changed files were reloaded"),
                 Err(error) => {
-                    tracing::warn!(%error, "changed files are not used, the old ones stay in force")
+                    tracing::warn!(%error, "changed files are invalid; the previous ones stay in use")
                 }
             }
         }
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_swap_is_noticed_and_a_bad_file_is_not_used() {
+    fn symlink_swap_is_noticed_and_invalid_file_keeps_the_old_value() {
         let dir = tempfile::tempdir().unwrap();
         for (version, content) in [("1", "one"), ("2", "two"), ("3", "bad")] {
             std::fs::create_dir(dir.path().join(version)).unwrap();
@@ -171,7 +176,7 @@ mod tests {
         );
         assert!(
             !watched.reload().unwrap(),
-            "the same broken file is reported once"
+            "the same invalid file is reported once"
         );
         assert_eq!(*watched.current(), "two");
     }

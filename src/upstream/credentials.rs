@@ -1,55 +1,82 @@
-//! How claimgate makes itself known to a control plane with each request.
+//! The credentials of the client for an API server.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
-use crate::config;
+use super::endpoint::PemSource;
 use crate::tls::watched::{Reload, Watched};
 
-/// A bearer token, or nothing where a client certificate speaks for itself.
+/// A client certificate, or a bearer token that is sent with each request.
 #[derive(Clone)]
-pub struct Credentials(Source);
+pub struct Credentials(CredentialKind);
 
 #[derive(Clone)]
-enum Source {
-    Connection,
-    Fixed(HeaderValue),
-    File(Arc<Watched<HeaderValue>>),
+enum CredentialKind {
+    ClientCertificate(ClientCertificate),
+    Token(HeaderValue),
+    TokenFile(Arc<Watched<HeaderValue>>),
+}
+
+/// A certificate chain and its private key.
+#[derive(Clone)]
+pub(super) struct ClientCertificate {
+    pub(super) chain: PemSource,
+    pub(super) key: PemSource,
 }
 
 impl Credentials {
-    /// # Errors
-    /// The token can't be read, or can't be sent in a header.
-    pub fn load(config: &config::Credentials) -> Result<Self, String> {
-        Ok(Self(match config {
-            config::Credentials::ClientCertificate { .. } => Source::Connection,
-            config::Credentials::Token(token) => Source::Fixed(bearer(token.reveal())?),
-            config::Credentials::TokenFile(path) => {
-                let watched = Watched::load(vec![path.clone()], |files| {
-                    let text = std::str::from_utf8(files.first().map_or(&[], Vec::as_slice));
-                    bearer(text.map_err(|error| error.to_string())?)
-                });
-                Source::File(watched.map_err(|error| error.to_string())?)
-            }
+    pub fn client_certificate(chain: PemSource, key: PemSource) -> Self {
+        Self(CredentialKind::ClientCertificate(ClientCertificate {
+            chain,
+            key,
         }))
     }
 
-    /// The token's file, to be kept current.
+    /// # Errors
+    /// The token is empty or not valid in a header.
+    pub fn token(token: &str) -> Result<Self, String> {
+        Ok(Self(CredentialKind::Token(bearer(token)?)))
+    }
+
+    /// Reads the token from a file. [`Self::watched`] keeps it current.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its token is empty or not valid in a header.
+    pub fn token_file(path: PathBuf) -> Result<Self, String> {
+        let watched = Watched::load(vec![path], |files| {
+            let text = std::str::from_utf8(files.first().map_or(&[], Vec::as_slice));
+            bearer(text.map_err(|error| error.to_string())?)
+        });
+        let watched = watched.map_err(|error| error.to_string())?;
+        Ok(Self(CredentialKind::TokenFile(watched)))
+    }
+
+    /// The token file, to be reloaded when it changes.
     pub fn watched(&self) -> Option<Arc<dyn Reload>> {
         match &self.0 {
-            Source::File(watched) => Some(Arc::clone(watched) as Arc<dyn Reload>),
-            Source::Connection | Source::Fixed(_) => None,
+            CredentialKind::TokenFile(watched) => Some(Arc::clone(watched) as Arc<dyn Reload>),
+            CredentialKind::ClientCertificate(_) | CredentialKind::Token(_) => None,
         }
     }
 
-    /// Puts the credentials in place of whatever is there.
-    pub fn authorize(&self, headers: &mut HeaderMap) {
+    pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
         match &self.0 {
-            Source::Connection => headers.remove(AUTHORIZATION),
-            Source::Fixed(value) => headers.insert(AUTHORIZATION, value.clone()),
-            Source::File(watched) => headers.insert(AUTHORIZATION, (*watched.current()).clone()),
+            CredentialKind::ClientCertificate(certificate) => Some(certificate),
+            CredentialKind::Token(_) | CredentialKind::TokenFile(_) => None,
+        }
+    }
+
+    /// Replaces the header Authorization of a request.
+    pub(super) fn authorize(&self, headers: &mut HeaderMap) {
+        match &self.0 {
+            CredentialKind::ClientCertificate(_) => headers.remove(AUTHORIZATION),
+            CredentialKind::Token(value) => headers.insert(AUTHORIZATION, value.clone()),
+            CredentialKind::TokenFile(watched) => {
+                headers.insert(AUTHORIZATION, (*watched.current()).clone())
+            }
         };
     }
 }
@@ -60,7 +87,7 @@ fn bearer(token: &str) -> Result<HeaderValue, String> {
         return Err("the token is empty".into());
     }
     let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.map_err(|_| "the token has characters that no header can hold")?;
+    let mut value = value.map_err(|_| "the token has characters that are not valid in a header")?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,48 +1,47 @@
-//! Why a request got no response, and whether it may have been carried out all the same.
+//! The reasons why a request got no response, and whether the server may have processed it.
 
 use std::error::Error as _;
 
-/// What is known of a request that failed.
+/// Whether the server processed a failed request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// The control plane certainly did nothing.
     NotProcessed,
     Unknown,
 }
 
-/// Displays as a phrase for people, such as `connection refused`.
+/// A request without a response. Displays as a phrase, for example `connection refused`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Error {
+pub enum UpstreamError {
     #[error("no connection within {seconds} s")]
     ConnectTimeout { seconds: u64 },
-    #[error("its name cannot be resolved: {0}")]
+    #[error("the name of the server cannot be resolved: {0}")]
     Resolve(String),
     #[error("{0}")]
     Connect(String),
     #[error("TLS: {0}")]
     Tls(String),
-    #[error("it does not speak HTTP/2: {0}")]
+    #[error("the server does not support HTTP/2: {0}")]
     Protocol(String),
-    /// A stream that the peer says it did not look at: REFUSED_STREAM, or never sent.
-    #[error("it closed the connection before it took the request")]
+    /// The server reset the stream with REFUSED_STREAM, or the request was never sent.
+    #[error("the server closed the connection before it processed the request")]
     Unprocessed,
-    /// GOAWAY without an error, which spares earlier streams and gives back later ones.
-    #[error("it is closing its connections")]
-    Goaway,
-    #[error("the connection fell silent")]
-    Silent,
-    #[error("the connection broke: {0}")]
-    Broken(String),
-    #[error("no answer within {seconds} s")]
-    Timeout { seconds: u64 },
-    #[error("the request's body broke off")]
-    RequestBody,
-    #[error("the request cannot be sent: {0}")]
-    Request(String),
+    /// A GOAWAY with NO_ERROR. The server still processes earlier streams, but no later ones.
+    #[error("the server is closing the connection")]
+    GoAway,
+    #[error("the server stopped responding on the connection")]
+    PingTimeout,
+    #[error("the connection failed: {0}")]
+    ConnectionFailed(String),
+    #[error("no response within {seconds} s")]
+    ResponseTimeout { seconds: u64 },
+    #[error("the request body was aborted")]
+    RequestBodyAborted,
+    #[error("the request is invalid: {0}")]
+    InvalidRequest(String),
 }
 
-impl Error {
-    /// Value of the metric's label.
+impl UpstreamError {
+    /// Returns the value of the metric label `reason`.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::ConnectTimeout { .. } => "connect_timeout",
@@ -51,77 +50,89 @@ impl Error {
             Self::Tls(_) => "tls",
             Self::Protocol(_) => "protocol",
             Self::Unprocessed => "unprocessed",
-            Self::Goaway => "goaway",
-            Self::Silent => "silent",
-            Self::Broken(_) => "broken",
-            Self::Timeout { .. } => "timeout",
-            Self::RequestBody => "request_body",
-            Self::Request(_) => "request",
+            Self::GoAway => "goaway",
+            Self::PingTimeout => "silent",
+            Self::ConnectionFailed(_) => "broken",
+            Self::ResponseTimeout { .. } => "timeout",
+            Self::RequestBodyAborted => "request_body",
+            Self::InvalidRequest(_) => "request",
         }
     }
 
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::Goaway
-            | Self::Silent
-            | Self::Broken(_)
-            | Self::Timeout { .. }
-            | Self::RequestBody => Outcome::Unknown,
-            _ => Outcome::NotProcessed,
+            Self::GoAway
+            | Self::PingTimeout
+            | Self::ConnectionFailed(_)
+            | Self::ResponseTimeout { .. }
+            | Self::RequestBodyAborted => Outcome::Unknown,
+            Self::ConnectTimeout { .. }
+            | Self::Resolve(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::Protocol(_)
+            | Self::Unprocessed
+            | Self::InvalidRequest(_) => Outcome::NotProcessed,
         }
     }
 
-    /// A write is sent again only if it was certainly not looked at; after a GOAWAY alone that is
-    /// not known here, for the last stream's number does not reach us.
-    pub(super) fn may_be_sent_again(&self, is_read: bool) -> bool {
+    /// Returns whether the request timeout has expired, which includes the time to connect.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::ResponseTimeout { .. })
+    }
+
+    /// Returns whether the request may be sent again. A write may only if the server certainly did not
+    /// process it. After a GOAWAY that is unknown, because hyper does not report the number of the
+    /// last processed stream.
+    pub(super) fn may_retry(&self, is_read: bool) -> bool {
         match self {
             Self::Unprocessed => true,
-            Self::Goaway => is_read,
+            Self::GoAway => is_read,
             _ => false,
         }
     }
 
-    /// Whether no further stream should be put on the connection.
+    /// Returns whether the connection must not get further streams.
     pub(super) fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::Goaway | Self::Silent | Self::Broken(_) | Self::Unprocessed
+            Self::GoAway | Self::PingTimeout | Self::ConnectionFailed(_) | Self::Unprocessed
         )
     }
 
-    /// `unsent`: hyper gave the request back, untouched.
-    pub(super) fn of_request(error: &hyper::Error, unsent: bool) -> Self {
-        if unsent {
+    /// Classifies an error of a request. `was_returned` means that hyper returned the request unsent.
+    pub(super) fn from_hyper(error: &hyper::Error, was_returned: bool) -> Self {
+        if was_returned {
             return Self::Unprocessed;
         }
         if error.is_user() || error.is_body_write_aborted() {
-            return Self::RequestBody;
+            return Self::RequestBodyAborted;
         }
         if error.is_timeout() {
-            return Self::Silent;
+            return Self::PingTimeout;
         }
         let mut source = error.source();
         while let Some(cause) = source {
             if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-                return Self::of_h2(h2);
+                return Self::from_h2(h2);
             }
             if let Some(inner) = cause
                 .downcast_ref::<hyper::Error>()
                 .filter(|e| e.is_timeout())
             {
                 tracing::debug!(%inner, "a connection timed out");
-                return Self::Silent;
+                return Self::PingTimeout;
             }
             source = cause.source();
         }
-        Self::Broken(error.to_string())
+        Self::ConnectionFailed(error.to_string())
     }
 
-    fn of_h2(error: &h2::Error) -> Self {
+    fn from_h2(error: &h2::Error) -> Self {
         match error.reason() {
             Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => Self::Unprocessed,
-            Some(h2::Reason::NO_ERROR) if error.is_go_away() && error.is_remote() => Self::Goaway,
-            _ => Self::Broken(error.to_string()),
+            Some(h2::Reason::NO_ERROR) if error.is_go_away() && error.is_remote() => Self::GoAway,
+            _ => Self::ConnectionFailed(error.to_string()),
         }
     }
 }

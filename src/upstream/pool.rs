@@ -1,11 +1,10 @@
-//! The connections of one lane, and the places for streams on them.
+//! The connections of one class, and the permits for streams on them.
 //!
-//! A request takes a place before it is sent, so that it never waits within h2 for the peer's
-//! stream limit. When all are taken one more connection is dialled for every
-//! [`Windows::streams_max`](super::Windows) that wait. A dial that fails fails all who wait, and for
-//! a while after it all who come.
+//! A request acquires a permit before it is sent, so it never waits inside h2 for the server's
+//! stream limit. If no permit is free, the pool dials one more connection for every
+//! [`ConnectionLimits::streams_max`] waiting requests. A failed dial fails all waiting requests,
+//! and new ones until the backoff ends.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,250 +13,240 @@ use rand::RngExt as _;
 use tokio::sync::Notify;
 
 use super::connect::Connector;
-use super::{Error, Lane, RequestBody, Windows};
-use crate::metrics::Metrics;
+use super::connection::Connection;
+use super::connection_class::{ConnectionClass, ConnectionLimits};
+use super::error::UpstreamError;
+use super::request_body::RequestBody;
+use crate::telemetry::metrics::Metrics;
 
-/// Rest after a failed dial; it doubles with every further failure up to the greatest. Half of it
-/// is chance, lest all replicas come back at once.
+/// Backoff after failed dials. It doubles with each failure. Half of it is random, so that replicas
+/// do not all reconnect at the same time.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
-/// Connections without a stream that are kept; more are closed as soon as they have none.
-const IDLE_KEPT: usize = 1;
-
-/// A connection and how many streams it has.
-pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
-    /// Of its TCP handshake.
-    round_trip: Duration,
-    /// What the peer allows now.
-    pub(super) peer_streams_max: AtomicUsize,
-    /// It is ending, or it gave a request back.
-    pub(super) retired: AtomicBool,
-    used: AtomicUsize,
-}
+/// Number of connections without streams that stay open. Further ones close when their last stream ends.
+const IDLE_CONNECTIONS_MAX: usize = 1;
 
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool(Arc<Inner>);
 
-struct Shared {
+struct Inner {
     name: String,
-    lane: Lane,
-    windows: Windows,
+    class: ConnectionClass,
+    limits: ConnectionLimits,
     connector: Arc<Connector>,
     metrics: Metrics,
-    state: Mutex<State>,
-    /// A place became free, or a dial has ended.
+    state: Mutex<PoolState>,
+    /// Notified when a stream or a dial has ended.
     changed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     connections: Vec<Arc<Connection>>,
+    /// Number of dials in progress.
     dialing: usize,
+    /// Number of requests that wait for a permit.
     waiting: usize,
-    /// Counts failed dials, so that those who wait notice theirs.
+    /// Number of failed dials so far. A waiting request fails when the number changes.
     failures: u64,
-    failed: Option<Failed>,
+    /// The last dial, if it failed.
+    last_failure: Option<DialFailure>,
 }
 
-struct Failed {
-    error: Error,
-    again_at: Instant,
+struct DialFailure {
+    error: UpstreamError,
+    retry_at: Instant,
     backoff: Duration,
 }
 
-/// A stream's place on a connection, until it is dropped.
-pub(super) struct Place {
+/// Permission for one stream on a connection. Dropping it returns the permission.
+pub(super) struct StreamPermit {
     connection: Arc<Connection>,
     pool: Pool,
-}
-
-impl Connection {
-    pub(super) fn new(
-        sender: SendRequest<RequestBody>,
-        peer_streams_max: usize,
-        round_trip: Duration,
-    ) -> Self {
-        Self {
-            sender,
-            round_trip,
-            peer_streams_max: AtomicUsize::new(peer_streams_max),
-            retired: AtomicBool::new(false),
-            used: AtomicUsize::new(0),
-        }
-    }
-
-    fn is_usable(&self) -> bool {
-        !self.retired.load(Ordering::Relaxed) && !self.sender.is_closed()
-    }
 }
 
 impl Pool {
     pub(super) fn new(
         name: String,
-        lane: Lane,
+        class: ConnectionClass,
         connector: Arc<Connector>,
         metrics: Metrics,
     ) -> Self {
-        let (state, changed) = (Mutex::default(), Notify::new());
-        let windows = lane.windows();
-        Self(Arc::new(Shared {
+        Self(Arc::new(Inner {
             name,
-            lane,
-            windows,
+            class,
+            limits: class.limits(),
             connector,
             metrics,
-            state,
-            changed,
+            state: Mutex::default(),
+            changed: Notify::new(),
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place.
-    pub(super) async fn place(&self) -> Result<Place, Error> {
-        let mut failures = None;
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    /// A dial failed while the request waited, or the backoff of the last failed dial has not
+    /// ended.
+    pub(super) async fn acquire(&self) -> Result<StreamPermit, UpstreamError> {
+        let mut failures_before = None;
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
+            // Registers before the state is read, so that no notification is missed.
             changed.as_mut().enable();
             {
                 let mut state = self.state();
-                if let Some(place) = self.take(&mut state) {
-                    return Ok(place);
+                if let Some(permit) = self.try_acquire(&mut state) {
+                    return Ok(permit);
                 }
-                let seen = *failures.get_or_insert(state.failures);
-                if let Some(failed) = &state.failed
-                    && (state.failures != seen || Instant::now() < failed.again_at)
+                let before = *failures_before.get_or_insert(state.failures);
+                if let Some(failure) = &state.last_failure
+                    && (state.failures != before || Instant::now() < failure.retry_at)
                 {
-                    return Err(failed.error.clone());
+                    return Err(failure.error.clone());
                 }
                 state.waiting += 1;
-                self.dial_for_those_who_wait(&mut state);
+                self.dial_if_needed(&mut state);
             }
-            let waiting = Waiting(self);
+            let waiting = WaitingGuard(self);
             changed.await;
             drop(waiting);
         }
     }
 
-    /// The busiest connection that has a place, so that idle ones can go.
-    fn take(&self, state: &mut State) -> Option<Place> {
+    /// Takes a permit of the busiest connection that has one, so that the others become idle and
+    /// can close.
+    fn try_acquire(&self, state: &mut PoolState) -> Option<StreamPermit> {
         state
             .connections
             .retain(|connection| connection.is_usable());
-        let has_place = |connection: &&Arc<Connection>| {
-            let max = connection.peer_streams_max.load(Ordering::Relaxed);
-            connection.used.load(Ordering::Relaxed) < max.min(self.0.windows.streams_max)
+        let has_permit = |connection: &&Arc<Connection>| {
+            let max = connection
+                .server_streams_max()
+                .min(self.0.limits.streams_max);
+            connection.streams() < max
         };
-        let connections = state.connections.iter().filter(has_place);
-        let connection = connections.max_by_key(|one| one.used.load(Ordering::Relaxed))?;
-        connection.used.fetch_add(1, Ordering::Relaxed);
-        self.0.metrics.streams(&self.0.name, self.0.lane, 1);
-        Some(Place {
+        let connections = state.connections.iter().filter(has_permit);
+        let connection = connections.max_by_key(|connection| connection.streams())?;
+        connection.add_stream();
+        self.count_streams(1);
+        Some(StreamPermit {
             connection: Arc::clone(connection),
             pool: self.clone(),
         })
     }
 
-    fn dial_for_those_who_wait(&self, state: &mut State) {
-        if state.waiting > state.dialing * self.0.windows.streams_max {
+    fn dial_if_needed(&self, state: &mut PoolState) {
+        if state.waiting > state.dialing * self.0.limits.streams_max {
             state.dialing += 1;
             let pool = self.clone();
             tokio::spawn(async move { pool.dial().await });
         }
     }
 
+    /// Opens a connection and drives it until it ends.
     async fn dial(self) {
-        let dialled = self.0.connector.connect(self.0.windows).await;
-        let (error, driver) = match dialled {
-            Ok((connection, driver)) => {
-                let mut state = self.state();
-                state.dialing -= 1;
-                state.failed = None;
-                state.connections.push(Arc::clone(&connection));
-                drop(state);
-                (None, Some((connection, driver)))
-            }
-            Err(error) => (Some(error), None),
+        let (connection, driver) = match self.0.connector.connect(self.0.limits).await {
+            Ok(connected) => connected,
+            Err(error) => return self.dial_failed(error),
         };
-        if let Some(error) = error {
-            tracing::warn!(control_plane = %self.0.name, %error, "cannot connect");
-            self.0.metrics.upstream_error(&self.0.name, error.reason());
-            self.failed(error);
-        }
-        self.0.changed.notify_waiters();
-        if let Some((connection, driver)) = driver {
-            let round_trip = connection.round_trip;
-            self.0.metrics.round_trip(&self.0.name, round_trip);
-            self.0.metrics.connections(&self.0.name, self.0.lane, 1);
-            driver.run(Arc::clone(&connection)).await;
-            connection.retired.store(true, Ordering::Relaxed);
-            self.state()
-                .connections
-                .retain(|connection| connection.is_usable());
-            self.0.metrics.connections(&self.0.name, self.0.lane, -1);
-        }
+        self.dial_succeeded(connection);
+        driver.run().await;
+        self.state()
+            .connections
+            .retain(|connection| connection.is_usable());
+        self.count_connections(-1);
     }
 
-    fn failed(&self, error: Error) {
+    fn dial_succeeded(&self, connection: Connection) {
+        let round_trip = connection.round_trip();
+        let mut state = self.state();
+        state.dialing -= 1;
+        state.last_failure = None;
+        state.connections.push(Arc::new(connection));
+        drop(state);
+        self.0.changed.notify_waiters();
+        self.0.metrics.round_trip(&self.0.name, round_trip);
+        self.count_connections(1);
+    }
+
+    fn dial_failed(&self, error: UpstreamError) {
+        tracing::warn!(control_plane = %self.0.name, %error, "cannot connect to the control plane");
+        self.0.metrics.upstream_error(&self.0.name, error.reason());
         let mut state = self.state();
         state.dialing -= 1;
         state.failures += 1;
-        let before = state.failed.as_ref().map(|failed| failed.backoff * 2);
-        let backoff = before.unwrap_or(BACKOFF_MIN).min(BACKOFF_MAX);
-        let again_at = Instant::now() + backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        state.failed = Some(Failed {
+        let last_failure = state.last_failure.as_ref();
+        let doubled = last_failure.map(|failure| failure.backoff * 2);
+        let backoff = doubled.unwrap_or(BACKOFF_MIN).min(BACKOFF_MAX);
+        let retry_at = Instant::now() + backoff.mul_f64(rand::rng().random_range(0.5..1.0));
+        state.last_failure = Some(DialFailure {
             error,
-            again_at,
+            retry_at,
             backoff,
         });
+        drop(state);
+        self.0.changed.notify_waiters();
     }
 
     fn release(&self, connection: &Connection) {
         let mut state = self.state();
-        connection.used.fetch_sub(1, Ordering::Relaxed);
-        let idle = |one: &Arc<Connection>| one.used.load(Ordering::Relaxed) == 0;
-        let mut kept = 0;
-        state.connections.retain(|one| {
-            kept += usize::from(idle(one));
-            one.is_usable() && !(idle(one) && kept > IDLE_KEPT)
+        connection.remove_stream();
+        let mut idle = 0;
+        state.connections.retain(|connection| {
+            let is_idle = connection.streams() == 0;
+            idle += usize::from(is_idle);
+            connection.is_usable() && !(is_idle && idle > IDLE_CONNECTIONS_MAX)
         });
         drop(state);
-        self.0.metrics.streams(&self.0.name, self.0.lane, -1);
-        // One place, but whoever waits first may have gone.
+        self.count_streams(-1);
+        // Wakes all, because the request that waits first may have been cancelled.
         self.0.changed.notify_waiters();
+    }
+
+    fn count_connections(&self, delta: i64) {
+        let class = self.0.class.as_str();
+        self.0.metrics.connections(&self.0.name, class, delta);
+    }
+
+    fn count_streams(&self, delta: i64) {
+        let class = self.0.class.as_str();
+        self.0.metrics.streams(&self.0.name, class, delta);
     }
 }
 
-/// Counts one who waits.
-struct Waiting<'a>(&'a Pool);
+/// Counts a waiting request until it is dropped, which includes the cancellation of the request.
+struct WaitingGuard<'a>(&'a Pool);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         self.0.state().waiting -= 1;
     }
 }
 
-impl Place {
+impl StreamPermit {
     pub(super) fn sender(&self) -> SendRequest<RequestBody> {
-        self.connection.sender.clone()
+        self.connection.sender()
     }
 
+    /// Duration of the connection's TCP handshake.
     pub(super) fn round_trip(&self) -> Duration {
-        self.connection.round_trip
+        self.connection.round_trip()
     }
 
-    /// No further stream is put on the connection.
-    pub(super) fn retire(&self) {
-        self.connection.retired.store(true, Ordering::Relaxed);
+    /// Prevents further streams on the connection.
+    pub(super) fn retire_connection(&self) {
+        self.connection.retire();
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.pool.release(&self.connection);
     }

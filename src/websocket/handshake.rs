@@ -1,5 +1,8 @@
-//! The opening handshake, as kube-apiserver has it from golang.org/x/net/websocket (`hybi.go`,
-//! `server.go`): what is refused, in which words and in which order.
+//! The opening handshake as golang.org/x/net/websocket does it for kube-apiserver (`hybi.go`,
+//! `server.go`).
+//!
+//! tungstenite checks handshakes in another order, and rejects them with other codes and texts. Clients
+//! can see these differences, so its handshake is not used. Its accept key and its frames are.
 
 use bytes::Bytes;
 use http::header::{
@@ -10,28 +13,29 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// The only version there is (RFC 6455, section 4.1).
+/// The only version of the protocol (RFC 6455, section 4.1).
 const VERSION: &str = "13";
 
-/// Whether the request wants another protocol, of any name. It looks through all the headers for a
-/// word, wherever it stands (`streaming/pkg/httpstream/httpstream.go`, `IsUpgradeRequest`).
+/// Returns whether the request asks to switch to another protocol. All `Connection` headers count, and the
+/// word `upgrade` may stand anywhere in them (`streaming/pkg/httpstream/httpstream.go`,
+/// `IsUpgradeRequest`).
 pub fn is_upgrade(parts: &Parts) -> bool {
     let mut values = parts.headers.get_all(CONNECTION).iter();
-    parts.version == Version::HTTP_11 && values.any(|value| says_upgrade(value.to_str().ok()))
+    parts.version == Version::HTTP_11 && values.any(|value| has_upgrade(value.to_str().ok()))
 }
 
-/// What a request for a WebSocket is answered with in place of 200, `None` if it is not one
+/// Returns the response to a request for a WebSocket, or `None` if the request does not ask for one
 /// (`streaming/pkg/httpstream/wsstream/conn.go`, `IsWebSocketRequest`).
-pub fn answer(parts: &Parts) -> Option<Response<Bytes>> {
-    let is_asked_for = is_upgrade(parts)
+pub fn respond(parts: &Parts) -> Option<Response<Bytes>> {
+    let is_websocket = is_upgrade(parts)
         && first(&parts.headers, &UPGRADE)
             .is_some_and(|name| name.eq_ignore_ascii_case("websocket"));
-    is_asked_for.then(|| accept(parts).unwrap_or_else(Refused::response))
+    is_websocket.then(|| accept(parts).unwrap_or_else(HandshakeError::response))
 }
 
-/// Why there is no WebSocket.
+/// The reason why a handshake is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Refused {
+enum HandshakeError {
     Connection,
     Key,
     Method,
@@ -40,7 +44,7 @@ enum Refused {
     Version,
 }
 
-impl Refused {
+impl HandshakeError {
     fn code_and_text(self) -> (StatusCode, &'static str) {
         match self {
             Self::Connection => (StatusCode::BAD_REQUEST, "not websocket protocol"),
@@ -66,26 +70,26 @@ impl Refused {
     }
 }
 
-fn accept(parts: &Parts) -> Result<Response<Bytes>, Refused> {
+fn accept(parts: &Parts) -> Result<Response<Bytes>, HandshakeError> {
     let headers = &parts.headers;
     if parts.method != Method::GET {
-        return Err(Refused::Method);
+        return Err(HandshakeError::Method);
     }
-    if !says_upgrade(first(headers, &CONNECTION)) {
-        return Err(Refused::Connection);
+    if !has_upgrade(first(headers, &CONNECTION)) {
+        return Err(HandshakeError::Connection);
     }
     let key = first(headers, &SEC_WEBSOCKET_KEY).filter(|key| !key.is_empty());
-    let key = key.ok_or(Refused::Key)?;
+    let key = key.ok_or(HandshakeError::Key)?;
     if first(headers, &SEC_WEBSOCKET_VERSION) != Some(VERSION) {
-        return Err(Refused::Version);
+        return Err(HandshakeError::Version);
     }
     if !first(headers, &ORIGIN).is_some_and(is_origin) {
-        return Err(Refused::Origin);
+        return Err(HandshakeError::Origin);
     }
     let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL).map(protocol);
     let protocol = protocol.transpose()?.flatten();
     let accepted = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
-    let accepted = accepted.map_err(|_| Refused::Key)?;
+    let accepted = accepted.map_err(|_| HandshakeError::Key)?;
 
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -99,29 +103,32 @@ fn accept(parts: &Parts) -> Result<Response<Bytes>, Refused> {
     Ok(response)
 }
 
-/// Of several headers the first counts, as with Go's `Header.Get`.
+/// Returns the first header of this name, like Go's `Header.Get`.
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn says_upgrade(value: Option<&str>) -> bool {
+fn has_upgrade(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.to_ascii_lowercase().contains("upgrade"))
 }
 
-/// There has to be one, but whose it is does not matter: who asks was authenticated by a certificate
-/// or by the app cluster's API server. A URL, or an absolute path (`net/url`, `ParseRequestURI`).
+/// Returns whether the value is a URL or an absolute path (`net/url`, `ParseRequestURI`). The origin itself
+/// does not matter: the client was authenticated by a certificate or by the app cluster's API server.
 fn is_origin(origin: &str) -> bool {
     origin.starts_with('/') || url::Url::parse(origin).is_ok()
 }
 
-/// One protocol is taken, whatever its name, for events look the same in all of them; among several
-/// kube-apiserver's handler would have to choose, and does not.
-fn protocol(value: &HeaderValue) -> Result<Option<HeaderValue>, Refused> {
-    let value = value.to_str().map_err(|_| Refused::Protocols)?.trim();
+/// Accepts one subprotocol of any name, because events look the same in all of them. Rejects several:
+/// kube-apiserver's handler does not choose between them.
+fn protocol(value: &HeaderValue) -> Result<Option<HeaderValue>, HandshakeError> {
+    let value = value
+        .to_str()
+        .map_err(|_| HandshakeError::Protocols)?
+        .trim();
     if value.contains(',') {
-        return Err(Refused::Protocols);
+        return Err(HandshakeError::Protocols);
     }
-    let protocol = HeaderValue::from_str(value).map_err(|_| Refused::Protocols)?;
+    let protocol = HeaderValue::from_str(value).map_err(|_| HandshakeError::Protocols)?;
     Ok((!protocol.is_empty()).then_some(protocol))
 }
 
@@ -131,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    const ASKED: [(&str, &str); 5] = [
+    const VALID_HEADERS: [(&str, &str); 5] = [
         ("connection", "keep-alive, Upgrade"),
         ("upgrade", "WebSocket"),
         ("sec-websocket-version", "13"),
@@ -139,11 +146,10 @@ mod tests {
         ("origin", "https://localhost"),
     ];
 
-    /// The answer to a request with these headers in place of the usual ones; an empty one is left
-    /// out.
-    fn with(other: &[(&'static str, &'static str)]) -> Option<Response<Bytes>> {
+    /// Returns the response to a valid request with these headers replaced. An empty value removes a header.
+    fn respond_with(other: &[(&'static str, &'static str)]) -> Option<Response<Bytes>> {
         let (mut parts, ()) = Request::get("/").body(()).unwrap().into_parts();
-        for (name, value) in ASKED {
+        for (name, value) in VALID_HEADERS {
             parts.headers.insert(name, HeaderValue::from_static(value));
         }
         for (name, _) in other {
@@ -152,12 +158,12 @@ mod tests {
         for (name, value) in other.iter().filter(|(_, value)| !value.is_empty()) {
             parts.headers.append(*name, HeaderValue::from_static(value));
         }
-        answer(&parts)
+        respond(&parts)
     }
 
     #[test]
-    fn the_key_of_rfc_6455_gets_its_answer() {
-        let response = with(&[]).unwrap();
+    fn key_of_rfc_6455_gets_the_accept_value_of_rfc_6455() {
+        let response = respond_with(&[]).unwrap();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         let accepted = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
         assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], accepted);
@@ -165,19 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_ask_for_a_websocket_gets_none() {
+    fn other_requests_get_no_handshake() {
         for other in [
             ("connection", ""),
             ("connection", "keep-alive"),
             ("upgrade", ""),
             ("upgrade", "SPDY/3.1"),
         ] {
-            assert!(with(&[other]).is_none(), "{other:?}");
+            assert!(respond_with(&[other]).is_none(), "{other:?}");
         }
     }
 
     #[test]
-    fn one_protocol_is_taken_and_several_are_refused() {
+    fn one_subprotocol_is_accepted_and_several_are_rejected() {
         for (value, expected) in [
             ("binary.k8s.io", Some("binary.k8s.io")),
             (" base64.binary.k8s.io ", Some("base64.binary.k8s.io")),
@@ -185,7 +191,7 @@ mod tests {
             ("binary.k8s.io, whatever", None),
             ("binary.k8s.io,", None),
         ] {
-            let response = with(&[("sec-websocket-protocol", value)]).unwrap();
+            let response = respond_with(&[("sec-websocket-protocol", value)]).unwrap();
             let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
             assert_eq!(chosen.map(|value| value.to_str().unwrap()), expected);
             let code = if expected.is_some() { 101 } else { 400 };
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_handshake_is_refused_in_the_words_of_gos_library() {
+    fn invalid_handshake_gets_the_code_and_text_of_gos_library() {
         for (other, code, text) in [
             (
                 &[("connection", "close"), ("connection", "upgrade")][..],
@@ -220,7 +226,7 @@ mod tests {
             (&[("origin", "null")], 403, ""),
             (&[("origin", "/")], 101, ""),
         ] {
-            let response = with(other).unwrap();
+            let response = respond_with(other).unwrap();
             assert_eq!(response.status(), code, "{other:?}");
             assert_eq!(response.body(), text, "{other:?}");
             let version = response.headers().get(SEC_WEBSOCKET_VERSION);

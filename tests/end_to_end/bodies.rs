@@ -1,19 +1,17 @@
-//! What becomes of names in bodies.
-
-use http::header::CONTENT_TYPE;
+//! Names in request and response bodies are mapped in both directions.
 
 use super::*;
 
 #[tokio::test]
-async fn requests_and_responses_are_in_local_terms() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn namespaces_are_mapped_in_requests_and_responses() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let (status, created) = client.write("POST", CLAIMS, JSON, &claim("new")).await;
     assert_eq!(
         (status, &created["metadata"]["namespace"]),
         (201, &"default".into())
     );
-    let stored = bed
+    let stored = env
         .control_plane
         .objects(example::CLAIMS)
         .unwrap()
@@ -24,12 +22,12 @@ async fn requests_and_responses_are_in_local_terms() {
     assert!(!list.to_string().contains("app-ns"));
     let one = format!("{CLAIMS}/new");
     let patch = r#"[{"op":"test","path":"/metadata/namespace","value":"default"},
-        {"op":"replace","path":"/spec/nodeCount","value":9}]"#;
+        {"op":"replace","path":"/spec/parameters/nodes/count","value":9}]"#;
     let (status, patched) = client
         .write("PATCH", &one, "application/json-patch+json", patch)
         .await;
     assert_eq!(
-        (status, &patched["spec"]["nodeCount"]),
+        (status, &patched["spec"]["parameters"]["nodes"]["count"]),
         (200, &9.into()),
         "{patched}"
     );
@@ -38,61 +36,28 @@ async fn requests_and_responses_are_in_local_terms() {
 }
 
 #[tokio::test]
-async fn a_copied_namespace_is_the_local_one() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let one = format!("{CLAIMS}/shop");
-    // Longer than what of other bodies is held.
-    let long = "x".repeat(100 << 10);
-    let labels = format!(r#"{{"labels":{{"a":"{long}"}}}}"#);
-    let conditions = format!(
-        r#"{{"conditions":[{{"type":"A","status":"True","reason":"B","message":"{long}",
-            "lastTransitionTime":"2026-01-02T03:04:05Z"}}]}}"#
-    );
-    for (path, at, value, copied, moved) in [
-        (
-            one.clone(),
-            "/spec/parameters",
-            labels,
-            "labels/b",
-            "labels/c",
-        ),
-        (
-            format!("{one}/status"),
-            "/status",
-            conditions,
-            "conditions/0/reason",
-            "conditions/0/type",
-        ),
-    ] {
-        let patch = format!(
-            r#"[{{"op":"add","path":"{at}","value":{value}}},
-                {{"op":"copy","from":"/metadata/namespace","path":"{at}/{copied}"}},
-                {{"op":"test","path":"/metadata/namespace","value":"default"}},
-                {{"op":"move","from":"/metadata/namespace","path":"{at}/{moved}"}}]"#
-        );
-        let (status, patched) = client
-            .write("PATCH", &path, "application/json-patch+json", &patch)
-            .await;
-        assert_eq!(
-            (status, &patched["metadata"]["namespace"]),
-            (200, &"default".into())
-        );
-        let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
-        let stored = claims.get("app-ns-1", "shop").unwrap();
-        for object in [patched, stored] {
-            for pointer in [copied, moved] {
-                let value = object.pointer(&format!("{at}/{pointer}"));
-                assert_eq!(value, Some(&"default".into()), "{pointer}");
-            }
+async fn json_patch_that_copies_mapped_metadata_returns_422() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let patch_type = "application/json-patch+json";
+    for path in [format!("{CLAIMS}/shop"), format!("{CLAIMS}/shop/status")] {
+        for (op, from, to) in [
+            ("copy", "/metadata/namespace", "/spec/parameters"),
+            ("move", "/spec/parameters", "/metadata"),
+        ] {
+            let patch = format!(r#"[{{"op":"{op}","from":"{from}","path":"{to}"}}]"#);
+            let (status, answer) = client.write("PATCH", &path, patch_type, &patch).await;
+            assert_eq!((status, &answer["reason"]), (422, &"Invalid".into()));
+            let message = answer["message"].as_str().unwrap();
+            assert!(message.contains("may not copy or move"), "{message}");
         }
     }
 }
 
 #[tokio::test]
-async fn foreign_claims_are_in_no_list_and_no_watch() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn lists_and_watches_drop_foreign_claims() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for accept in [JSON, "application/json;as=Table;v=v1;g=meta.k8s.io"] {
         let request = Request::get(ALL)
             .header("accept", accept)
@@ -115,7 +80,7 @@ async fn foreign_claims_are_in_no_list_and_no_watch() {
         line(&mut watch).await.unwrap()["object"]["metadata"]["name"],
         "shop"
     );
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     claims
         .create(example::claim("payments", "theirs", 1))
         .unwrap();
@@ -128,9 +93,9 @@ async fn foreign_claims_are_in_no_list_and_no_watch() {
 }
 
 #[tokio::test]
-async fn rows_without_objects_are_judged_all_the_same() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn foreign_table_rows_without_objects_are_dropped() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let bare = |query: &str| {
         let request = Request::get(format!("{ALL}?includeObject=None{query}"));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -156,25 +121,18 @@ async fn rows_without_objects_are_judged_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_failures_message_is_in_local_terms_and_bounded() {
-    let bed = Bed::start_with("limits: {heldBytesMax: 200KiB}").await;
-    let client = bed.developer().await;
+async fn error_message_uses_local_names_and_is_bounded() {
+    let env = TestEnv::start_with("limits: {maxBufferedSize: 200KiB}").await;
+    let client = env.developer().await;
     let answer = |message: &str| {
         let status = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": message, "reason": "NotFound", "code": 404,
             "details": {"name": "app-ns-1", "kind": "namespaces"},
         });
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", JSON.parse().unwrap());
-        let body = Bytes::from(status.to_string());
-        Fault::Answer {
-            status: StatusCode::NOT_FOUND,
-            headers,
-            body,
-        }
+        json_fault(404, status.to_string())
     };
-    let faults = bed.control_plane.faults();
+    let faults = env.control_plane.faults();
     faults.add_times(
         1,
         |r| r.path.ends_with("/x"),
@@ -211,11 +169,11 @@ async fn a_failures_message_is_in_local_terms_and_bounded() {
     assert!(body.to_string().len() < 1000);
 }
 
-/// As kube-apiserver has it: above 128 KiB, for who asks, and the same once it is unpacked.
+/// kube-apiserver compresses bodies above 128 KiB if the client accepts gzip.
 #[tokio::test]
-async fn large_lists_are_compressed_for_who_asks() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn large_lists_are_compressed_if_the_client_accepts_gzip() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let get = async |path: &str, encoding: &str| {
         let request = Request::get(path).header("accept-encoding", encoding);
         let response = client.send(request.body(Full::default()).unwrap()).await;
@@ -247,11 +205,11 @@ async fn large_lists_are_compressed_for_who_asks() {
     assert!(!String::from_utf8_lossy(&unpacked).contains("app-ns"));
 }
 
-/// Whether it may be there is for the control plane to say.
+/// Only the control plane decides whether a key is valid.
 #[tokio::test]
-async fn a_long_key_is_no_error() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn long_key_is_passed_to_the_control_plane() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for at in ["/metadata", ""] {
         let mut long: Value = serde_json::from_str(&claim("long")).unwrap();
         let object = long.pointer_mut(at).unwrap().as_object_mut().unwrap();
@@ -269,7 +227,7 @@ async fn a_long_key_is_no_error() {
     }
 }
 
-/// Letters of which gzip makes a little less, the same each time.
+/// Returns pseudorandom letters, which gzip hardly compresses. They are the same for each call.
 fn noise(length: usize) -> String {
     let mut state = 1u32;
     let letter = || {
@@ -279,12 +237,12 @@ fn noise(length: usize) -> String {
     std::iter::repeat_with(letter).take(length).collect()
 }
 
-/// With the 9 bytes of its header.
+/// A frame has a header of 9 bytes.
 #[tokio::test]
-async fn a_frame_of_what_is_mapped_fills_one_tls_record() {
+async fn frame_of_a_rewritten_body_fills_one_tls_record() {
     const FRAME_BYTES: usize = (16 << 10) - 9;
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let mut long: Value = serde_json::from_str(&claim("long")).unwrap();
     long["metadata"]["annotations"] = serde_json::json!({"note": noise(20 * FRAME_BYTES)});
     let (status, body) = client.write("POST", CLAIMS, JSON, &long.to_string()).await;
@@ -306,11 +264,11 @@ async fn a_frame_of_what_is_mapped_fills_one_tls_record() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn body_that_is_not_json_reaches_the_control_plane_unchanged() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let deep = format!("{{kind: K,\"spec\":{}", "[".repeat(20_000));
-    // JSON to a parser that knows no bound.
+    // Valid JSON for a parser without a depth limit.
     let closed = format!("{deep}{}}}", "]".repeat(20_000));
     for body in [
         "",
@@ -331,19 +289,20 @@ async fn a_body_that_is_no_json_is_refused_by_the_control_plane_as_it_came() {
 
 const YAML: &str = "application/yaml";
 
-/// kube-apiserver quotes how a body begins that it can make nothing of.
+/// kube-apiserver quotes the beginning of a body that it cannot decode.
 #[tokio::test]
-async fn a_refusal_quotes_what_the_client_sent() {
+async fn error_quotes_the_body_that_the_client_sent() {
     const BEGINNING_BYTES: usize = 30;
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let one = format!("{CLAIMS}/shop");
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let object = |namespace: &str, length: usize| {
         let notes = "n".repeat(length);
         format!(r#"{{"metadata":{{"namespace":"{namespace}"}},"kind":"K","notes":"{notes}"}}"#)
     };
-    let patch = r#"[{"op":"copy","from":"/metadata/namespace","path":"/spec/x"}]"#.to_owned();
-    let completed = r#"[{"op":"replace","path":"/metadata/namespace""#.to_owned();
+    let patch = |namespace: &str| {
+        format!(r#"[{{"value":{{"namespace":"{namespace}"}},"op":"test","path":"/metadata"}}]"#)
+    };
+    let mapped = patch("app-ns-1");
     let (short, long) = (object("app-ns-1", 0), object("app-ns-1", 100_000));
     let yaml = "metadata: {namespace: default}\nkind: K\n".to_owned();
     let sorted = r#"{"kind":"K","metadata":{"namespace":"app-ns-1"}}"#.to_owned();
@@ -354,53 +313,49 @@ async fn a_refusal_quotes_what_the_client_sent() {
             format!("no kind ({digits} ...)")
         }
     };
-    for (method, path, kind, came, sent) in [
+    for (method, path, content_type, received, sent) in [
         ("POST", CLAIMS, JSON, object("default", 0), &short),
         ("POST", CLAIMS, JSON, object("default", 100_000), &long),
         ("POST", CLAIMS, YAML, yaml, &sorted),
         (
             "PATCH",
-            &one,
+            SHOP,
             "application/json-patch+json",
-            patch,
-            &completed,
+            patch("default"),
+            &mapped,
         ),
     ] {
         let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
             "status": "Failure", "message": quoted(sent), "reason": "BadRequest", "code": 400});
-        let refusal = Fault::Answer {
-            status: StatusCode::BAD_REQUEST,
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, JSON.parse().unwrap())]),
-            body: status.to_string().into(),
-        };
-        let faults = bed.control_plane.faults();
-        faults.add_times(1, |r| r.method != Method::GET, refusal);
-        let (status, answer) = client.write(method, path, kind, &came).await;
+        let rejection = json_fault(400, status.to_string());
+        let faults = env.control_plane.faults();
+        faults.add_times(1, |r| r.method != Method::GET, rejection);
+        let (status, answer) = client.write(method, path, content_type, &received).await;
         assert_eq!(
             (status, &answer["message"]),
-            (400, &quoted(&came).into()),
-            "{kind} of {} bytes",
-            came.len()
+            (400, &quoted(&received).into()),
+            "{content_type} of {} bytes",
+            received.len()
         );
     }
 }
 
 #[tokio::test]
 async fn yaml_is_mapped_both_ways() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let claim = "# a comment\napiVersion: k8s.starter.org/v1alpha1\nkind: KubernetesCluster\n\
-        metadata:\n  name: new\n  \"n\\x61mespace\": &here default\n  labels: {here: *here}\nspec: {region: eu-west, version: '1.31', nodeCount: 0x3}\n";
+        metadata:\n  name: new\n  \"n\\x61mespace\": &here default\n  labels: {here: *here}\nspec: {id: new, parameters: {nodes: {count: 0x3}}}\n";
     let (status, created) = client.write("POST", CLAIMS, YAML, claim).await;
     assert_eq!(
         (status, &created["metadata"]["labels"]["here"]),
         (201, &"default".into()),
         "{created}"
     );
-    let stored = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let stored = env.control_plane.objects(example::CLAIMS).unwrap();
     let stored = stored.get("app-ns-1", "new").unwrap();
     assert_eq!(stored["metadata"]["namespace"], "app-ns-1");
-    assert_eq!(stored["spec"]["nodeCount"], 3);
+    assert_eq!(stored["spec"]["parameters"]["nodes"]["count"], 3);
     for (path, status, part) in [
         (format!("{CLAIMS}/new"), 200, "\n  namespace: default\n"),
         (CLAIMS.to_owned(), 200, "    namespace: default\n"),
@@ -423,22 +378,21 @@ async fn yaml_is_mapped_both_ways() {
 }
 
 #[tokio::test]
-async fn yaml_hides_nothing_from_what_may_not_pass() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let one = format!("{CLAIMS}/shop");
+async fn owner_references_in_yaml_are_rejected_in_every_notation() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let owners = "ownerReferences: [{apiVersion: v1, kind: Pod, name: a, uid: b}]";
     let metadata = format!("&m {{name: owned, {owners}}}");
     for body in [
         format!("kind: K\nmetadata: {metadata}"),
-        // Quotes that are not what they are in JSON.
+        // Quotes that mean something else than in JSON.
         format!("{{kind: K,\"spec\":{{\"region\": '\"'}},\"metadata\":{metadata},\"z\": '\"'}}"),
         format!("kind: K\na: {metadata}\nmetadata: *m"),
         format!("kind: K\na: {metadata}\nmetadata: {{<<: *m}}"),
     ] {
         for (method, path, kind) in [
-            ("PATCH", one.as_str(), "application/apply-patch+yaml"),
-            ("PUT", one.as_str(), YAML),
+            ("PATCH", SHOP, "application/apply-patch+yaml"),
+            ("PUT", SHOP, YAML),
         ] {
             let (status, answer) = client.write(method, path, kind, &body).await;
             assert_eq!(status, 422, "{body}: {answer}");
@@ -447,10 +401,9 @@ async fn yaml_hides_nothing_from_what_may_not_pass() {
 }
 
 #[tokio::test]
-async fn broken_yaml_is_refused_here() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let one = format!("{CLAIMS}/shop");
+async fn invalid_yaml_gets_kube_apiservers_400() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for (body, why) in [
         (
             "a: b: c: {",
@@ -463,7 +416,7 @@ async fn broken_yaml_is_refused_here() {
         ("a: [!,", "error encoding patch: yaml: "),
     ] {
         let kind = "application/apply-patch+yaml";
-        let (status, answer) = client.write("PATCH", &one, kind, body).await;
+        let (status, answer) = client.write("PATCH", SHOP, kind, body).await;
         let message = answer["message"].as_str().unwrap();
         assert!(status == 400 && message.starts_with(why), "{message}");
     }
@@ -478,9 +431,9 @@ async fn broken_yaml_is_refused_here() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_for_yaml_is_to_be_had_in_json() {
-    let bed = Bed::start_with("limits: {heldBytesMax: 1KiB}\n").await;
-    let client = bed.developer().await;
+async fn list_too_large_for_yaml_gets_406_and_is_available_as_json() {
+    let env = TestEnv::start_with("limits: {maxBufferedSize: 1KiB}\n").await;
+    let client = env.developer().await;
     for name in ["one", "two", "three", "four", "five"] {
         let (status, answer) = client.write("POST", CLAIMS, JSON, &claim(name)).await;
         assert_eq!(status, 201, "{answer}");

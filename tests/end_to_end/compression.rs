@@ -1,4 +1,4 @@
-//! gzip from the control plane.
+//! Compressed responses of the control plane.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ fn gzip(plain: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A list of the control plane that is longer than what is held of an answer before it leaves.
+/// Returns a list in remote names, longer than the part that is buffered before a response is sent.
 fn list() -> String {
     let items: Vec<_> = (0..400)
         .map(|at| {
@@ -30,8 +30,8 @@ fn list() -> String {
     .to_string()
 }
 
-/// What a control plane answers, in this encoding.
-fn answer(status: StatusCode, encoding: &str, body: impl Into<Bytes>) -> Fault {
+/// Returns a response of the control plane with this encoding.
+fn encoded_response(status: StatusCode, encoding: &str, body: impl Into<Bytes>) -> Fault {
     let body = body.into();
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -49,34 +49,34 @@ fn answer(status: StatusCode, encoding: &str, body: impl Into<Bytes>) -> Fault {
     }
 }
 
-impl Bed {
-    fn answers(&self, fault: Fault) {
+impl TestEnv {
+    fn respond_once(&self, fault: Fault) {
         let faults = self.control_plane.faults();
         faults.add_times(1, |r| r.path.ends_with("clusters"), fault);
     }
 
-    /// The encodings that requests of this path and query were asked for in.
-    fn asked(&self, path: &str, query: &str) -> Vec<String> {
+    /// Returns the Accept-Encoding headers of requests to the control plane with this path and query.
+    fn accepted_encodings(&self, path: &str, query: &str) -> Vec<String> {
         let requests = self.control_plane.requests();
-        let those = requests
+        let matching = requests
             .iter()
             .filter(|r| r.path.contains(path) && r.query == query);
-        let asked: Vec<_> = those
+        let accepted: Vec<_> = matching
             .map(|r| r.header("accept-encoding").to_owned())
             .collect();
-        assert!(!asked.is_empty(), "nobody asked for {path}");
-        asked
+        assert!(!accepted.is_empty(), "no request for {path}");
+        accepted
     }
 }
 
 #[tokio::test]
-async fn gzip_is_asked_for_as_configured_and_never_for_a_watch() {
+async fn gzip_is_requested_as_configured_and_never_for_watches() {
     for (key, wanted) in [
         ("compression: off", "identity"),
         ("compression: on", "gzip"),
     ] {
-        let bed = Bed::start_towards(key).await;
-        let client = bed.developer().await;
+        let env = TestEnv::start_with_control_plane_keys(key).await;
+        let client = env.developer().await;
         let request = Request::get(CLAIMS).header("accept-encoding", "br");
         let response = client.send(request.body(Full::default()).unwrap()).await;
         assert_eq!(response.status(), 200);
@@ -84,23 +84,34 @@ async fn gzip_is_asked_for_as_configured_and_never_for_a_watch() {
             sendInitialEvents=true&watch=true";
         let watch = client.get(&format!("{CLAIMS}?{initial}")).await;
         assert_eq!(watch.status(), 200);
-        assert_eq!(bed.asked("kubernetesclusters", ""), [wanted], "{key:?}");
-        assert_eq!(bed.asked("kubernetesclusters", initial), ["identity"]);
+        assert_eq!(
+            env.accepted_encodings("kubernetesclusters", ""),
+            [wanted],
+            "{key:?}"
+        );
+        assert_eq!(
+            env.accepted_encodings("kubernetesclusters", initial),
+            ["identity"]
+        );
         for path in ["/apis", "/openapi/v2", "/openapi/v3"] {
-            assert!(bed.asked(path, "").iter().all(|asked| asked == wanted));
+            assert!(
+                env.accepted_encodings(path, "")
+                    .iter()
+                    .all(|accepted| accepted == wanted)
+            );
         }
     }
 }
 
-/// Of several members, asked for or not, for clients that take gzip and such that do not.
+/// The response has several gzip members. It is decoded even if claimgate did not request gzip.
 #[tokio::test]
-async fn gzip_is_unpacked_and_mapped_as_identity_is() {
+async fn gzip_from_the_control_plane_is_decoded_and_mapped() {
     let plain = list();
     let (first, second) = plain.split_at(plain.len() / 3);
     let packed = [gzip(first), gzip(""), gzip(second)].concat();
     for key in ["compression: on", "compression: off"] {
-        let bed = Bed::start_towards(key).await;
-        let client = bed.developer().await;
+        let env = TestEnv::start_with_control_plane_keys(key).await;
+        let client = env.developer().await;
         let get = async |encoding: &str| {
             let request = Request::get(CLAIMS).header("accept-encoding", encoding);
             let (parts, body) = client
@@ -110,20 +121,20 @@ async fn gzip_is_unpacked_and_mapped_as_identity_is() {
             assert_eq!(parts.status, 200);
             (parts.headers, body.collect().await.unwrap().to_bytes())
         };
-        bed.answers(answer(StatusCode::OK, "identity", plain.clone()));
+        env.respond_once(encoded_response(StatusCode::OK, "identity", plain.clone()));
         let (expected_headers, expected) = get("identity").await;
         assert_eq!(expected.len(), plain.replace("app-ns-1", "default").len());
         assert_eq!(expected_headers.get("vary"), None);
         assert_eq!(expected_headers.get("content-encoding"), None);
 
-        bed.answers(answer(StatusCode::OK, "gzip", packed.clone()));
+        env.respond_once(encoded_response(StatusCode::OK, "gzip", packed.clone()));
         let (mut headers, body) = get("identity").await;
         headers.insert("date", expected_headers["date"].clone());
         headers.insert("audit-id", expected_headers["audit-id"].clone());
         assert_eq!(headers, expected_headers, "{key}");
         assert_eq!(body, expected, "{key}");
 
-        bed.answers(answer(StatusCode::OK, "gzip", packed.clone()));
+        env.respond_once(encoded_response(StatusCode::OK, "gzip", packed.clone()));
         let (headers, body) = get("gzip").await;
         assert_eq!(headers["content-encoding"], "gzip");
         let vary: Vec<_> = headers.get_all("vary").iter().collect();
@@ -135,19 +146,17 @@ async fn gzip_is_unpacked_and_mapped_as_identity_is() {
     }
 }
 
-/// Headers are the same as with the body.
 #[tokio::test]
-async fn a_head_says_whether_the_body_would_be_gzip() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let one = format!("{CLAIMS}/shop");
+async fn head_request_gets_the_content_encoding_of_get() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for (path, accepted, packed) in [
         (CLAIMS, "gzip", true),
         (CLAIMS, "identity", false),
-        (one.as_str(), "gzip", false),
+        (SHOP, "gzip", false),
     ] {
         if path == CLAIMS {
-            bed.answers(answer(StatusCode::OK, "identity", list()));
+            env.respond_once(encoded_response(StatusCode::OK, "identity", list()));
         }
         let request = Request::head(path).header("accept-encoding", accepted);
         let response = client.send(request.body(Full::default()).unwrap()).await;
@@ -165,9 +174,9 @@ async fn a_head_says_whether_the_body_would_be_gzip() {
 }
 
 #[tokio::test]
-async fn gzip_that_is_broken_is_a_broken_answer() {
-    let bed = Bed::start_towards("compression: on").await;
-    let client = bed.developer().await;
+async fn corrupt_gzip_ends_the_response_with_an_error() {
+    let env = TestEnv::start_with_control_plane_keys("compression: on").await;
+    let client = env.developer().await;
     let plain = list();
     let packed = gzip(&plain);
     let mut corrupt = packed.clone();
@@ -185,14 +194,14 @@ async fn gzip_that_is_broken_is_a_broken_answer() {
             [&*packed, &packed[..5]].concat(),
         ),
         ("corrupt", corrupt),
-        ("of a wrong checksum", checksum),
-        ("of a wrong length", length),
-        ("before garbage", [&*packed, b"\0"].concat()),
-        ("not at all", plain.clone().into()),
-        ("nothing", Vec::new()),
+        ("with a wrong checksum", checksum),
+        ("with a wrong length", length),
+        ("with garbage after it", [&*packed, b"\0"].concat()),
+        ("uncompressed", plain.clone().into()),
+        ("empty", Vec::new()),
     ] {
-        bed.answers(answer(StatusCode::OK, "gzip", body));
-        // The reset may overtake the headers.
+        env.respond_once(encoded_response(StatusCode::OK, "gzip", body));
+        // A reset may overtake the headers.
         if let Ok(response) = client
             .try_send(Request::get(CLAIMS).body(Full::default()).unwrap())
             .await
@@ -204,17 +213,21 @@ async fn gzip_that_is_broken_is_a_broken_answer() {
 }
 
 #[tokio::test]
-async fn encodings_that_nobody_asked_for_are_refused() {
-    let bed = Bed::start_towards("compression: on").await;
-    let client = bed.developer().await;
+async fn unrequested_encodings_are_rejected() {
+    let env = TestEnv::start_with_control_plane_keys("compression: on").await;
+    let client = env.developer().await;
     for encoding in ["br", "gzip, gzip", "deflate"] {
-        for (status, told) in [(200, 500), (503, 503)] {
+        for (status, expected) in [(200, 500), (503, 503)] {
             let status = StatusCode::from_u16(status).unwrap();
-            bed.answers(answer(status, encoding, gzip(&list())));
+            env.respond_once(encoded_response(status, encoding, gzip(&list())));
             let response = client.get(CLAIMS).await;
             assert_eq!(response.headers().get("content-encoding"), None);
             let (code, body) = json(response).await;
-            assert_eq!((code, &body["kind"]), (told, &"Status".into()), "{body}");
+            assert_eq!(
+                (code, &body["kind"]),
+                (expected, &"Status".into()),
+                "{body}"
+            );
             let message = body["message"].as_str().unwrap();
             assert!(message.contains(&format!("{encoding:?}")), "{message}");
         }
@@ -222,13 +235,13 @@ async fn encodings_that_nobody_asked_for_are_refused() {
 }
 
 #[tokio::test]
-async fn failures_and_watches_are_unpacked_too() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn gzip_failures_and_watches_are_decoded() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
         "status": "Failure", "message": "namespaces \"app-ns-1\" not found", "code": 404});
     let body = gzip(&status.to_string());
-    bed.answers(answer(StatusCode::NOT_FOUND, "gzip", body));
+    env.respond_once(encoded_response(StatusCode::NOT_FOUND, "gzip", body));
     let response = client.get(CLAIMS).await;
     assert_eq!(response.headers().get("content-encoding"), None);
     let (code, body) = json(response).await;
@@ -244,7 +257,11 @@ async fn failures_and_watches_are_unpacked_too() {
     };
     let events = [event("first"), event("second")].concat();
     for (length, is_whole) in [(events.len(), true), (events.len() - 1, false)] {
-        bed.answers(answer(StatusCode::OK, "gzip", events[..length].to_vec()));
+        env.respond_once(encoded_response(
+            StatusCode::OK,
+            "gzip",
+            events[..length].to_vec(),
+        ));
         let watch = client.get(&format!("{CLAIMS}?watch=true")).await;
         assert_eq!(watch.headers().get("content-encoding"), None);
         let mut watch = watch.into_body();
@@ -258,7 +275,7 @@ async fn failures_and_watches_are_unpacked_too() {
         };
         assert_eq!(
             end, is_whole,
-            "a watch that breaks off in gzip must not end"
+            "a watch that breaks off within gzip ends with an error"
         );
         let text = String::from_utf8(text).unwrap();
         if is_whole {

@@ -1,78 +1,60 @@
-//! Deletions of which the app cluster's garbage collector has to know, and what is sent for them.
+//! Deletions with a finalizer for the app cluster's garbage collector, which is written first.
 
-use claimgate::dev::control_plane::RecordedRequest;
+use dev_control_plane::RecordedRequest;
 use serde_json::json as value;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::harness::Client;
+use crate::harness::{Client, is_for_shop, stored_shop};
 
 const ORPHAN: &str = r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Orphan"}"#;
 const FOREGROUND: &str =
     r#"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Foreground"}"#;
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// Attempts of a patch that always conflicts.
 const TRIES: usize = 5;
 
-fn one() -> String {
-    format!("{CLAIMS}/shop")
-}
-
-fn stored(bed: &Bed) -> Option<Value> {
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
-    claims.get("app-ns-1", "shop")
-}
-
-fn finalizers(bed: &Bed) -> Value {
-    let metadata = &stored(bed).unwrap()["metadata"];
+fn finalizers(env: &TestEnv) -> Value {
+    let metadata = &stored_shop(env).unwrap()["metadata"];
     metadata.get("finalizers").cloned().unwrap_or_default()
 }
 
-fn set(bed: &Bed, metadata: Value) {
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+fn set_metadata(env: &TestEnv, metadata: Value) {
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     let change = value!({ "metadata": metadata });
     claims.patch("app-ns-1", "shop", &change).unwrap();
-    bed.control_plane.clear_requests();
+    env.control_plane.clear_requests();
 }
 
-fn is_of_shop(request: &RecordedRequest) -> bool {
-    request.path.ends_with("/shop")
+fn is_shop_with(method: &'static Method) -> impl Fn(&RecordedRequest) -> bool {
+    move |request| is_for_shop(request) && request.method == *method
 }
 
-fn is(method: &'static Method) -> impl Fn(&RecordedRequest) -> bool {
-    move |request| is_of_shop(request) && request.method == *method
+fn requests(env: &TestEnv) -> Vec<RecordedRequest> {
+    let requests = env.control_plane.requests();
+    requests.into_iter().filter(is_for_shop).collect()
 }
 
-fn requests(bed: &Bed) -> Vec<RecordedRequest> {
-    let requests = bed.control_plane.requests();
-    requests.into_iter().filter(is_of_shop).collect()
-}
-
-fn methods(bed: &Bed) -> Vec<Method> {
-    let requests = requests(bed).into_iter();
+fn methods(env: &TestEnv) -> Vec<Method> {
+    let requests = requests(env).into_iter();
     requests.map(|request| request.method).collect()
 }
 
-fn status(code: u16, reason: &str) -> Fault {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", JSON.parse().unwrap());
+fn failure(code: u16, reason: &str) -> Fault {
     let body = value!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
         "reason": reason, "message": "no", "code": code});
-    Fault::Answer {
-        status: StatusCode::from_u16(code).unwrap(),
-        headers,
-        body: body.to_string().into(),
-    }
+    json_fault(code, body.to_string())
 }
 
 async fn delete(client: &Client, query: &str, kind: &str, body: &str) -> (u16, Value) {
-    let path = format!("{}{query}", one());
+    let path = format!("{SHOP}{query}");
     client.write("DELETE", &path, kind, body).await
 }
 
-/// The control plane in memory reads neither YAML nor protobuf, and so refuses that.
+/// The in-memory control plane reads neither YAML nor protobuf, so it rejects those deletions.
 #[tokio::test]
-async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
-    for (query, kind, body, told) in [
+async fn finalizer_is_written_before_the_unchanged_deletion_is_sent() {
+    for (query, kind, body, finalizer) in [
         ("", JSON, ORPHAN, "orphan"),
         ("", JSON, FOREGROUND, "foregroundDeletion"),
         ("", JSON, r#"{"orphanDependents":true}"#, "orphan"),
@@ -98,7 +80,7 @@ async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
             "foregroundDeletion",
         ),
         ("?orphanDependents=perhaps", JSON, "", "orphan"),
-        // A body alone counts.
+        // With a body, the query is ignored.
         (
             "?propagationPolicy=Orphan&dryRun=All",
             JSON,
@@ -106,26 +88,26 @@ async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
             "foregroundDeletion",
         ),
     ] {
-        let bed = Bed::start().await;
-        let client = bed.developer().await;
-        // Left over from another deletion.
+        let env = TestEnv::start().await;
+        let client = env.developer().await;
+        // Finalizers of an earlier deletion.
         let before = value!([
             "claimgate.dev/orphan",
             "a",
             "claimgate.dev/foregroundDeletion"
         ]);
-        set(&bed, value!({ "finalizers": before }));
-        let version = stored(&bed).unwrap()["metadata"]["resourceVersion"].clone();
+        set_metadata(&env, value!({ "finalizers": before }));
+        let version = stored_shop(&env).unwrap()["metadata"]["resourceVersion"].clone();
         delete(&client, query, kind, body).await;
-        let requests = requests(&bed);
+        let requests = requests(&env);
         let [read, patch, deletion, ..] = requests.as_slice() else {
-            panic!("{:?}", methods(&bed))
+            panic!("{:?}", methods(&env))
         };
         let methods = [read, patch, deletion].map(|request| &request.method);
         assert_eq!(methods, [Method::GET, Method::PATCH, Method::DELETE]);
         assert_eq!(patch.query, "fieldManager=claimgate");
         let sent: Value = serde_json::from_slice(&patch.body).unwrap();
-        let finalizers = value!(["a", format!("claimgate.dev/{told}")]);
+        let finalizers = value!(["a", format!("claimgate.dev/{finalizer}")]);
         let metadata = value!({"finalizers": finalizers, "resourceVersion": version});
         assert_eq!(sent, value!({ "metadata": metadata }), "{query} {body}");
         assert_eq!(deletion.body, body);
@@ -134,9 +116,9 @@ async fn the_collector_is_told_before_the_deletion_is_sent_as_it_came() {
 }
 
 #[tokio::test]
-async fn the_app_cluster_sees_the_finalizer_by_its_name_and_takes_it_off() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn app_cluster_sees_the_finalizer_under_its_kubernetes_name_and_removes_it() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let (code, body) = delete(&client, "", JSON, FOREGROUND).await;
     assert_eq!(code, 200, "{body}");
     assert_eq!(
@@ -144,24 +126,22 @@ async fn the_app_cluster_sees_the_finalizer_by_its_name_and_takes_it_off() {
         value!(["foregroundDeletion"])
     );
     assert_eq!(
-        finalizers(&bed),
+        finalizers(&env),
         value!(["claimgate.dev/foregroundDeletion"])
     );
     let version = &body["metadata"]["resourceVersion"];
     let patch = value!({"metadata": {"finalizers": null, "resourceVersion": version}});
     let merge = "application/merge-patch+json";
-    let (code, body) = client
-        .write("PATCH", &one(), merge, &patch.to_string())
-        .await;
+    let (code, body) = client.write("PATCH", SHOP, merge, &patch.to_string()).await;
     assert_eq!(code, 200, "{body}");
-    assert!(stored(&bed).is_none());
+    assert!(stored_shop(&env).is_none());
 }
 
 #[tokio::test]
-async fn what_leaves_the_collector_nothing_to_do_is_sent_alone() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    set(&bed, value!({"finalizers": ["a"]}));
+async fn deletion_without_orphan_or_foreground_writes_no_finalizer() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    set_metadata(&env, value!({"finalizers": ["a"]}));
     for (query, kind, body) in [
         ("", JSON, ""),
         ("", JSON, r#"{"propagationPolicy":"Background"}"#),
@@ -173,7 +153,7 @@ async fn what_leaves_the_collector_nothing_to_do_is_sent_alone() {
         ),
         ("?propagationPolicy=Orphan&dryRun=All", JSON, ""),
         ("?orphanDependents=0", JSON, ""),
-        // Refused by the control plane.
+        // Rejected by the control plane.
         ("", JSON, r#"{"propagationPolicy":"Sideways"}"#),
         (
             "",
@@ -185,47 +165,49 @@ async fn what_leaves_the_collector_nothing_to_do_is_sent_alone() {
         ("", PROTOBUF, "k8s\0\x12\x0d\x22\x06Orphan\x2a\x03All"),
         ("", PROTOBUF, "k8s\0\x12\x02\x18"),
     ] {
-        bed.control_plane.clear_requests();
+        env.control_plane.clear_requests();
         delete(&client, query, kind, body).await;
-        let requests = requests(&bed);
-        assert_eq!(methods(&bed), [Method::DELETE], "{query} {body}");
+        let requests = requests(&env);
+        assert_eq!(methods(&env), [Method::DELETE], "{query} {body}");
         assert_eq!(requests[0].body, body);
-        assert_eq!(finalizers(&bed), value!(["a"]));
+        assert_eq!(finalizers(&env), value!(["a"]));
     }
 }
 
 #[tokio::test]
-async fn of_nothing_the_deletion_is_refused_in_the_control_planes_words() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn deleting_missing_claim_returns_404() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let path = format!("{CLAIMS}/none");
     let (code, body) = client.write("DELETE", &path, JSON, ORPHAN).await;
     assert_eq!((code, &body["reason"]), (404, &"NotFound".into()));
-    let last = bed.control_plane.requests().pop().unwrap();
+    let last = env.control_plane.requests().pop().unwrap();
     assert_eq!(last.method, Method::DELETE);
 }
 
-/// What is not known to be told may be lost.
+/// Without the finalizer the garbage collector could miss the deletion.
 #[tokio::test]
-async fn without_the_read_or_the_patch_nothing_is_deleted() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn failed_read_or_patch_prevents_the_deletion() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for (method, fault, expected) in [
-        (&Method::GET, status(403, "Forbidden"), 403),
-        (&Method::GET, status(500, "InternalError"), 500),
+        (&Method::GET, failure(403, "Forbidden"), 403),
+        (&Method::GET, failure(500, "InternalError"), 500),
         (&Method::GET, Fault::HandleAndDrop, 503),
-        (&Method::PATCH, status(403, "Forbidden"), 403),
-        (&Method::PATCH, status(422, "Invalid"), 422),
+        (&Method::PATCH, failure(403, "Forbidden"), 403),
+        (&Method::PATCH, failure(422, "Invalid"), 422),
         (&Method::PATCH, Fault::HandleAndDrop, 503),
     ] {
         for body in [ORPHAN, FOREGROUND] {
-            bed.control_plane.clear_requests();
-            bed.control_plane.faults().add(is(method), fault.clone());
+            env.control_plane.clear_requests();
+            env.control_plane
+                .faults()
+                .add(is_shop_with(method), fault.clone());
             let (code, answer) = delete(&client, "", JSON, body).await;
-            bed.control_plane.faults().clear();
+            env.control_plane.faults().clear();
             assert_eq!(code, expected, "{method} {fault:?}: {answer}");
-            // Refused, the control plane is asked what it says of the deletion, by one that is none.
-            let sent = requests(&bed);
+            // After a 403, a dry run of the deletion gets the control plane's reply to the deletion.
+            let sent = requests(&env);
             let mut deletions = sent.iter().filter(|r| r.method == Method::DELETE);
             let is_dry = |r: &RecordedRequest| {
                 let body = String::from_utf8_lossy(&r.body);
@@ -238,38 +220,40 @@ async fn without_the_read_or_the_patch_nothing_is_deleted() {
         }
     }
     assert_eq!(
-        stored(&bed).unwrap()["metadata"].get("deletionTimestamp"),
+        stored_shop(&env).unwrap()["metadata"].get("deletionTimestamp"),
         None
     );
 }
 
 #[tokio::test]
-async fn a_claim_that_changes_under_it_is_read_anew() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let conflict = status(409, "Conflict");
-    let faults = bed.control_plane.faults();
-    faults.add_times(1, is(&Method::PATCH), conflict.clone());
+async fn conflicting_patch_is_retried_after_another_read() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let conflict = failure(409, "Conflict");
+    let faults = env.control_plane.faults();
+    faults.add_times(1, is_shop_with(&Method::PATCH), conflict.clone());
     let (code, body) = delete(&client, "", JSON, ORPHAN).await;
     assert_eq!(code, 200, "{body}");
     let (get, patch) = (Method::GET, Method::PATCH);
     let twice = [get.clone(), patch.clone(), get, patch, Method::DELETE];
-    assert_eq!(methods(&bed), twice);
+    assert_eq!(methods(&env), twice);
 
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    bed.control_plane.faults().add(is(&Method::PATCH), conflict);
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    env.control_plane
+        .faults()
+        .add(is_shop_with(&Method::PATCH), conflict);
     let (code, body) = delete(&client, "", JSON, ORPHAN).await;
     assert_eq!((code, &body["reason"]), (409, &"Conflict".into()));
-    assert_eq!(methods(&bed).len(), 2 * TRIES);
+    assert_eq!(methods(&env).len(), 2 * TRIES);
 }
 
 #[tokio::test]
-async fn preconditions_are_about_the_claim_as_the_client_saw_it() {
+async fn preconditions_apply_to_the_claim_before_the_finalizer() {
     for kind in [JSON, "application/yaml"] {
-        let bed = Bed::start().await;
-        let client = bed.developer().await;
-        let metadata = stored(&bed).unwrap()["metadata"].clone();
+        let env = TestEnv::start().await;
+        let client = env.developer().await;
+        let metadata = stored_shop(&env).unwrap()["metadata"].clone();
         let options = |uid: &Value, version: &Value| {
             let preconditions = value!({"uid": uid, "resourceVersion": version});
             let options = value!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0,
@@ -281,145 +265,152 @@ async fn preconditions_are_about_the_claim_as_the_client_saw_it() {
             options(&"another".into(), version),
             options(uid, &"1".into()),
         ] {
-            bed.control_plane.clear_requests();
+            env.control_plane.clear_requests();
             let (code, answer) = delete(&client, "", JSON, &body).await;
             assert_eq!(code, 409, "{answer}");
-            assert_eq!(methods(&bed), [Method::GET, Method::DELETE]);
-            assert_eq!(finalizers(&bed), Value::Null);
+            assert_eq!(methods(&env), [Method::GET, Method::DELETE]);
+            assert_eq!(finalizers(&env), Value::Null);
         }
-        bed.control_plane.clear_requests();
+        env.control_plane.clear_requests();
         let (code, answer) = delete(&client, "", kind, &options(uid, version)).await;
         assert_eq!(code, 200, "{answer}");
         assert_eq!(answer["metadata"]["finalizers"], value!(["orphan"]));
-        let deletion = requests(&bed).pop().unwrap();
+        let deletion = requests(&env).pop().unwrap();
         let sent: Value = serde_json::from_slice(&deletion.body).unwrap();
         let named = sent["preconditions"]["resourceVersion"].clone();
         assert_ne!(&named, version);
-        let only_that: Value = serde_json::from_str(&options(uid, &named)).unwrap();
-        assert_eq!(sent, only_that);
+        let expected: Value = serde_json::from_str(&options(uid, &named)).unwrap();
+        assert_eq!(sent, expected);
     }
 }
 
 #[tokio::test]
-async fn preconditions_in_the_query_are_too() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let metadata = stored(&bed).unwrap()["metadata"].clone();
+async fn preconditions_in_the_query_apply_to_the_claim_before_the_finalizer() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let metadata = stored_shop(&env).unwrap()["metadata"].clone();
     let version = metadata["resourceVersion"].as_str().unwrap();
     let query = "?propagationPolicy=Foreground&resourceVersion=";
     delete(&client, &format!("{query}1"), JSON, "").await;
-    assert_eq!(methods(&bed), [Method::GET, Method::DELETE]);
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+    assert_eq!(methods(&env), [Method::GET, Method::DELETE]);
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let (code, answer) = delete(&client, &format!("{query}{version}"), JSON, "").await;
     assert_eq!(code, 200, "{answer}");
-    let [_, _, deletion] = requests(&bed).try_into().unwrap();
+    let [_, _, deletion] = requests(&env).try_into().unwrap();
     let patched = answer["metadata"]["resourceVersion"].as_str().unwrap();
     let named = deletion.query.rsplit('=').next().unwrap();
     assert_ne!(named, version);
-    // The deletion itself made the next one.
+    // The deletion itself created the next version.
     assert_ne!(named, patched);
     assert!(named.parse::<u64>().unwrap() > version.parse().unwrap());
 }
 
-/// Otherwise another deletion would be taken for this one.
+/// A remaining finalizer would act on a later deletion.
 #[tokio::test]
-async fn a_deletion_that_is_refused_leaves_nothing_behind() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn rejected_deletion_removes_its_finalizer() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let before = value!(["a", "orphan"]);
-    set(&bed, value!({ "finalizers": before }));
-    let denied = status(403, "Forbidden");
-    bed.control_plane.faults().add(is(&Method::DELETE), denied);
+    set_metadata(&env, value!({ "finalizers": before }));
+    let denied = failure(403, "Forbidden");
+    env.control_plane
+        .faults()
+        .add(is_shop_with(&Method::DELETE), denied);
     let (code, _) = delete(&client, "", JSON, ORPHAN).await;
     assert_eq!(code, 403);
-    assert_eq!(finalizers(&bed), before);
-    // One that failed may still be carried out.
-    let failed = status(504, "Timeout");
-    bed.control_plane.faults().clear();
-    bed.control_plane.faults().add(is(&Method::DELETE), failed);
+    assert_eq!(finalizers(&env), before);
+    // A deletion that timed out may still take place.
+    let failed = failure(504, "Timeout");
+    env.control_plane.faults().clear();
+    env.control_plane
+        .faults()
+        .add(is_shop_with(&Method::DELETE), failed);
     let (code, _) = delete(&client, "", JSON, ORPHAN).await;
     assert_eq!(code, 504);
     assert_eq!(
-        finalizers(&bed),
+        finalizers(&env),
         value!(["a", "orphan", "claimgate.dev/orphan"])
     );
 }
 
-/// So does one whose client leaves: the finalizer alone would be taken for another deletion's.
+/// A finalizer without a deletion would act on a later deletion.
 #[tokio::test]
-async fn a_deletion_goes_on_without_its_client() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let faults = bed.control_plane.faults();
-    let may_go_on = CancellationToken::new();
-    faults.add(is(&Method::PATCH), Fault::Until(may_go_on.clone()));
+async fn deletion_completes_after_its_client_disconnects() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
+    let patch_may_continue = CancellationToken::new();
+    faults.add(
+        is_shop_with(&Method::PATCH),
+        Fault::Until(patch_may_continue.clone()),
+    );
     let mut deletion = Box::pin(delete(&client, "", JSON, ORPHAN));
     tokio::select! {
-        _ = &mut deletion => panic!("the patch is not answered"),
-        () = eventually(|| async { methods(&bed).contains(&Method::PATCH) }) => {}
+        _ = &mut deletion => panic!("the deletion ended before the patch was answered"),
+        () = eventually(|| async { methods(&env).contains(&Method::PATCH) }) => {}
     }
     drop(deletion);
-    // This comes behind the stream's reset on the same connection.
+    // This request follows the stream's reset on the same connection.
     assert_eq!(client.get("/livez").await.status(), 200);
-    may_go_on.cancel();
-    eventually(|| async { methods(&bed).contains(&Method::DELETE) }).await;
+    patch_may_continue.cancel();
+    eventually(|| async { methods(&env).contains(&Method::DELETE) }).await;
 }
 
-/// A claim that is being deleted takes no more finalizers.
+/// Kubernetes adds no finalizers to an object that is being deleted.
 #[tokio::test]
-async fn during_a_deletion_orphans_are_refused_and_the_foreground_is_not() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    set(&bed, value!({"finalizers": ["a"]}));
+async fn second_deletion_with_orphan_gets_409_and_with_foreground_passes() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    set_metadata(&env, value!({"finalizers": ["a"]}));
     delete(&client, "", JSON, "").await;
-    bed.control_plane.clear_requests();
+    env.control_plane.clear_requests();
     let (code, body) = delete(&client, "", JSON, ORPHAN).await;
     assert_eq!((code, &body["reason"]), (409, &"Conflict".into()), "{body}");
     assert_eq!(body["details"]["name"], "shop");
-    assert_eq!(methods(&bed), [Method::GET]);
-    bed.control_plane.clear_requests();
+    assert_eq!(methods(&env), [Method::GET]);
+    env.control_plane.clear_requests();
     let (code, body) = delete(&client, "", JSON, FOREGROUND).await;
     assert_eq!(code, 200, "{body}");
-    assert_eq!(methods(&bed), [Method::GET, Method::DELETE]);
+    assert_eq!(methods(&env), [Method::GET, Method::DELETE]);
 
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for methods_sent in [
         vec![Method::GET, Method::PATCH, Method::DELETE],
         vec![Method::GET, Method::DELETE],
     ] {
-        bed.control_plane.clear_requests();
+        env.control_plane.clear_requests();
         let (code, body) = delete(&client, "", JSON, ORPHAN).await;
         assert_eq!(code, 200, "{body}");
-        assert_eq!(methods(&bed), methods_sent);
+        assert_eq!(methods(&env), methods_sent);
     }
 }
 
 #[tokio::test]
-async fn a_collection_leaves_no_orphans_and_is_deleted_in_the_foreground_as_it_came() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    bed.control_plane.clear_requests();
+async fn deletecollection_rejects_orphan_and_passes_foreground_unchanged() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    env.control_plane.clear_requests();
     let by_query = format!("{CLAIMS}?propagationPolicy=Orphan");
     for (path, body) in [(CLAIMS, ORPHAN), (by_query.as_str(), "")] {
         let (code, answer) = client.write("DELETE", path, JSON, body).await;
         assert_eq!((code, &answer["reason"]), (422, &"Invalid".into()));
     }
-    assert!(bed.control_plane.requests().is_empty());
+    assert!(env.control_plane.requests().is_empty());
     let (code, answer) = client.write("DELETE", CLAIMS, JSON, FOREGROUND).await;
     assert_eq!(code, 200, "{answer}");
-    assert!(stored(&bed).is_none());
-    let [deletion] = bed.control_plane.requests().try_into().unwrap();
+    assert!(stored_shop(&env).is_none());
+    let [deletion] = env.control_plane.requests().try_into().unwrap();
     assert_eq!(deletion.body, FOREGROUND);
 }
 
-/// What is read there but not here could be anything.
+/// The control plane might read a policy that claimgate cannot.
 #[tokio::test]
-async fn options_that_cannot_be_read_are_refused() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    bed.control_plane.clear_requests();
+async fn unreadable_delete_options_are_rejected() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    env.control_plane.clear_requests();
     let deep = format!(
         r#"{{"propagationPolicy":"Orphan","x":{}1{}}}"#,
         "[".repeat(200),
@@ -438,5 +429,5 @@ async fn options_that_cannot_be_read_are_refused() {
         let (code, answer) = delete(&client, "", kind, body).await;
         assert_eq!(code, expected, "{kind} {body}: {answer}");
     }
-    assert!(requests(&bed).is_empty());
+    assert!(requests(&env).is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use claimgate::dev::control_plane::Resource;
+use dev_control_plane::Resource;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
@@ -11,9 +11,9 @@ use super::*;
 const OPENAPI_V3: &str = "/openapi/v3/apis/k8s.starter.org/v1alpha1";
 
 #[tokio::test]
-async fn discovery_and_openapi_come_from_memory_with_etags() {
-    let bed = Bed::start().await;
-    let client = bed.proxy().await;
+async fn discovery_and_openapi_answer_with_etags_and_304() {
+    let env = TestEnv::start().await;
+    let client = env.front_proxy().await;
     let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     for (path, accept) in [
         ("/apis", v2),
@@ -21,14 +21,14 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
         ("/openapi/v3", JSON),
         (OPENAPI_V3, JSON),
     ] {
-        let asks = async |etags: &str| {
+        let get = async |etags: &str| {
             let request = Request::get(path)
                 .header("accept", accept)
                 .header("x-remote-user", "a")
                 .header("if-none-match", etags);
             client.send(request.body(Full::default()).unwrap()).await
         };
-        let first = asks("\"\"").await;
+        let first = get("\"\"").await;
         assert_eq!(
             (first.status().as_u16(), &first.headers()["content-type"]),
             (200, &accept.parse().unwrap())
@@ -42,23 +42,23 @@ async fn discovery_and_openapi_come_from_memory_with_etags() {
         );
         let (weak, among_others) = (format!("W/{etag}"), format!("\"other\", {etag}"));
         for known in [&etag, &weak, &among_others, "*"] {
-            let unchanged = asks(known).await;
+            let unchanged = get(known).await;
             assert_eq!(unchanged.status(), 304, "{path} {known}");
             assert_eq!(unchanged.headers()["etag"], etag);
             assert!(!unchanged.headers().contains_key("content-type"));
         }
         for other in ["\"other\"", etag.trim_matches('"'), &etag.to_lowercase()] {
-            assert_eq!(asks(other).await.status(), 200, "{path} {other}");
+            assert_eq!(get(other).await.status(), 200, "{path} {other}");
         }
     }
 }
 
-/// By the right hash it may be kept for good. Another redirects at kube-apiserver, which is not possible
-/// behind the aggregator.
+/// With the right hash, clients may cache the document for a year. kube-apiserver redirects requests with
+/// another hash, which is impossible behind the aggregator.
 #[tokio::test]
-async fn openapi_v3_is_kept_by_its_hash_and_had_by_any() {
-    let bed = Bed::start().await;
-    let (_, index) = bed.developer().await.json("/openapi/v3").await;
+async fn openapi_v3_is_cacheable_with_its_hash_and_served_with_any() {
+    let env = TestEnv::start().await;
+    let (_, index) = env.developer().await.json("/openapi/v3").await;
     let url = &index["paths"]["apis/k8s.starter.org/v1alpha1"]["serverRelativeURL"];
     let url = url.as_str().unwrap();
     assert!(url.starts_with(OPENAPI_V3), "{url}");
@@ -74,7 +74,7 @@ async fn openapi_v3_is_kept_by_its_hash_and_had_by_any() {
         for etag in [format!("\"{hash}\""), "\"other\"".to_owned()] {
             let request = Request::get(url).header("if-none-match", &etag);
             let request = request.body(Full::default()).unwrap();
-            let response = bed.developer().await.send(request).await;
+            let response = env.developer().await.send(request).await;
             let status = if etag.contains(hash) { 304 } else { 200 };
             assert_eq!(response.status(), status, "{url} {etag}");
             let headers = response.headers();
@@ -86,12 +86,12 @@ async fn openapi_v3_is_kept_by_its_hash_and_had_by_any() {
                 "no-cache, private"
             };
             assert_eq!(headers["cache-control"], expected, "{url}");
-            let lasts = headers.get("expires").map(|date| {
+            let days_cached = headers.get("expires").map(|date| {
                 let date = httpdate(date.to_str().unwrap());
                 (date - OffsetDateTime::now_utc()).whole_days()
             });
-            // Of the year the first day is already running.
-            assert_eq!(lasts, is_kept.then_some(364), "{url}");
+            // One year, less the time since the response.
+            assert_eq!(days_cached, is_kept.then_some(364), "{url}");
         }
     }
 }
@@ -105,10 +105,10 @@ fn httpdate(text: &str) -> OffsetDateTime {
         .assume_utc()
 }
 
-/// One that may not be asked for it, say. Nothing else waits for it.
+/// The connector may not be authorized to read OpenAPI.
 #[tokio::test]
-async fn a_control_plane_that_does_not_tell_its_openapi_serves_claims() {
-    let control_plane = Bed::control_plane().await;
+async fn claims_are_served_without_the_control_planes_openapi() {
+    let control_plane = TestEnv::control_plane().await;
     let forbidden = Fault::Answer {
         status: StatusCode::FORBIDDEN,
         headers: HeaderMap::new(),
@@ -116,15 +116,15 @@ async fn a_control_plane_that_does_not_tell_its_openapi_serves_claims() {
     };
     let faults = control_plane.faults();
     faults.add(|request| request.path.starts_with("/openapi/"), forbidden);
-    let bed = Bed::start_before(control_plane, "").await;
-    let client = bed.developer().await;
+    let env = TestEnv::start_with_control_plane(control_plane, "").await;
+    let client = env.developer().await;
     assert_eq!(client.get(CLAIMS).await.status(), 200);
     assert_eq!(client.get("/openapi/v2").await.status(), 503);
-    bed.control_plane.faults().clear();
+    env.control_plane.faults().clear();
     eventually(|| async { client.get("/openapi/v2").await.status() == 200 }).await;
 }
 
-/// All that `$ref` points to below a value, as JSON pointers.
+/// Collects the targets of all `$ref` below a value, as JSON pointers.
 fn references(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -143,9 +143,9 @@ fn references(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 #[tokio::test]
-async fn openapi_has_what_the_claims_reach_and_nothing_else() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn openapi_has_only_the_schemas_that_claims_reference() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for (path, definitions) in [
         ("/openapi/v2", "/definitions"),
         (
@@ -170,7 +170,7 @@ async fn openapi_has_what_the_claims_reach_and_nothing_else() {
         }
         let kinds = |of: &Value| of.to_string().contains("\"kind\":\"KubernetesCluster");
         for (name, definition) in defined {
-            // A kind that no path names is still needed by kubectl explain.
+            // kubectl explain needs a kind even if no path refers to it.
             let pointer = format!("{definitions}/{name}");
             let is_reached = reached.contains(&pointer) || kinds(definition);
             assert!(is_reached, "{path}: {name} is not reached");
@@ -181,11 +181,11 @@ async fn openapi_has_what_the_claims_reach_and_nothing_else() {
     }
 }
 
-/// Two definitions of one kind break parsers, and the app cluster has its own of Kubernetes' kinds.
+/// The app cluster already defines Kubernetes' own kinds. Parsers fail if a kind has two definitions.
 #[tokio::test]
-async fn openapi_v2_defines_no_kinds_but_exposed_ones() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn openapi_v2_defines_only_exposed_kinds() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let (_, document) = client.json("/openapi/v2").await;
     let mut kinds = BTreeSet::new();
     for (name, definition) in document["definitions"].as_object().unwrap() {
@@ -201,9 +201,9 @@ async fn openapi_v2_defines_no_kinds_but_exposed_ones() {
 }
 
 #[tokio::test]
-async fn discovery_is_spoken_in_every_form() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn discovery_is_served_in_every_format() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
     for (path, accept, kind) in [
         ("/apis", beta, "APIGroupDiscoveryList"),
@@ -222,7 +222,8 @@ async fn discovery_is_spoken_in_every_form() {
     for path in [
         "/api",
         "/apis/nothing.org",
-        "/apis/k8s.starter.org/v9",
+        "/apis/nothing.org/v1",
+        "/apis/k8s.starter.org/%20",
         "/x",
     ] {
         let response = client.get(path).await;
@@ -235,38 +236,38 @@ async fn discovery_is_spoken_in_every_form() {
     assert!(version["gitVersion"].as_str().unwrap().starts_with('v'));
 }
 
-/// A CRD that comes back with the other scope, before the daemon has looked again: what has no namespace
-/// belongs to nobody here.
+/// A cluster-scoped CRD may replace a namespaced one before the daemon refreshes discovery. Objects
+/// without a namespace do not belong to any app cluster.
 #[tokio::test]
-async fn what_has_lost_its_namespace_is_not_seen() {
+async fn cluster_scoped_objects_are_never_shown() {
     const VOLUMES: &str = "/apis/k8s.starter.org/v1alpha1/volumes";
     let volumes = Resource {
         categories: vec!["claim".to_owned()],
         ..Resource::new("k8s.starter.org", "v1alpha1", "Volume")
     };
-    let control_plane = Bed::control_plane().await;
+    let control_plane = TestEnv::control_plane().await;
     control_plane.add_resources([volumes.clone()]);
-    let bed = Bed::start_before(control_plane, "").await;
-    let client = bed.developer().await;
-    let mine = serde_json::json!({"metadata": {"name": "mine", "namespace": "app-ns-1"}});
-    let of_all = serde_json::json!({"metadata": {"name": "everybodys"}});
-    let there = |object| {
-        let volumes = bed.control_plane.objects("volumes.k8s.starter.org");
+    let env = TestEnv::start_with_control_plane(control_plane, "").await;
+    let client = env.developer().await;
+    let namespaced = serde_json::json!({"metadata": {"name": "mine", "namespace": "app-ns-1"}});
+    let cluster_scoped = serde_json::json!({"metadata": {"name": "everybodys"}});
+    let create = |object| {
+        let volumes = env.control_plane.objects("volumes.k8s.starter.org");
         volumes.unwrap().create(object).unwrap()
     };
-    there(mine);
+    create(namespaced);
     let (status, list) = client.json(VOLUMES).await;
     assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 1));
 
-    bed.control_plane.add_resources([Resource {
+    env.control_plane.add_resources([Resource {
         namespaced: false,
         ..volumes
     }]);
-    there(of_all);
-    bed.control_plane.clear_requests();
+    create(cluster_scoped);
+    env.control_plane.clear_requests();
     let (status, body) = client.json(VOLUMES).await;
-    let asked = bed.control_plane.requests();
-    assert!(asked.iter().any(|request| request.path == VOLUMES));
+    let requests = env.control_plane.requests();
+    assert!(requests.iter().any(|request| request.path == VOLUMES));
     assert!(!body.to_string().contains("everybodys"), "{status} {body}");
     let watch = format!("{VOLUMES}?watch=true&timeoutSeconds=1");
     let events = client.get(&watch).await.into_body().collect().await;

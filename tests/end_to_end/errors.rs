@@ -1,6 +1,6 @@
-//! What the control plane refuses, in the words in which its clients hear of it.
+//! Failures of the control plane are passed on to clients.
 
-use claimgate::dev::control_plane::RecordedRequest;
+use dev_control_plane::RecordedRequest;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER};
 
 use super::*;
@@ -11,11 +11,14 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf,application/json";
 const WARNING: &str = r#"299 - "networks in namespace \"app-ns-1\" are deprecated""#;
 const LOCAL_WARNING: &str = r#"299 - "networks in namespace \"default\" are deprecated""#;
 
-/// What the control plane's own records are found by.
-const THEIR_ID: &str = "4711";
+/// An ID from the control plane, which clients must not see.
+const UPSTREAM_ID: &str = "4711";
 
-/// A request of each kind that there are rules or a way of its own for.
-const REQUESTS: [(&str, &str, &str, &str); 13] = [
+/// The method, path, Accept and Content-Type of a request.
+type Case = (&'static str, &'static str, &'static str, &'static str);
+
+/// One request for each way in which claimgate handles requests.
+const REQUESTS: [Case; 13] = [
     ("GET", "/shop", JSON, ""),
     ("GET", "", JSON, ""),
     ("GET", "?watch=true", JSON, ""),
@@ -31,8 +34,8 @@ const REQUESTS: [(&str, &str, &str, &str); 13] = [
     ("DELETE", "", JSON, ""),
 ];
 
-/// An answer of the control plane, with its body there and here.
-struct Refusal {
+/// A failure of the control plane, with its body in remote and in local names.
+struct UpstreamFailure {
     code: u16,
     kind: &'static str,
     retry_after: Option<&'static str>,
@@ -40,7 +43,7 @@ struct Refusal {
     local: String,
 }
 
-impl Refusal {
+impl UpstreamFailure {
     fn new(code: u16, kind: &'static str, retry_after: Option<&'static str>, body: &str) -> Self {
         let [remote, local] = ["app-ns-1", "default"].map(|name| body.replace("NS", name));
         Self {
@@ -66,7 +69,7 @@ impl Refusal {
         Self::new(code, JSON, after, &(body + "\n"))
     }
 
-    /// With headers that mean something to the client, and some that are about the control plane alone.
+    /// Returns a fault with headers for the client, and with headers that must not be passed on.
     fn fault(&self) -> Fault {
         let mut headers = HeaderMap::new();
         let mut set = |name: &'static str, value: &'static str| {
@@ -79,10 +82,10 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             set("retry-after", seconds);
         }
-        set("audit-id", THEIR_ID);
+        set("audit-id", UPSTREAM_ID);
         set("cache-control", "public");
-        set("x-kubernetes-pf-flowschema-uid", THEIR_ID);
-        set("x-kubernetes-pf-prioritylevel-uid", THEIR_ID);
+        set("x-kubernetes-pf-flowschema-uid", UPSTREAM_ID);
+        set("x-kubernetes-pf-prioritylevel-uid", UPSTREAM_ID);
         Fault::Answer {
             status: StatusCode::from_u16(self.code).unwrap(),
             headers,
@@ -90,7 +93,7 @@ impl Refusal {
         }
     }
 
-    /// The headers that go through, and the one that every answer has, sorted.
+    /// Returns the headers that the client gets, sorted.
     fn headers(&self, kind: &str) -> Vec<(String, String)> {
         let mut headers = vec![
             ("cache-control", "no-cache, private"),
@@ -106,32 +109,32 @@ impl Refusal {
     }
 }
 
-/// In the words of kube-apiserver's filters and handlers.
-fn refusals() -> Vec<Refusal> {
+/// Returns failures as kube-apiserver's filters and handlers write them.
+fn failures() -> Vec<UpstreamFailure> {
     let claims = r#"{"group":"k8s.starter.org","kind":"kubernetesclusters"}"#;
     let forbidden = r#"kubernetesclusters.k8s.starter.org is forbidden: User "claimgate-team-a" cannot list resource "kubernetesclusters" in API group "k8s.starter.org" in the namespace "NS""#;
     let busy = "Too many requests, please try again later.\n";
     let failed = r#"Internal Server Error: "/apis/k8s.starter.org/v1alpha1/namespaces/NS/kubernetesclusters?limit=5": no route"#;
     vec![
-        Refusal::new(429, TEXT, Some("1"), busy),
-        Refusal::status(
+        UpstreamFailure::new(429, TEXT, Some("1"), busy),
+        UpstreamFailure::status(
             429,
             "TooManyRequests",
             "storage is (re)initializing",
             r#"{"retryAfterSeconds":7}"#,
             Some("7"),
         ),
-        Refusal::status(403, "Forbidden", forbidden, claims, None),
-        Refusal::status(
+        UpstreamFailure::status(403, "Forbidden", forbidden, claims, None),
+        UpstreamFailure::status(
             503,
             "ServiceUnavailable",
             r#"no leader for namespaces "NS""#,
             r#"{"retryAfterSeconds":10}"#,
             Some("10"),
         ),
-        Refusal::new(503, TEXT, None, "service unavailable\n"),
-        Refusal::new(500, TEXT, None, failed),
-        Refusal::status(
+        UpstreamFailure::new(503, TEXT, None, "service unavailable\n"),
+        UpstreamFailure::new(500, TEXT, None, failed),
+        UpstreamFailure::status(
             504,
             "Timeout",
             "Timeout: Too large resource version: 9, current: 8",
@@ -141,14 +144,11 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-fn is_of_claims(request: &RecordedRequest) -> bool {
+fn is_for_claims(request: &RecordedRequest) -> bool {
     request.path.contains("kubernetesclusters")
 }
 
-fn request(
-    (method, path, accept, kind): (&str, &str, &str, &str),
-    accepted: Option<&str>,
-) -> Request<Full<Bytes>> {
+fn request((method, path, accept, kind): Case, accepted: Option<&str>) -> Request<Full<Bytes>> {
     let mut request = Request::builder()
         .method(method)
         .uri(format!("{CLAIMS}{path}"))
@@ -156,7 +156,7 @@ fn request(
     let mut body = String::new();
     if !kind.is_empty() {
         request = request.header(CONTENT_TYPE, kind);
-        // The patch is one that could lose what is hidden, so that it is read before it is sent.
+        // This patch could remove hidden metadata, so claimgate reads the claim first.
         body = match kind.contains("merge-patch") {
             true => r#"{"metadata":{"finalizers":null}}"#.to_owned(),
             false => claim("shop"),
@@ -165,13 +165,13 @@ fn request(
     request.body(Full::from(body)).unwrap()
 }
 
-/// What came, but for headers that differ from call to call.
-async fn came(response: http::Response<hyper::body::Incoming>) -> (Vec<(String, String)>, Bytes) {
+/// Returns headers and body, without headers that differ from call to call.
+async fn read(response: http::Response<hyper::body::Incoming>) -> (Vec<(String, String)>, Bytes) {
     let mut headers: Vec<(String, String)> = response
         .headers()
         .iter()
         .filter(|(name, _)| ![CONTENT_LENGTH, DATE].contains(name))
-        .filter(|(name, value)| *name != "audit-id" || *value == THEIR_ID)
+        .filter(|(name, value)| *name != "audit-id" || *value == UPSTREAM_ID)
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
         .collect();
     headers.sort_unstable();
@@ -179,53 +179,75 @@ async fn came(response: http::Response<hyper::body::Incoming>) -> (Vec<(String, 
     (headers, body)
 }
 
+/// A response to one of [`REQUESTS`], with a description for messages.
+struct ClientResponse {
+    case: Case,
+    about: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+/// Sends every request while the control plane returns `failure`. `accepted` replaces their Accept header.
+/// Asserts that each response has the status code of the failure.
+async fn responses(
+    env: &TestEnv,
+    failure: &UpstreamFailure,
+    accepted: Option<&str>,
+) -> Vec<ClientResponse> {
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
+    faults.clear();
+    faults.add(is_for_claims, failure.fault());
+    let mut responses = Vec::new();
+    for case in REQUESTS {
+        let about = format!("{} to {case:?}", failure.local);
+        let response = client.send(request(case, accepted)).await;
+        assert_eq!(response.status(), failure.code, "{about}");
+        let (headers, body) = read(response).await;
+        responses.push(ClientResponse {
+            case,
+            about,
+            headers,
+            body,
+        });
+    }
+    responses
+}
+
 #[tokio::test]
-async fn refusals_come_through_in_local_terms() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let faults = bed.control_plane.faults();
-    for refusal in refusals() {
-        faults.clear();
-        faults.add(is_of_claims, refusal.fault());
-        for asked in REQUESTS {
-            let about = format!("{} to {asked:?}", refusal.local);
-            let response = client.send(request(asked, None)).await;
-            assert_eq!(response.status(), refusal.code, "{about}");
-            let (headers, body) = came(response).await;
-            if asked.2 == "application/yaml" && refusal.kind == JSON {
-                assert_eq!(headers, refusal.headers("application/yaml"), "{about}");
-                let text = String::from_utf8_lossy(&body);
+async fn failures_are_passed_on_with_local_names() {
+    let env = TestEnv::start().await;
+    for failure in failures() {
+        for response in responses(&env, &failure, None).await {
+            let (about, text) = (response.about, String::from_utf8_lossy(&response.body));
+            let (_, _, accept, _) = response.case;
+            if accept == "application/yaml" && failure.kind == JSON {
+                let expected = failure.headers("application/yaml");
+                assert_eq!(response.headers, expected, "{about}");
                 assert!(text.starts_with("apiVersion: v1\n") && !text.contains("app-ns"));
                 continue;
             }
-            assert_eq!(headers, refusal.headers(refusal.kind), "{about}");
-            assert_eq!(String::from_utf8_lossy(&body), refusal.local, "{about}");
+            assert_eq!(response.headers, failure.headers(failure.kind), "{about}");
+            assert_eq!(text, failure.local, "{about}");
         }
     }
 }
 
-/// Text stays text, as kube-apiserver has it for any client.
+/// A failure in plain text stays plain text, as with kube-apiserver.
 #[tokio::test]
-async fn clients_of_protobuf_are_refused_in_it() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let faults = bed.control_plane.faults();
-    for refusal in refusals() {
-        faults.clear();
-        faults.add(is_of_claims, refusal.fault());
-        for asked in REQUESTS {
-            let about = format!("{} to {asked:?}", refusal.local);
-            let response = client.send(request(asked, Some(PROTOBUF))).await;
-            assert_eq!(response.status(), refusal.code, "{about}");
-            let (headers, body) = came(response).await;
-            if refusal.kind == TEXT {
-                assert_eq!(headers, refusal.headers(TEXT), "{about}");
-                assert_eq!(String::from_utf8_lossy(&body), refusal.local, "{about}");
+async fn failures_are_protobuf_if_the_client_accepts_it() {
+    let env = TestEnv::start().await;
+    for failure in failures() {
+        for response in responses(&env, &failure, Some(PROTOBUF)).await {
+            let (about, body) = (response.about, response.body);
+            if failure.kind == TEXT {
+                assert_eq!(response.headers, failure.headers(TEXT), "{about}");
+                assert_eq!(String::from_utf8_lossy(&body), failure.local, "{about}");
                 continue;
             }
             let protobuf = "application/vnd.kubernetes.protobuf";
-            assert_eq!(headers, refusal.headers(protobuf), "{about}");
-            let status: Value = serde_json::from_str(&refusal.local).unwrap();
+            assert_eq!(response.headers, failure.headers(protobuf), "{about}");
+            let status: Value = serde_json::from_str(&failure.local).unwrap();
             let has = |text: &str| body.windows(text.len()).any(|w| w == text.as_bytes());
             assert!(body.starts_with(b"k8s\0") && !has("app-ns"), "{about}");
             for word in ["message", "reason"] {
@@ -235,39 +257,40 @@ async fn clients_of_protobuf_are_refused_in_it() {
     }
 }
 
-/// Nobody but who runs claimgate can mend it, so that no client is told to log in, or to try again.
+/// Only claimgate's operator can fix the credentials, so the response does not ask clients to log in or
+/// to retry.
 #[tokio::test]
-async fn refused_credentials_are_claimgates_own_matter() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let mut refusal = Refusal::status(401, "Unauthorized", "Unauthorized", "{}", Some("1"));
+async fn rejected_credentials_of_claimgate_get_503() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let mut failure = UpstreamFailure::status(401, "Unauthorized", "Unauthorized", "{}", Some("1"));
     for kind in [JSON, TEXT] {
-        refusal.kind = kind;
+        failure.kind = kind;
         let Fault::Answer {
             status,
             mut headers,
             body,
-        } = refusal.fault()
+        } = failure.fault()
         else {
             unreachable!()
         };
         headers.insert("www-authenticate", "Bearer".parse().unwrap());
-        let faults = bed.control_plane.faults();
+        let faults = env.control_plane.faults();
         faults.clear();
         faults.add(
-            is_of_claims,
+            is_for_claims,
             Fault::Answer {
                 status,
                 headers,
                 body,
             },
         );
-        for asked in REQUESTS {
-            let mut request = request(asked, Some(JSON));
-            let theirs = "Bearer theirs".parse().unwrap();
-            request.headers_mut().insert(AUTHORIZATION, theirs);
+        for case in REQUESTS {
+            let mut request = request(case, Some(JSON));
+            let client_token = "Bearer client".parse().unwrap();
+            request.headers_mut().insert(AUTHORIZATION, client_token);
             let response = client.send(request).await;
-            assert_eq!(response.status(), 503, "{asked:?}");
+            assert_eq!(response.status(), 503, "{case:?}");
             assert!(response.headers().get(RETRY_AFTER).is_none());
             assert!(response.headers().get("www-authenticate").is_none());
             assert_eq!(response.headers()[CONTENT_TYPE], JSON);
@@ -279,36 +302,36 @@ async fn refused_credentials_are_claimgates_own_matter() {
     }
 }
 
-/// What the connector may not do is told of that, and not of what claimgate has to do before it.
+/// The message names the verb of the client's request, not of the read or patch before it.
 #[tokio::test]
-async fn a_write_is_refused_in_words_about_it() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let faults = bed.control_plane.faults();
+async fn forbidden_write_is_reported_with_its_own_verb() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
     let denied = |verb: &str| {
         let message = format!(r#"User "connector" cannot {verb} in the namespace "NS""#);
-        Refusal::status(403, "Forbidden", &message, "{}", None).fault()
+        UpstreamFailure::status(403, "Forbidden", &message, "{}", None).fault()
     };
     let named = REQUESTS
         .into_iter()
         .filter(|(method, path, ..)| *method != "GET" && path.starts_with("/shop"));
-    for asked in named {
+    for case in named {
         for first in ["GET", "PATCH"] {
             faults.clear();
-            let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+            let claims = env.control_plane.objects(example::CLAIMS).unwrap();
             let before = claims.get("app-ns-1", "shop");
-            let is_first = move |r: &RecordedRequest| is_of_claims(r) && r.method == first;
-            let own = asked.0;
-            let is_own = move |r: &RecordedRequest| is_of_claims(r) && r.method == own;
-            // Its own first: if that is a patch, both are.
+            let is_first = move |r: &RecordedRequest| is_for_claims(r) && r.method == first;
+            let own = case.0;
+            let is_own = move |r: &RecordedRequest| is_for_claims(r) && r.method == own;
+            // The request's own verb first; the two are the same for a patch.
             faults.add(is_own, denied(own));
             faults.add(is_first, denied(first));
-            let (status, body) = json(client.send(request(asked, None)).await).await;
+            let (status, body) = json(client.send(request(case, None)).await).await;
             let expected = format!(r#"User "connector" cannot {own} in the namespace "default""#);
             assert_eq!(
                 (status, &body["message"]),
                 (403, &expected.into()),
-                "{asked:?}"
+                "{case:?}"
             );
             assert_eq!(claims.get("app-ns-1", "shop"), before);
         }

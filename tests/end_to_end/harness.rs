@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use claimgate::app::{App, Stop};
+use claimgate::app::App;
 use claimgate::config;
-use claimgate::dev::certificates::{Authority, Identity};
-use claimgate::dev::control_plane::{ControlPlane, Options};
-use claimgate::dev::example;
+use claimgate::signals::StopSignal;
 use claimgate::tls::{pem, provider};
-use http::{Request, Response};
+use dev_control_plane::certificates::{Authority, Identity};
+use dev_control_plane::example;
+use dev_control_plane::faults::Fault;
+use dev_control_plane::{DevControlPlane, DevControlPlaneOptions, RecordedRequest};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -26,64 +29,87 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 
+/// The claims of the mapped namespace `default`.
 pub(crate) const CLAIMS: &str =
     "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
+/// The claims of all namespaces.
 pub(crate) const ALL: &str = "/apis/k8s.starter.org/v1alpha1/kubernetesclusters";
+/// The claim that exists at the start, in the namespace `app-ns-1` of the control plane.
+pub(crate) const SHOP: &str =
+    "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/shop";
 
-/// Long enough for a loaded machine, short enough to wait for.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The mapping of most tests.
+const TABLE: &str = "{namespaces: {default: app-ns-1, team-a: app-ns-2}}";
+const SHARED: &str = "{namespace: app-ns-1, names: readable}";
 
-pub(crate) struct Bed {
-    pub control_plane: ControlPlane,
-    pub stop: Stop,
+/// Timeout of every wait. Generous, because the machine may be busy.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A control plane, the daemon in front of it, and the identities of its clients.
+pub(crate) struct TestEnv {
+    pub control_plane: DevControlPlane,
+    pub stop: StopSignal,
     pub running: JoinHandle<()>,
     address: SocketAddr,
     admin: SocketAddr,
     ca: String,
     clients: Authority,
     pub developer: Identity,
-    pub proxy: Identity,
+    pub front_proxy: Identity,
     _dir: tempfile::TempDir,
 }
 
-impl Bed {
+impl TestEnv {
     pub(crate) async fn start() -> Self {
         Self::start_with("").await
     }
 
-    /// `more` is YAML that is appended to the configuration.
+    /// Starts the daemon. `more` is YAML that is appended to its configuration.
     pub(crate) async fn start_with(more: &str) -> Self {
-        Self::start_before(Self::control_plane().await, more).await
+        Self::start_with_control_plane(Self::control_plane().await, more).await
     }
 
-    /// `keys` is YAML of the control plane's section, in one line.
-    pub(crate) async fn start_towards(keys: &str) -> Self {
-        Self::configured(Self::control_plane().await, keys, "", "").await
+    /// Starts the daemon. `keys` is one line of YAML in the control plane's section of its configuration.
+    pub(crate) async fn start_with_control_plane_keys(keys: &str) -> Self {
+        Self::configured(Self::control_plane().await, TABLE, keys, "", "").await
     }
 
-    /// Before a control plane that is given so much time for an answer.
-    pub(crate) async fn with_request_timeout(timeout: &str) -> Self {
+    /// Starts the daemon with this request timeout for the control plane.
+    pub(crate) async fn start_with_request_timeout(timeout: &str) -> Self {
         let timeout = format!(", request: {timeout}");
-        Self::configured(Self::control_plane().await, "", &timeout, "").await
+        Self::configured(Self::control_plane().await, TABLE, "", &timeout, "").await
     }
 
-    pub(crate) async fn control_plane() -> ControlPlane {
-        let options = Options {
+    /// Starts the daemon with a shared mapping to the namespace `app-ns-1`.
+    pub(crate) async fn start_shared() -> Self {
+        Self::configured(Self::control_plane().await, SHARED, "", "", "").await
+    }
+
+    pub(crate) async fn control_plane() -> DevControlPlane {
+        let options = DevControlPlaneOptions {
             ready_after: None,
             ..example::options()
         };
-        let control_plane = ControlPlane::start(options).await.unwrap();
+        let control_plane = DevControlPlane::start(options).await.unwrap();
         example::populate(&control_plane).unwrap();
+        let claims = control_plane.objects(example::CLAIMS).unwrap();
+        claims
+            .create(example::claim("app-ns-1", "shop", 3))
+            .unwrap();
         control_plane
     }
 
-    /// Before a control plane that is there, with whatever faults.
-    pub(crate) async fn start_before(control_plane: ControlPlane, more: &str) -> Self {
-        Self::configured(control_plane, "", "", more).await
+    /// Starts the daemon in front of a running control plane, which may have faults.
+    pub(crate) async fn start_with_control_plane(
+        control_plane: DevControlPlane,
+        more: &str,
+    ) -> Self {
+        Self::configured(control_plane, TABLE, "", "", more).await
     }
 
     async fn configured(
-        control_plane: ControlPlane,
+        control_plane: DevControlPlane,
+        mapping: &str,
         keys: &str,
         timeouts: &str,
         more: &str,
@@ -101,7 +127,7 @@ impl Bed {
              authentication:\n  requestHeader: {{clientCa: front.crt}}\n  clientCertificate: {{clientCa: clients.crt}}\n\
              authorization: {{directGroups: [dev-users]}}\n\
              controlPlanes:\n  platform:\n    kubeconfig: platform.kubeconfig\n    \
-             mapping: {{namespaces: {{default: app-ns-1, team-a: app-ns-2}}}}\n    \
+             mapping: {mapping}\n    \
              timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s{timeouts}}}\n    {keys}\n\
              apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
              admin: {{address: '127.0.0.1:0'}}\n{more}\n"
@@ -118,14 +144,14 @@ impl Bed {
         }
         let config = config::load(&dir.path().join("claimgate.yaml"), []);
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
-        let stop = Stop::default();
+        let stop = StopSignal::default();
         let app = App::bind(config, stop.clone()).await.unwrap();
         let (address, admin) = (app.address().unwrap(), app.admin_address().unwrap());
         let ready = app.readiness();
         let running = tokio::spawn(app.run());
         eventually(|| async { ready() }).await;
         let developer = clients.client("developer", &["dev-users"]).unwrap();
-        let proxy = front.client("front-proxy-client", &[]).unwrap();
+        let front_proxy = front.client("front-proxy-client", &[]).unwrap();
         let ca = serving.pem();
         Self {
             control_plane,
@@ -136,35 +162,35 @@ impl Bed {
             ca,
             clients,
             developer,
-            proxy,
+            front_proxy,
             _dir: dir,
         }
     }
 
-    /// A connection of somebody who may come directly.
+    /// Connects as a user with direct access.
     pub(crate) async fn developer(&self) -> Client {
         Client::connect(self, Some(&self.developer)).await
     }
 
-    /// The same, that has room for so many bytes of an answer's body until it is read.
-    pub(crate) async fn developer_with_room(&self, bytes: u32) -> Client {
+    /// Connects as a user with direct access. Each response gets a flow-control window of `bytes` bytes.
+    pub(crate) async fn developer_with_window(&self, bytes: u32) -> Client {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(bytes);
         Client::connect_as(self, Some(&self.developer), &builder).await
     }
 
-    /// A connection of the front proxy.
-    pub(crate) async fn proxy(&self) -> Client {
-        Client::connect(self, Some(&self.proxy)).await
+    /// Connects as the front proxy.
+    pub(crate) async fn front_proxy(&self) -> Client {
+        Client::connect(self, Some(&self.front_proxy)).await
     }
 
-    /// A connection of somebody of these groups, whose certificate the client CA has signed.
-    pub(crate) async fn of_groups(&self, groups: &[&str]) -> Client {
+    /// Connects as a user in these groups, with a certificate of the client CA.
+    pub(crate) async fn member_of(&self, groups: &[&str]) -> Client {
         let identity = self.clients.client("somebody", groups).unwrap();
         Client::connect(self, Some(&identity)).await
     }
 
-    /// TLS of a client that offers these versions.
+    /// Returns a client's TLS configuration with these protocol versions.
     pub(crate) fn tls(
         &self,
         identity: Option<&Identity>,
@@ -198,8 +224,8 @@ impl Bed {
         Ok(TokioIo::new(tls.await?))
     }
 
-    /// The answer to somebody who comes directly and by HTTP/1.1, on a connection of its own.
-    pub(crate) async fn http1(&self, path: &str) -> Response<Incoming> {
+    /// Sends a GET by HTTP/1.1 as a user with direct access, on a new connection.
+    pub(crate) async fn get_http1(&self, path: &str) -> Response<Incoming> {
         let tls = self.tls(Some(&self.developer), ALL_VERSIONS);
         let (mut sender, driver) = http1::handshake(self.dial(tls).await.unwrap())
             .await
@@ -210,7 +236,7 @@ impl Bed {
         sender.send_request(request).await.unwrap()
     }
 
-    /// The value of a metric, by its name and labels as Prometheus reads them.
+    /// Returns the value of a metric. `name` includes the labels, as in the OpenMetrics format.
     pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let stream = TokioIo::new(TcpStream::connect(self.admin).await.unwrap());
         let (mut sender, driver) = http1::handshake(stream).await.unwrap();
@@ -225,7 +251,8 @@ impl Bed {
             .map(|(_, value)| value.parse().unwrap())
     }
 
-    pub(crate) async fn nobody(&self) -> Client {
+    /// Connects without a client certificate.
+    pub(crate) async fn anonymous(&self) -> Client {
         Client::connect(self, None).await
     }
 }
@@ -234,18 +261,18 @@ impl Bed {
 pub(crate) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    async fn connect(bed: &Bed, identity: Option<&Identity>) -> Self {
-        Self::connect_as(bed, identity, &Builder::new(TokioExecutor::new())).await
+    async fn connect(env: &TestEnv, identity: Option<&Identity>) -> Self {
+        Self::connect_as(env, identity, &Builder::new(TokioExecutor::new())).await
     }
 
     async fn connect_as(
-        bed: &Bed,
+        env: &TestEnv,
         identity: Option<&Identity>,
         builder: &Builder<TokioExecutor>,
     ) -> Self {
-        let mut config = bed.tls(identity, ALL_VERSIONS);
+        let mut config = env.tls(identity, ALL_VERSIONS);
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let tls = bed.dial(config).await.unwrap();
+        let tls = env.dial(config).await.unwrap();
         let (sender, driver) = builder.handshake(tls).await.unwrap();
         tokio::spawn(driver);
         Self(sender)
@@ -262,7 +289,7 @@ impl Client {
         let uri = format!("https://localhost{}", request.uri());
         *request.uri_mut() = uri.parse().unwrap();
         let sent = self.0.clone().send_request(request);
-        tokio::time::timeout(PATIENCE, sent).await.unwrap()
+        tokio::time::timeout(TIMEOUT, sent).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response<Incoming> {
@@ -270,7 +297,7 @@ impl Client {
             .await
     }
 
-    /// Status and body as JSON.
+    /// GETs a path and returns the status code and the body as JSON.
     pub(crate) async fn json(&self, path: &str) -> (u16, Value) {
         json(self.get(path).await).await
     }
@@ -291,19 +318,20 @@ impl Client {
     }
 }
 
+/// Returns the status code and the body as JSON, or `null` if it is not JSON.
 pub(crate) async fn json(response: Response<Incoming>) -> (u16, Value) {
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-/// The next frames of a body until a line is whole.
+/// Returns the next event of a JSON watch, or `None` at its end.
 pub(crate) async fn line(body: &mut Incoming) -> Option<Value> {
     let mut text = Vec::new();
     loop {
-        let frame = tokio::time::timeout(PATIENCE, body.frame())
+        let frame = tokio::time::timeout(TIMEOUT, body.frame())
             .await
-            .expect("no event came");
+            .expect("no event arrived");
         let data = frame?.unwrap().into_data().unwrap();
         text.extend_from_slice(&data);
         if let Ok(value) = serde_json::from_slice(&text) {
@@ -312,14 +340,35 @@ pub(crate) async fn line(body: &mut Incoming) -> Option<Value> {
     }
 }
 
-/// Asks again until it is so.
-pub(crate) async fn eventually<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
+/// Returns whether a request is for the claim [`SHOP`].
+pub(crate) fn is_for_shop(request: &RecordedRequest) -> bool {
+    request.path.ends_with("/shop")
+}
+
+/// Returns the claim [`SHOP`] as the control plane stores it.
+pub(crate) fn stored_shop(env: &TestEnv) -> Option<Value> {
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
+    claims.get("app-ns-1", "shop")
+}
+
+/// Returns a fault that makes the control plane respond with this status code and JSON body.
+pub(crate) fn json_fault(code: u16, body: impl Into<Bytes>) -> Fault {
+    let content_type = HeaderValue::from_static("application/json");
+    Fault::Answer {
+        status: StatusCode::from_u16(code).unwrap(),
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, content_type)]),
+        body: body.into(),
+    }
+}
+
+/// Polls a condition until it is true.
+pub(crate) async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     let wait = async {
-        while !is_so().await {
+        while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait)
+    tokio::time::timeout(TIMEOUT, wait)
         .await
-        .expect("it did not become so");
+        .expect("the condition did not become true");
 }

@@ -1,4 +1,4 @@
-//! The daemon between a client and an in-memory control plane.
+//! The daemon between a client and an in-memory control plane, over real TLS and HTTP.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,13 +17,17 @@ mod hidden;
 mod metrics;
 mod outage;
 mod protobuf;
+mod server_side_apply;
 mod serving;
+mod shared_mapping;
+mod shared_writes;
+mod unmapped;
 mod websocket;
 
 use bytes::Bytes;
-use claimgate::dev::control_plane::faults::{AfterCut, Fault, Listening};
-use claimgate::dev::example;
-use harness::{ALL, Bed, CLAIMS, eventually, json, line};
+use dev_control_plane::example;
+use dev_control_plane::faults::{AfterCut, Fault, Listening};
+use harness::{ALL, CLAIMS, SHOP, TestEnv, eventually, json, json_fault, line};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;

@@ -3,17 +3,17 @@
 use super::*;
 
 #[tokio::test]
-async fn a_broken_or_cut_list_is_an_error() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn truncated_or_reset_list_ends_with_an_error() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for then in [AfterCut::End, AfterCut::Reset] {
         let after_bytes = 100;
         let cut = Fault::CutBody { after_bytes, then };
-        bed.control_plane
+        env.control_plane
             .faults()
             .add_times(1, |r| r.path.ends_with("clusters"), cut);
         let request = Request::get(CLAIMS).body(Full::default()).unwrap();
-        // The reset may overtake the headers, on either side of the daemon.
+        // A reset may overtake the headers, on either side of the daemon.
         if let Ok(response) = client.try_send(request).await
             && response.status() == 200
         {
@@ -23,10 +23,10 @@ async fn a_broken_or_cut_list_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_write_of_unknown_outcome_is_told_as_such_and_not_repeated() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    bed.control_plane
+async fn write_with_unknown_outcome_gets_503_and_is_not_repeated() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    env.control_plane
         .faults()
         .add(|r| r.method == Method::POST, Fault::HandleAndDrop);
     let request = Request::post(CLAIMS).header("content-type", JSON);
@@ -37,10 +37,13 @@ async fn a_write_of_unknown_outcome_is_told_as_such_and_not_repeated() {
     let (status, body) = json(response).await;
     assert_eq!(status, 503);
     assert!(
-        body["message"].as_str().unwrap().contains("is not known"),
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("may have taken effect"),
         "{body}"
     );
-    let posts = bed
+    let posts = env
         .control_plane
         .requests()
         .iter()
@@ -50,10 +53,10 @@ async fn a_write_of_unknown_outcome_is_told_as_such_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_given_back_is_sent_once_more() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let faults = bed.control_plane.faults();
+async fn write_rejected_unprocessed_is_repeated_once() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
     let post = |name: &str| {
         let request = Request::post(CLAIMS).header("content-type", JSON);
         client.send(request.body(Full::from(claim(name))).unwrap())
@@ -66,18 +69,18 @@ async fn a_write_that_is_given_back_is_sent_once_more() {
     let (status, body) = json(post("never").await).await;
     assert_eq!(status, 503);
     let message = body["message"].as_str().unwrap();
-    assert!(!message.contains("is not known"), "{message}");
-    let requests = bed.control_plane.requests();
+    assert!(!message.contains("may have taken effect"), "{message}");
+    let requests = env.control_plane.requests();
     let posts = requests.iter().filter(|r| r.method == Method::POST);
-    assert_eq!(posts.count(), 4, "each is sent twice and no more");
+    assert_eq!(posts.count(), 4, "each write is sent exactly twice");
 }
 
 #[tokio::test]
-async fn a_control_plane_that_is_away_is_named_and_comes_back() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    bed.control_plane.faults().listen(Listening::Refusing).await;
-    bed.control_plane.faults().drop_connections();
+async fn error_names_unavailable_control_plane_until_it_returns() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    env.control_plane.faults().listen(Listening::Refusing).await;
+    env.control_plane.faults().drop_connections();
     eventually(|| async {
         let (status, body) = client.json(CLAIMS).await;
         let message = body["message"].as_str().unwrap_or_default().to_owned();
@@ -89,7 +92,7 @@ async fn a_control_plane_that_is_away_is_named_and_comes_back() {
         client.get("/apis/k8s.starter.org/v1alpha1").await.status(),
         200
     );
-    bed.control_plane
+    env.control_plane
         .faults()
         .listen(Listening::Accepting)
         .await;
@@ -97,34 +100,34 @@ async fn a_control_plane_that_is_away_is_named_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_goaway_costs_nobody_a_request() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn requests_succeed_during_goaway() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     for _ in 0..20 {
         let (status, body) = client.json(CLAIMS).await;
         assert_eq!(status, 200, "{body}");
-        bed.control_plane.faults().goaway();
+        env.control_plane.faults().goaway();
     }
 }
 
 #[tokio::test]
-async fn those_who_do_not_read_stop_nobody_else() {
-    let bed = Bed::start().await;
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+async fn clients_that_do_not_read_never_delay_other_clients() {
+    let env = TestEnv::start().await;
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     for number in 0..40 {
         let mut claim = example::claim("app-ns-1", &format!("big-{number}"), 1);
         claim["metadata"]["annotations"]["notes"] = "n".repeat(100_000).into();
         claims.create(claim).unwrap();
     }
-    let client = bed.developer().await;
+    let client = env.developer().await;
     let mut unread = Vec::new();
     for query in ["", "?watch=true"] {
         for _ in 0..20 {
-            unread.push(bed.developer().await.get(&format!("{CLAIMS}{query}")).await);
+            unread.push(env.developer().await.get(&format!("{CLAIMS}{query}")).await);
         }
     }
     assert!(unread.iter().all(|response| response.status() == 200));
-    let (status, _) = client.json(&format!("{CLAIMS}/shop")).await;
+    let (status, _) = client.json(SHOP).await;
     assert_eq!(status, 200);
     let (status, list) = client.json(CLAIMS).await;
     assert_eq!((status, list["items"].as_array().unwrap().len()), (200, 41));

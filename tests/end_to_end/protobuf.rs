@@ -1,11 +1,11 @@
-//! Watches in protobuf, of who takes nothing else.
+//! Watches of clients that accept only protobuf.
 
-use claimgate::protobuf::event_from_json;
 use http::Response;
 use hyper::body::Incoming;
+use kube_wire::protobuf::event_from_json;
 use serde_json::json as value;
 
-use super::harness::{Client, PATIENCE};
+use super::harness::{Client, TIMEOUT};
 use super::*;
 
 const IN_PROTOBUF: &str =
@@ -19,10 +19,11 @@ async fn watch(client: &Client, path: &str, accept: &str) -> Response<Incoming> 
     client.send(request.body(Full::default()).unwrap()).await
 }
 
-/// A watch as it comes.
+/// The body of a watch.
 struct Watch {
     body: Incoming,
-    came: Vec<u8>,
+    /// Received bytes that were not returned yet.
+    buffer: Vec<u8>,
 }
 
 impl Watch {
@@ -30,27 +31,27 @@ impl Watch {
         assert_eq!(response.status(), 200);
         Self {
             body: response.into_body(),
-            came: Vec::new(),
+            buffer: Vec::new(),
         }
     }
 
-    /// The next event, up to where `end` finds its end; `None` at the end of the watch, and an error if
-    /// it breaks off.
+    /// Returns the next event. `end` finds the end of an event in a buffer. Returns `None` at the end of the
+    /// watch, and an error if the watch is interrupted.
     async fn next(
         &mut self,
         end: impl Fn(&[u8]) -> Option<usize>,
     ) -> Option<Result<Vec<u8>, hyper::Error>> {
         loop {
-            if let Some(end) = end(&self.came) {
-                let rest = self.came.split_off(end);
-                return Some(Ok(std::mem::replace(&mut self.came, rest)));
+            if let Some(end) = end(&self.buffer) {
+                let rest = self.buffer.split_off(end);
+                return Some(Ok(std::mem::replace(&mut self.buffer, rest)));
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame());
-            match frame.await.expect("no event came") {
-                Some(Ok(frame)) => self.came.extend_from_slice(&frame.into_data().unwrap()),
+            let frame = tokio::time::timeout(TIMEOUT, self.body.frame());
+            match frame.await.expect("no event arrived") {
+                Some(Ok(frame)) => self.buffer.extend_from_slice(&frame.into_data().unwrap()),
                 Some(Err(error)) => return Some(Err(error)),
                 None => {
-                    assert!(self.came.is_empty(), "a part of an event is left");
+                    assert!(self.buffer.is_empty(), "the watch ends within an event");
                     return None;
                 }
             }
@@ -58,26 +59,31 @@ impl Watch {
     }
 
     async fn framed(&mut self) -> Option<Result<Vec<u8>, hyper::Error>> {
-        let end = |came: &[u8]| {
-            let length = u32::from_be_bytes(*came.first_chunk()?);
+        let end = |bytes: &[u8]| {
+            let length = u32::from_be_bytes(*bytes.first_chunk()?);
             let end = 4 + usize::try_from(length).unwrap();
-            (came.len() >= end).then_some(end)
+            (bytes.len() >= end).then_some(end)
         };
         let event = self.next(end).await?;
         Some(event.map(|event| event[4..].to_vec()))
     }
 
     async fn line(&mut self) -> Vec<u8> {
-        let end = |came: &[u8]| came.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let end = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map(|at| at + 1)
+        };
         self.next(end).await.unwrap().unwrap()
     }
 }
 
 #[tokio::test]
-async fn events_are_those_in_json() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+async fn protobuf_events_equal_the_json_events() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     let path = format!("{ALL}?{INITIAL}");
     let response = watch(&client, &path, IN_PROTOBUF).await;
     let stream = "application/vnd.kubernetes.protobuf;stream=watch";
@@ -85,7 +91,7 @@ async fn events_are_those_in_json() {
     let mut in_protobuf = Watch::new(response);
     let mut in_json = Watch::new(watch(&client, &path, IN_JSON).await);
 
-    // One that is long is written elsewhere, and one that follows must not overtake it.
+    // A long event is converted on another thread, and the next one must not overtake it.
     let note = value!({"metadata": {"annotations": {"note": "x".repeat(200 << 10)}}});
     claims
         .create(example::claim("payments", "theirs", 1))
@@ -106,13 +112,13 @@ async fn events_are_those_in_json() {
 }
 
 #[tokio::test]
-async fn a_failure_within_and_the_end_are_told() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
-    let version = bed.control_plane.resource_version();
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+async fn error_event_and_end_of_the_watch_are_passed_on() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let version = env.control_plane.resource_version();
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     claims.create(example::claim("app-ns-1", "new", 1)).unwrap();
-    bed.control_plane.compact();
+    env.control_plane.compact();
     let path = format!("{CLAIMS}?watch=true&resourceVersion={version}");
     let line = Watch::new(watch(&client, &path, IN_JSON).await)
         .line()
@@ -125,9 +131,9 @@ async fn a_failure_within_and_the_end_are_told() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_not_mapped_has_its_bookmark() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn unmapped_namespace_gets_its_bookmark() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let path = format!(
         "{}?{INITIAL}&timeoutSeconds=1",
         CLAIMS.replace("default", "none")
@@ -142,9 +148,9 @@ async fn a_namespace_that_is_not_mapped_has_its_bookmark() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_written_breaks_the_watch_off() {
-    let bed = Bed::start_with("limits: {heldBytesMax: 200KiB}").await;
-    let client = bed.developer().await;
+async fn event_that_cannot_be_converted_aborts_the_watch() {
+    let env = TestEnv::start_with("limits: {maxBufferedSize: 200KiB}").await;
+    let client = env.developer().await;
     let event = |kind: &str, spec: &str| {
         let object = value!({
             "kind": kind, "apiVersion": "meta.k8s.io/v1",
@@ -154,20 +160,14 @@ async fn an_event_that_cannot_be_written_breaks_the_watch_off() {
     };
     let kind = "PartialObjectMetadata";
     let first = event(kind, "");
-    // The long one could be mapped all the same, for of that its metadata alone is held.
+    // The long event can be mapped, because mapping buffers only its metadata.
     for second in [event("Chair", ""), event(kind, &"x".repeat(300 << 10))] {
         let body = first.clone() + &second + &first;
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", JSON.parse().unwrap());
-        let answer = Fault::Answer {
-            status: StatusCode::OK,
-            headers,
-            body: body.into(),
-        };
-        bed.control_plane.faults().add_times(1, |_| true, answer);
+        let fault = json_fault(200, body);
+        env.control_plane.faults().add_times(1, |_| true, fault);
         let path = format!("{CLAIMS}?watch=true");
         let mut watch = Watch::new(watch(&client, &path, IN_PROTOBUF).await);
-        // What came before it may be lost with the reset.
+        // The reset may discard the event before it.
         let mut next = watch.framed().await;
         if let Some(Ok(_)) = next {
             next = watch.framed().await;

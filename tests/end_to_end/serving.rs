@@ -1,4 +1,4 @@
-//! Who is served, how, and how much.
+//! Protocols, authentication, limits and draining.
 
 use hyper::client::conn::http1;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -7,13 +7,13 @@ use super::*;
 
 #[tokio::test]
 async fn http1_tls12_and_clients_without_sni_are_served() {
-    let bed = Bed::start().await;
+    let env = TestEnv::start().await;
     for version in [&TLS12, &TLS13] {
         for protocol in [Some("http/1.1"), None] {
-            let mut tls = bed.tls(Some(&bed.developer), &[version]);
+            let mut tls = env.tls(Some(&env.developer), &[version]);
             tls.alpn_protocols = protocol.iter().map(|name| (*name).into()).collect();
             tls.enable_sni = false;
-            let connection = bed.dial(tls).await.unwrap();
+            let connection = env.dial(tls).await.unwrap();
             let (_, session) = connection.inner().get_ref();
             assert_eq!(session.protocol_version(), Some(version.version));
             let (mut sender, driver) = http1::handshake(connection).await.unwrap();
@@ -30,14 +30,14 @@ async fn http1_tls12_and_clients_without_sni_are_served() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_needs_a_direct_group_and_headers_give_none() {
-    let bed = Bed::start().await;
+async fn direct_access_needs_a_group_in_the_client_certificate() {
+    let env = TestEnv::start().await;
     for (groups, expected) in [
         (&["others", "system:masters"][..], 403),
         (&["others", "dev-users"], 200),
         (&[], 403),
     ] {
-        let client = bed.of_groups(groups).await;
+        let client = env.member_of(groups).await;
         let request = Request::get(CLAIMS)
             .header("x-remote-user", "developer")
             .header("x-remote-group", "dev-users");
@@ -55,18 +55,18 @@ async fn a_client_certificate_needs_a_direct_group_and_headers_give_none() {
     }
     let request = Request::get(CLAIMS).header("impersonate-user", "root");
     let request = request.body(Full::default()).unwrap();
-    let (status, body) = json(bed.developer().await.send(request).await).await;
+    let (status, body) = json(env.developer().await.send(request).await).await;
     assert_eq!((status, &body["reason"]), (403, &"Forbidden".into()));
-    // The front proxy's certificate without a user is nobody, and so is one of another CA.
-    assert_eq!(bed.proxy().await.json(CLAIMS).await.0, 401);
+    // The front proxy's certificate authenticates no user without X-Remote-User.
+    assert_eq!(env.front_proxy().await.json(CLAIMS).await.0, 401);
 }
 
-/// kube-apiserver allows 100 streams on a connection, and so does the control plane here.
+/// The in-memory control plane allows 100 streams on a connection, like kube-apiserver.
 #[tokio::test]
-async fn more_watches_than_a_connection_has_streams_all_get_their_events() {
+async fn watches_beyond_the_streams_of_one_connection_get_their_events() {
     const COUNT: usize = 250;
-    let bed = Bed::start().await;
-    let client = bed.proxy().await;
+    let env = TestEnv::start().await;
+    let client = env.front_proxy().await;
     let mut watches = Vec::new();
     for _ in 0..COUNT {
         let path = format!("{CLAIMS}?watch=true&fieldSelector=metadata.name%3Deverybody");
@@ -75,7 +75,7 @@ async fn more_watches_than_a_connection_has_streams_all_get_their_events() {
         assert_eq!(response.status(), 200);
         watches.push(response.into_body());
     }
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     claims
         .create(example::claim("app-ns-1", "everybody", 1))
         .unwrap();
@@ -83,20 +83,20 @@ async fn more_watches_than_a_connection_has_streams_all_get_their_events() {
         let event = line(watch).await.unwrap();
         assert_eq!(event["object"]["metadata"]["namespace"], "default");
     }
-    let label = r#"{control_plane="platform",lane="watches"}"#;
-    let connections = bed
+    let label = r#"{control_plane="platform",class="watches"}"#;
+    let connections = env
         .metric(&format!("claimgate_upstream_connections{label}"))
         .await;
     assert_eq!(connections, Some(3.0));
     drop(watches);
     let streams = format!("claimgate_upstream_streams{label}");
-    eventually(|| async { bed.metric(&streams).await == Some(0.0) }).await;
+    eventually(|| async { env.metric(&streams).await == Some(0.0) }).await;
 }
 
 #[tokio::test]
-async fn only_the_connectors_identity_goes_to_the_control_plane() {
-    let bed = Bed::start().await;
-    let proxy = bed.proxy().await;
+async fn control_plane_sees_only_the_connectors_identity() {
+    let env = TestEnv::start().await;
+    let proxy = env.front_proxy().await;
     let request = Request::get(CLAIMS)
         .header("x-remote-user", "admin")
         .header("x-remote-group", "system:masters")
@@ -105,14 +105,14 @@ async fn only_the_connectors_identity_goes_to_the_control_plane() {
         .header("user-agent", "kubectl");
     let (status, _) = json(proxy.send(request.body(Full::default()).unwrap()).await).await;
     assert_eq!(status, 200);
-    let requests = bed.control_plane.requests();
+    let requests = env.control_plane.requests();
     let sent = requests
         .iter()
         .find(|r| r.path.contains("kubernetesclusters"))
         .unwrap();
     assert_eq!(sent.path, CLAIMS.replace("default", "app-ns-1"));
     assert_eq!(sent.headers["user-agent"], "kubectl");
-    let expected = format!("Bearer {}", bed.control_plane.token());
+    let expected = format!("Bearer {}", env.control_plane.token());
     assert_eq!(sent.headers["authorization"], expected.as_str());
     let names: Vec<&str> = sent.headers.keys().map(|name| name.as_str()).collect();
     assert!(
@@ -124,22 +124,22 @@ async fn only_the_connectors_identity_goes_to_the_control_plane() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_gets_401_for_all_but_health() {
-    let bed = Bed::start().await;
-    let nobody = bed.nobody().await;
-    assert_eq!(nobody.get("/readyz").await.status(), 200);
+async fn anonymous_requests_get_401_except_for_health() {
+    let env = TestEnv::start().await;
+    let anonymous = env.anonymous().await;
+    assert_eq!(anonymous.get("/readyz").await.status(), 200);
     for path in [CLAIMS, "/apis", "/openapi/v2", "/version", "/"] {
-        let (status, body) = nobody.json(path).await;
+        let (status, body) = anonymous.json(path).await;
         assert_eq!((status, &body["kind"]), (401, &"Status".into()), "{path}");
     }
 }
 
 #[tokio::test]
-async fn headers_beyond_the_bound_are_431_and_the_connection_survives() {
-    let bed = Bed::start().await;
-    for (client, most) in [
-        (bed.developer().await, 16 << 10),
-        (bed.proxy().await, 1 << 20),
+async fn headers_above_the_limit_get_431_and_the_connection_stays_open() {
+    let env = TestEnv::start().await;
+    for (client, limit) in [
+        (env.developer().await, 16 << 10),
+        (env.front_proxy().await, 1 << 20),
     ] {
         let with = |bytes: usize| {
             let request = Request::get(CLAIMS).header("x-remote-user", "somebody");
@@ -148,35 +148,34 @@ async fn headers_beyond_the_bound_are_431_and_the_connection_survives() {
                 .body(Full::default())
                 .unwrap()
         };
-        assert_eq!(client.send(with(most - 2048)).await.status(), 200);
-        assert_eq!(client.send(with(most + 1024)).await.status(), 431);
+        assert_eq!(client.send(with(limit - 2048)).await.status(), 200);
+        assert_eq!(client.send(with(limit + 1024)).await.status(), 431);
         assert_eq!(client.send(with(10)).await.status(), 200);
     }
 }
 
 #[tokio::test]
-async fn stopping_ends_watches_cleanly_and_lets_requests_finish() {
-    let bed = Bed::start().await;
-    let client = bed.developer().await;
+async fn draining_ends_watches_cleanly_and_finishes_requests() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
     let mut watch = client
         .get(&format!("{CLAIMS}?watch=true"))
         .await
         .into_body();
     assert!(line(&mut watch).await.is_some());
     let slow = Fault::Delay(std::time::Duration::from_millis(300));
-    bed.control_plane
+    env.control_plane
         .faults()
         .add_times(1, |r| r.path.ends_with("/shop"), slow);
-    let one = format!("{CLAIMS}/shop");
-    let (answer, ()) = tokio::join!(client.json(&one), async {
+    let (answer, ()) = tokio::join!(client.json(SHOP), async {
         let seen = || async {
-            bed.control_plane
+            env.control_plane
                 .requests()
                 .iter()
                 .any(|r| r.path.ends_with("/shop"))
         };
         eventually(seen).await;
-        bed.stop.gently.cancel();
+        env.stop.graceful.cancel();
     });
     assert_eq!(answer.0, 200);
     let rest = watch
@@ -184,13 +183,13 @@ async fn stopping_ends_watches_cleanly_and_lets_requests_finish() {
         .await
         .expect("the watch ends without an error");
     assert!(rest.to_bytes().is_empty());
-    bed.running.await.unwrap();
+    env.running.await.unwrap();
 }
 
 #[tokio::test]
-async fn load_beyond_the_limits_is_429() {
-    let bed = Bed::start_with("limits: {watchesMax: 1, bodyMax: 1KiB}").await;
-    let client = bed.developer().await;
+async fn requests_above_the_limits_get_429_or_413() {
+    let env = TestEnv::start_with("limits: {maxWatches: 1, maxRequestBodySize: 1KiB}").await;
+    let client = env.developer().await;
     let first = client.get(&format!("{CLAIMS}?watch=true")).await;
     assert_eq!(first.status(), 200);
     let second = client.get(&format!("{CLAIMS}?watch=true")).await;
@@ -206,13 +205,14 @@ async fn load_beyond_the_limits_is_429() {
     );
 }
 
-/// Also if the control plane's own has ended, for it was held or compressed.
+/// The permit stays in use after the control plane's response has ended, if it is buffered or compressed.
 #[tokio::test]
-async fn a_request_keeps_its_place_until_its_answer_leaves() {
-    const STREAMS: &str = r#"claimgate_upstream_streams{control_plane="platform",lane="requests"}"#;
-    let bed = Bed::start_with("limits: {requestsInFlightMax: 1}").await;
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
-    let others = bed.developer().await;
+async fn request_keeps_its_permit_until_its_response_is_sent() {
+    const STREAMS: &str =
+        r#"claimgate_upstream_streams{control_plane="platform",class="requests"}"#;
+    let env = TestEnv::start_with("limits: {maxRequestsInFlight: 1}").await;
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
+    let others = env.developer().await;
     let is_full = async || others.get(CLAIMS).await.status() == 429;
     for (accept, is_long) in [(JSON, false), ("application/yaml", false), (JSON, true)] {
         if is_long {
@@ -220,14 +220,14 @@ async fn a_request_keeps_its_place_until_its_answer_leaves() {
             claim["metadata"]["annotations"] = serde_json::json!({"note": "n".repeat(200_000)});
             claims.create(claim).unwrap();
         }
-        let slow = bed.developer_with_room(0).await;
+        let slow = env.developer_with_window(0).await;
         let request = Request::get(CLAIMS).header("accept", accept);
         let request = request.header("accept-encoding", "gzip");
         let answer = slow.send(request.body(Full::default()).unwrap()).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers().contains_key("content-encoding"), is_long);
-        eventually(|| async { bed.metric(STREAMS).await == Some(0.0) }).await;
-        assert!(is_full().await, "{accept} of a long list: {is_long}");
+        eventually(|| async { env.metric(STREAMS).await == Some(0.0) }).await;
+        assert!(is_full().await, "{accept}, long list: {is_long}");
         drop(answer);
         eventually(|| async { !is_full().await }).await;
     }

@@ -1,8 +1,8 @@
-//! Watches by WebSocket.
+//! Watches by WebSocket: the handshake, the messages and the end of a watch.
 
 use std::time::Duration;
 
-use claimgate::dev::certificates::Identity;
+use dev_control_plane::certificates::Identity;
 use futures_util::{SinkExt, StreamExt};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
-use super::harness::PATIENCE;
+use super::harness::TIMEOUT;
 use super::*;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -28,15 +28,15 @@ const HANDSHAKE: [(&str, &str); 5] = [
     ("origin", "https://localhost"),
 ];
 
-/// The answer to a handshake with more headers, on a connection of its own.
-async fn ask(
-    bed: &Bed,
+/// Sends a handshake with additional headers on a new connection, and returns the response.
+async fn handshake(
+    env: &TestEnv,
     identity: &Identity,
     path: &str,
     more: &[(&str, &str)],
 ) -> http::Response<Incoming> {
-    let tls = bed.tls(Some(identity), tokio_rustls::rustls::ALL_VERSIONS);
-    let connection = bed.dial(tls).await.unwrap();
+    let tls = env.tls(Some(identity), tokio_rustls::rustls::ALL_VERSIONS);
+    let connection = env.dial(tls).await.unwrap();
     let (mut sender, driver) = http1::handshake(connection).await.unwrap();
     tokio::spawn(driver.with_upgrades());
     let mut request = Request::get(path).header("host", "localhost");
@@ -47,8 +47,8 @@ async fn ask(
     sender.send_request(request).await.unwrap()
 }
 
-async fn open(bed: &Bed, path: &str) -> Socket {
-    let response = ask(bed, &bed.developer, path, &[]).await;
+async fn open(env: &TestEnv, path: &str) -> Socket {
+    let response = handshake(env, &env.developer, path, &[]).await;
     socket(response).await
 }
 
@@ -59,42 +59,42 @@ async fn socket(response: http::Response<Incoming>) -> Socket {
 }
 
 async fn next(socket: &mut Socket) -> Message {
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
-    message.expect("no message came").unwrap().unwrap()
+    let message = tokio::time::timeout(TIMEOUT, socket.next()).await;
+    message.expect("no message arrived").unwrap().unwrap()
 }
 
 async fn event(socket: &mut Socket) -> Value {
     let Message::Text(text) = next(socket).await else {
-        panic!("an event is text");
+        panic!("the event is not text");
     };
     assert!(text.ends_with("}\n") && !text.contains("app-ns"), "{text}");
     serde_json::from_str(&text).unwrap()
 }
 
-/// The code of the close frame, behind which nothing comes.
+/// Returns the code of the close frame, which must be the last message.
 async fn closed(socket: &mut Socket) -> CloseCode {
     let Message::Close(Some(frame)) = next(socket).await else {
-        panic!("it does not close");
+        panic!("the message is not a close frame");
     };
     assert!(socket.next().await.is_none());
     frame.code
 }
 
-/// Nothing is left of a watch, on either side.
-async fn gone(bed: &Bed) {
+/// Waits until the watch has ended on both sides.
+async fn watch_ended(env: &TestEnv) {
     for name in [
-        r#"claimgate_upstream_streams{control_plane="platform",lane="watches"}"#,
+        r#"claimgate_upstream_streams{control_plane="platform",class="watches"}"#,
         r#"claimgate_watches{control_plane="platform",group="k8s.starter.org",resource="kubernetesclusters"}"#,
     ] {
-        eventually(|| async { bed.metric(name).await == Some(0.0) }).await;
+        eventually(|| async { env.metric(name).await == Some(0.0) }).await;
     }
 }
 
 #[tokio::test]
-async fn each_event_is_a_message_in_local_terms() {
-    let bed = Bed::start().await;
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
-    let mut socket = open(&bed, &format!("{ALL}?watch=true")).await;
+async fn each_event_is_a_message_with_local_names() {
+    let env = TestEnv::start().await;
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
+    let mut socket = open(&env, &format!("{ALL}?watch=true")).await;
     assert_eq!(
         event(&mut socket).await["object"]["metadata"]["name"],
         "shop"
@@ -107,22 +107,28 @@ async fn each_event_is_a_message_in_local_terms() {
         assert_eq!(metadata["namespace"], namespace);
         assert_eq!(metadata["name"], name);
     }
-    let requests = bed.control_plane.requests();
+    let requests = env.control_plane.requests();
     let sent = requests.iter().find(|r| r.path.ends_with("clusters"));
     let headers = &sent.unwrap().headers;
     assert!(!headers.contains_key("upgrade") && !headers.contains_key("origin"));
     let count = r#"claimgate_requests_total{control_plane="platform",group="k8s.starter.org",resource="kubernetesclusters",verb="watch",code="101"}"#;
-    assert_eq!(bed.metric(count).await, Some(1.0));
+    assert_eq!(env.metric(count).await, Some(1.0));
 }
 
 #[tokio::test]
-async fn the_front_proxys_users_may_watch_too_and_choose_a_protocol() {
-    let bed = Bed::start().await;
+async fn forwarded_users_can_watch_and_choose_a_subprotocol() {
+    let env = TestEnv::start().await;
     let more = [
         ("x-remote-user", "argocd"),
         ("sec-websocket-protocol", "base64.binary.k8s.io"),
     ];
-    let response = ask(&bed, &bed.proxy, &format!("{CLAIMS}?watch=true"), &more).await;
+    let response = handshake(
+        &env,
+        &env.front_proxy,
+        &format!("{CLAIMS}?watch=true"),
+        &more,
+    )
+    .await;
     let headers = response.headers();
     assert_eq!(headers["sec-websocket-protocol"], "base64.binary.k8s.io");
     assert_eq!(headers["connection"], "Upgrade");
@@ -132,46 +138,46 @@ async fn the_front_proxys_users_may_watch_too_and_choose_a_protocol() {
 }
 
 #[tokio::test]
-async fn an_event_in_protobuf_is_a_binary_message() {
-    let bed = Bed::start().await;
+async fn protobuf_event_is_a_binary_message() {
+    let env = TestEnv::start().await;
     let path = format!("{CLAIMS}?watch=true");
     let messages = async |serializer: &str| {
         let accept =
             format!("application/{serializer};as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
         let more = [("accept", accept.as_str())];
-        let mut socket = socket(ask(&bed, &bed.developer, &path, &more).await).await;
+        let mut socket = socket(handshake(&env, &env.developer, &path, &more).await).await;
         next(&mut socket).await
     };
     let in_json = messages("json").await.into_data();
     let in_protobuf = messages("vnd.kubernetes.protobuf").await;
-    let written = claimgate::protobuf::event_from_json(&in_json).unwrap();
+    let written = kube_wire::protobuf::event_from_json(&in_json).unwrap();
     assert_eq!(in_protobuf, Message::Binary(written.into()));
 }
 
 #[tokio::test]
-async fn a_client_that_closes_or_goes_away_ends_the_watch() {
-    let bed = Bed::start().await;
+async fn client_that_closes_or_disconnects_ends_the_watch() {
+    let env = TestEnv::start().await;
     let path = format!("{CLAIMS}?watch=true");
-    let mut socket = open(&bed, &path).await;
+    let mut socket = open(&env, &path).await;
     event(&mut socket).await;
-    let leaves = CloseFrame {
+    let going_away = CloseFrame {
         code: CloseCode::Away,
         reason: Utf8Bytes::default(),
     };
-    socket.close(Some(leaves)).await.unwrap();
+    socket.close(Some(going_away)).await.unwrap();
     assert_eq!(closed(&mut socket).await, CloseCode::Normal);
-    gone(&bed).await;
+    watch_ended(&env).await;
 
-    let mut socket = open(&bed, &path).await;
+    let mut socket = open(&env, &path).await;
     event(&mut socket).await;
     drop(socket);
-    gone(&bed).await;
+    watch_ended(&env).await;
 }
 
 #[tokio::test]
 async fn pings_are_answered_and_other_messages_ignored() {
-    let bed = Bed::start().await;
-    let mut socket = open(&bed, &format!("{CLAIMS}?watch=true")).await;
+    let env = TestEnv::start().await;
+    let mut socket = open(&env, &format!("{CLAIMS}?watch=true")).await;
     event(&mut socket).await;
     for message in [
         Message::text("hello"),
@@ -181,7 +187,7 @@ async fn pings_are_answered_and_other_messages_ignored() {
         socket.send(message).await.unwrap();
     }
     assert_eq!(next(&mut socket).await, Message::Pong("there?".into()));
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     claims
         .create(example::claim("app-ns-1", "late", 1))
         .unwrap();
@@ -192,124 +198,125 @@ async fn pings_are_answered_and_other_messages_ignored() {
 
     socket.send(Message::binary(vec![0; 70_000])).await.unwrap();
     assert_eq!(closed(&mut socket).await, CloseCode::Size);
-    gone(&bed).await;
+    watch_ended(&env).await;
 }
 
 #[tokio::test]
-async fn the_end_of_the_watch_closes_it() {
-    let bed = Bed::start().await;
+async fn end_of_the_watch_closes_the_websocket() {
+    let env = TestEnv::start().await;
     let watch = format!("{CLAIMS}?watch=true");
-    let mut socket = open(&bed, &format!("{watch}&timeoutSeconds=1")).await;
+    let mut socket = open(&env, &format!("{watch}&timeoutSeconds=1")).await;
     event(&mut socket).await;
     assert_eq!(closed(&mut socket).await, CloseCode::Normal);
 
     for then in [AfterCut::End, AfterCut::Reset] {
         let after_bytes = 100;
         let cut = Fault::CutBody { after_bytes, then };
-        let faults = bed.control_plane.faults();
+        let faults = env.control_plane.faults();
         faults.add_times(1, |r| r.path.ends_with("clusters"), cut);
-        let mut socket = open(&bed, &watch).await;
+        let mut socket = open(&env, &watch).await;
         let code = closed(&mut socket).await;
-        // The reset may overtake the bytes, and then the watch has no event that is cut.
+        // A reset may overtake the bytes, and then no event is cut.
         assert!(code == CloseCode::Error || then == AfterCut::Reset);
     }
 
-    let mut socket = open(&bed, &watch).await;
+    let mut socket = open(&env, &watch).await;
     event(&mut socket).await;
-    bed.stop.gently.cancel();
+    env.stop.graceful.cancel();
     assert_eq!(closed(&mut socket).await, CloseCode::Normal);
-    bed.running.await.unwrap();
+    env.running.await.unwrap();
 }
 
-/// Who does not answer the close has the end of the connection all the same, and not only in time.
+/// The daemon does not wait for the client's own close frame.
 #[tokio::test]
-async fn the_connection_ends_with_the_close() {
-    let bed = Bed::start().await;
+async fn connection_ends_after_the_close_frame() {
+    let env = TestEnv::start().await;
     let path = format!("{CLAIMS}?watch=true&timeoutSeconds=1");
-    let response = ask(&bed, &bed.developer, &path, &[]).await;
+    let response = handshake(&env, &env.developer, &path, &[]).await;
     let upgraded = hyper::upgrade::on(response).await.unwrap();
     let mut stream = TokioIo::new(upgraded);
     let mut all = Vec::new();
     while !all.ends_with(&[0x88, 2, 0x03, 0xe8]) {
         assert_ne!(stream.read_buf(&mut all).await.unwrap(), 0, "{all:?}");
     }
-    // The client still has five seconds to say something.
+    // The daemon still reads from the client for five seconds.
     let end = tokio::time::timeout(Duration::from_secs(4), stream.read_buf(&mut all)).await;
-    assert_eq!(end.expect("the connection does not end").unwrap(), 0);
+    assert_eq!(end.expect("the connection stays open").unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_namespace_without_a_remote_one_has_bookmarks() {
-    let bed = Bed::start().await;
+async fn unmapped_namespace_gets_bookmarks() {
+    let env = TestEnv::start().await;
     let path = CLAIMS.replace("default", "nowhere");
     let query = "watch=true&allowWatchBookmarks=true&sendInitialEvents=true\
                  &resourceVersionMatch=NotOlderThan&timeoutSeconds=1";
-    let mut socket = open(&bed, &format!("{path}?{query}")).await;
+    let mut socket = open(&env, &format!("{path}?{query}")).await;
     assert_eq!(event(&mut socket).await["type"], "BOOKMARK");
     assert_eq!(closed(&mut socket).await, CloseCode::Normal);
 }
 
 #[tokio::test]
-async fn what_is_refused_before_the_watch_is_answered_as_ever() {
-    let bed = Bed::start_with("limits: {watchesMax: 1}").await;
+async fn errors_before_the_watch_are_ordinary_responses() {
+    let env = TestEnv::start_with("limits: {maxWatches: 1}").await;
     let watch = format!("{CLAIMS}?watch=true");
     let user = ("x-remote-user", "argocd");
     for (identity, path, code) in [
-        (&bed.proxy, watch.replace("v1alpha1", "v9"), 404),
-        (&bed.proxy, format!("{watch}&labelSelector=a+in+b"), 400),
-        (&bed.developer, format!("{watch}&labelSelector=a+in+b"), 400),
-        // No watch, so that there is nothing to upgrade to.
-        (&bed.developer, CLAIMS.to_owned(), 200),
+        (&env.front_proxy, watch.replace("v1alpha1", "v9"), 404),
+        (
+            &env.front_proxy,
+            format!("{watch}&labelSelector=a+in+b"),
+            400,
+        ),
+        (&env.developer, format!("{watch}&labelSelector=a+in+b"), 400),
+        // Not a watch, so the upgrade is ignored.
+        (&env.developer, CLAIMS.to_owned(), 200),
     ] {
-        let response = ask(&bed, identity, &path, &[user]).await;
+        let response = handshake(&env, identity, &path, &[user]).await;
         assert_eq!(response.status(), code, "{path}");
         let headers = response.headers();
         assert_eq!(headers["cache-control"], "no-cache, private", "{path}");
-        // The aggregator closes the connection, and has the client told so.
+        // The aggregator closes the connection after any response other than an upgrade.
         assert_eq!(headers["connection"], "close", "{path}");
     }
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", JSON.parse().unwrap());
-    let forbidden = Fault::Answer {
-        status: StatusCode::FORBIDDEN,
-        headers,
-        body: r#"{"kind":"Status","message":"may not watch in the namespace \"app-ns-1\""}"#.into(),
-    };
-    let faults = bed.control_plane.faults();
+    let forbidden = json_fault(
+        403,
+        r#"{"kind":"Status","message":"may not watch in the namespace \"app-ns-1\""}"#,
+    );
+    let faults = env.control_plane.faults();
     faults.add_times(1, |r| r.path.ends_with("clusters"), forbidden);
-    let (status, body) = json(ask(&bed, &bed.proxy, &watch, &[user]).await).await;
+    let (status, body) = json(handshake(&env, &env.front_proxy, &watch, &[user]).await).await;
     let message = "may not watch in the namespace \"default\"";
     assert_eq!((status, &body["message"]), (403, &message.into()));
-    // Another protocol is not spoken here, and what is asked for is answered without.
-    let first = ask(
-        &bed,
-        &bed.developer,
+    // Several subprotocols are rejected.
+    let first = handshake(
+        &env,
+        &env.developer,
         &watch,
         &[("sec-websocket-protocol", "a,b")],
     )
     .await;
     assert_eq!(first.status(), 400);
-    gone(&bed).await;
-    let _open = open(&bed, &watch).await;
-    let second = ask(&bed, &bed.developer, &watch, &[]).await;
+    watch_ended(&env).await;
+    let _open = open(&env, &watch).await;
+    let second = handshake(&env, &env.developer, &watch, &[]).await;
     assert_eq!(second.status(), 429);
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_cut_off() {
-    let bed = Bed::start_with("limits: {watchStallMax: 1s}").await;
-    let mut socket = open(&bed, &format!("{CLAIMS}?watch=true")).await;
+async fn client_that_reads_nothing_is_disconnected() {
+    let env = TestEnv::start_with("limits: {watchWriteTimeout: 1s}").await;
+    let mut socket = open(&env, &format!("{CLAIMS}?watch=true")).await;
     event(&mut socket).await;
-    let claims = bed.control_plane.objects(example::CLAIMS).unwrap();
+    let claims = env.control_plane.objects(example::CLAIMS).unwrap();
     for number in 0..100 {
         let mut claim = example::claim("app-ns-1", &format!("big-{number}"), 1);
         claim["metadata"]["annotations"]["notes"] = "n".repeat(200_000).into();
         claims.create(claim).unwrap();
     }
-    gone(&bed).await;
-    // The place of the connection too is free again.
-    bed.stop.gently.cancel();
-    tokio::time::timeout(PATIENCE, bed.running)
+    watch_ended(&env).await;
+    // The connection has ended too.
+    env.stop.graceful.cancel();
+    tokio::time::timeout(TIMEOUT, env.running)
         .await
         .unwrap()
         .unwrap();

@@ -18,15 +18,15 @@ import (
 	clientfeaturestesting "k8s.io/client-go/features/testing"
 )
 
-// typed keeps what each request that is not a read was written in, with what it was answered by, and
-// what the reads took.
-type typed struct {
+// mediaTypeRecorder records the media type and the status code of each request with a body, and the
+// Accept header of every request.
+type mediaTypeRecorder struct {
 	mu              sync.Mutex
 	writes, accepts []string
 	next            http.RoundTripper
 }
 
-func (t *typed) RoundTrip(request *http.Request) (*http.Response, error) {
+func (t *mediaTypeRecorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.next.RoundTrip(request)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -37,39 +37,39 @@ func (t *typed) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// written is what was written so far.
-func (t *typed) written() []string {
+// writtenTypes returns the recorded writes.
+func (t *mediaTypeRecorder) writtenTypes() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.writes)
 }
 
-// TestDynamicClientThatTakesCBOR has client-go's gates for CBOR on
-// (KEP-4222): it takes JSON where it prefers CBOR, and once a write in CBOR was refused writes JSON. All
-// goes as it does at the control plane.
-func TestDynamicClientThatTakesCBOR(t *testing.T) {
+// TestDynamicClientWithCBORWorksAsOnControlPlane turns on client-go's feature gates for CBOR
+// (KEP-4222). The client prefers CBOR and gets JSON; after a write in CBOR was rejected, it writes
+// JSON. The control plane behaves the same.
+func TestDynamicClientWithCBORWorksAsOnControlPlane(t *testing.T) {
 	for _, prefers := range []bool{false, true} {
 		t.Run(fmt.Sprintf("prefers=%t", prefers), func(t *testing.T) {
-			// Once the gates are back.
+			// Registered first, so that it runs after the gates are restored.
 			t.Cleanup(func() { removeClaims(t, "cbor") })
 			clientfeaturestesting.SetFeatureDuringTest(t, clientfeatures.ClientsAllowCBOR, true)
 			clientfeaturestesting.SetFeatureDuringTest(t, clientfeatures.ClientsPreferCBOR, prefers)
-			local := useInCBOR(t, theBed.app, clientsLocal, prefers)
-			if remote := useInCBOR(t, theBed.cp, clientsRemote, prefers); !slices.Equal(local, remote) {
-				t.Errorf("%q, and at the control plane %q", local, remote)
+			local := useInCBOR(t, env.app, clientsLocal, prefers)
+			if remote := useInCBOR(t, env.controlPlane, mapping[clientsLocal], prefers); !slices.Equal(local, remote) {
+				t.Errorf("through claimgate: %q, on the control plane: %q", local, remote)
 			}
 		})
 	}
 }
 
-// useInCBOR writes a claim in all ways, watches and lists it, and returns what was written in what.
+// useInCBOR writes a claim by each method, watches and lists it. It returns the recorded writes.
 func useInCBOR(t *testing.T, cluster *cluster, here string, prefers bool) []string {
 	t.Helper()
-	ctx := within(t, deadline)
-	config, seen := restConfig(cluster), &typed{}
+	ctx := testContext(t, deadline)
+	config, recorder := restConfig(cluster), &mediaTypeRecorder{}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		seen.next = next
-		return seen
+		recorder.next = next
+		return recorder
 	})
 	all, err := dynamic.NewForConfig(config)
 	must(err)
@@ -77,8 +77,8 @@ func useInCBOR(t *testing.T, cluster *cluster, here string, prefers bool) []stri
 
 	first, err := client.Create(ctx, newClaim("cbor", "cbor"), metav1.CreateOptions{})
 	if prefers {
-		if !apierrors.IsUnsupportedMediaType(err) || !slices.Equal(seen.written(), []string{"POST application/cbor 415"}) {
-			t.Fatalf("%v, by %q", err, seen.written())
+		if !apierrors.IsUnsupportedMediaType(err) || !slices.Equal(recorder.writtenTypes(), []string{"POST application/cbor 415"}) {
+			t.Fatalf("create returned %v after %q", err, recorder.writtenTypes())
 		}
 		first, err = client.Create(ctx, newClaim("cbor", "cbor"), metav1.CreateOptions{})
 	}
@@ -99,7 +99,7 @@ func useInCBOR(t *testing.T, cluster *cluster, here string, prefers bool) []stri
 	unstructured.RemoveNestedField(wanted.Object, "spec", "nodeCount")
 	_, err = client.Apply(ctx, "cbor", wanted, metav1.ApplyOptions{FieldManager: "team"})
 	if prefers {
-		// Of an apply client-go does not keep in mind what it was refused for (util/apply).
+		// For an apply, client-go does not remember that CBOR was rejected (util/apply).
 		if !apierrors.IsUnsupportedMediaType(err) {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func useInCBOR(t *testing.T, cluster *cluster, here string, prefers bool) []stri
 		list, err := all.Resource(claims).Namespace(namespace).List(ctx, mine)
 		must(err)
 		if len(list.Items) != 1 || list.Items[0].GetNamespace() != here || fmt.Sprint(list.Items[0].Object["spec"]) != "map[nodeCount:2 notes:applied region:us]" {
-			t.Fatalf("namespace %q: %v", namespace, list.Items)
+			t.Fatalf("list in namespace %q returned %v", namespace, list.Items)
 		}
 	}
 	must(client.Delete(ctx, "cbor", metav1.DeleteOptions{}))
@@ -119,16 +119,16 @@ func useInCBOR(t *testing.T, cluster *cluster, here string, prefers bool) []stri
 		event := <-watched.ResultChan()
 		claim, _ := event.Object.(*unstructured.Unstructured)
 		if event.Type != want || claim == nil || claim.GetNamespace() != here {
-			t.Fatalf("%s, and not %s: %v", event.Type, want, event.Object)
+			t.Fatalf("event %s, want %s: %v", event.Type, want, event.Object)
 		}
 	}
-	if count := len(slices.DeleteFunc(seen.written(), func(write string) bool { return !strings.Contains(write, "cbor") })); prefers && count != 2 || !prefers && count != 0 {
-		t.Errorf("%d writes in CBOR: %q", count, seen.written())
+	if count := len(slices.DeleteFunc(recorder.writtenTypes(), func(write string) bool { return !strings.Contains(write, "cbor") })); prefers && count != 2 || !prefers && count != 0 {
+		t.Errorf("%d writes in CBOR: %q", count, recorder.writtenTypes())
 	}
-	for _, accept := range seen.accepts {
+	for _, accept := range recorder.accepts {
 		if !strings.Contains(accept, "cbor") {
-			t.Errorf("CBOR was not asked for: %s", accept)
+			t.Errorf("request did not ask for CBOR: %s", accept)
 		}
 	}
-	return seen.written()
+	return recorder.writtenTypes()
 }

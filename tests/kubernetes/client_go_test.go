@@ -35,10 +35,10 @@ var (
 	claimKind = claims.GroupVersion().WithKind("KubernetesCluster")
 )
 
-// Where clients work, by its local and its remote name.
-const clientsLocal, clientsRemote = "team-a", "app-ns-2"
+// clientsLocal is the local namespace of the client tests.
+const clientsLocal = "team-a"
 
-// restConfig is that of a cluster's administrator, without a limit of its own.
+// restConfig returns the administrator's client configuration, without client-side rate limiting.
 func restConfig(c *cluster) *rest.Config {
 	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 	must(err)
@@ -46,15 +46,15 @@ func restConfig(c *cluster) *rest.Config {
 	return config
 }
 
-// recorded keeps the path and query of each request that goes by a config.
-type recorded struct {
+// requestRecorder records the method, path and query of each request of a client.
+type requestRecorder struct {
 	mu       sync.Mutex
 	requests []string
 	next     http.RoundTripper
 }
 
-func record(config *rest.Config) *recorded {
-	r := &recorded{}
+func recordRequests(config *rest.Config) *requestRecorder {
+	r := &requestRecorder{}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		r.next = next
 		return r
@@ -62,15 +62,15 @@ func record(config *rest.Config) *recorded {
 	return r
 }
 
-func (r *recorded) RoundTrip(request *http.Request) (*http.Response, error) {
+func (r *requestRecorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	r.requests = append(r.requests, request.Method+" "+request.URL.RequestURI())
 	r.mu.Unlock()
 	return r.next.RoundTrip(request)
 }
 
-// count is the number of requests that hold all of these.
-func (r *recorded) count(parts ...string) int {
+// count returns the number of requests that contain all parts.
+func (r *requestRecorder) count(parts ...string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(slices.DeleteFunc(slices.Clone(r.requests), func(request string) bool {
@@ -84,14 +84,14 @@ func dynamicClient(c *cluster) dynamic.Interface {
 	return client
 }
 
-// within is a context for one test.
-func within(t *testing.T, most time.Duration) context.Context {
+// testContext returns a context that ends with the test, or after the given time.
+func testContext(t *testing.T, most time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// newClaim has a label by which a test finds its own.
+// newClaim returns a claim with the label `test`, by which a test selects its own claims.
 func newClaim(name, test string) *unstructured.Unstructured {
 	claim := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"nodeCount": int64(0)}}}
 	claim.SetGroupVersionKind(claimKind)
@@ -100,10 +100,10 @@ func newClaim(name, test string) *unstructured.Unstructured {
 	return claim
 }
 
-// createClaims makes some, in order of their names, and removes them at the test's end.
+// createClaims creates claims in the order of their names and deletes them when the test ends.
 func createClaims(t *testing.T, test string, count int) []string {
 	t.Helper()
-	client := dynamicClient(theBed.app).Resource(claims).Namespace(clientsLocal)
+	client := dynamicClient(env.app).Resource(claims).Namespace(clientsLocal)
 	t.Cleanup(func() { removeClaims(t, test) })
 	var names []string
 	for i := range count {
@@ -118,7 +118,7 @@ func createClaims(t *testing.T, test string, count int) []string {
 
 func removeClaims(t *testing.T, test string) {
 	t.Helper()
-	err := dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote).DeleteCollection(
+	err := stored(claims, clientsLocal).DeleteCollection(
 		context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "test=" + test})
 	if err != nil {
 		t.Error(err)
@@ -127,10 +127,10 @@ func removeClaims(t *testing.T, test string) {
 
 func TestPagerReadsAllPages(t *testing.T) {
 	want := createClaims(t, "pages", 11)
-	ctx := within(t, deadline)
+	ctx := testContext(t, deadline)
 	for name, namespace := range map[string]string{"one namespace": clientsLocal, "all namespaces": metav1.NamespaceAll} {
-		config := restConfig(theBed.app)
-		seen := record(config)
+		config := restConfig(env.app)
+		requests := recordRequests(config)
 		client, err := dynamic.NewForConfig(config)
 		must(err)
 		page := func(options metav1.ListOptions) (runtime.Object, error) {
@@ -143,30 +143,30 @@ func TestPagerReadsAllPages(t *testing.T) {
 			claim := object.(*unstructured.Unstructured)
 			got = append(got, claim.GetName())
 			if claim.GetNamespace() != clientsLocal {
-				return fmt.Errorf("namespace %q", claim.GetNamespace())
+				return fmt.Errorf("namespace is %q", claim.GetNamespace())
 			}
 			return nil
 		})
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v %v", name, got, err)
 		}
-		if count := seen.count("limit=3"); count < 4 {
-			t.Errorf("%s: %d pages", name, count)
+		if count := requests.count("limit=3"); count < 4 {
+			t.Errorf("%s: only %d pages", name, count)
 		}
 	}
 }
 
-// Several programs count up one number, here and on the control plane.
+// Several clients increment one number, through claimgate and on the control plane.
 func TestRetryOnConflictLosesNoUpdate(t *testing.T) {
 	const programs, updates = 4, 5
 	name := createClaims(t, "counter", 1)[0]
-	ctx := within(t, 2*deadline)
+	ctx := testContext(t, 2*deadline)
 	var all sync.WaitGroup
 	errors := make(chan error, programs)
 	for i := range programs {
-		client := dynamicClient(theBed.app).Resource(claims).Namespace(clientsLocal)
+		client := dynamicClient(env.app).Resource(claims).Namespace(clientsLocal)
 		if i == 0 {
-			client = dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote)
+			client = stored(claims, clientsLocal)
 		}
 		backoff := retry.DefaultBackoff
 		backoff.Steps = 50
@@ -194,67 +194,68 @@ func TestRetryOnConflictLosesNoUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	claim, err := dynamicClient(theBed.app).Resource(claims).Namespace(clientsLocal).Get(ctx, name, metav1.GetOptions{})
+	claim, err := dynamicClient(env.app).Resource(claims).Namespace(clientsLocal).Get(ctx, name, metav1.GetOptions{})
 	must(err)
 	if count, _, _ := unstructured.NestedInt64(claim.Object, "spec", "nodeCount"); count != programs*updates {
-		t.Fatalf("%d, not %d", count, programs*updates)
+		t.Fatalf("nodeCount is %d, want %d", count, programs*updates)
 	}
 }
 
-func TestApplyConflictsAndForce(t *testing.T) {
+func TestApplyReportsConflictsAndForceResolvesThem(t *testing.T) {
 	t.Cleanup(func() { removeClaims(t, "fields") })
-	ctx := within(t, deadline)
-	local := dynamicClient(theBed.app).Resource(claims).Namespace(clientsLocal)
-	remote := dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote)
-	wants := func(nodes int64) *unstructured.Unstructured {
+	ctx := testContext(t, deadline)
+	local := dynamicClient(env.app).Resource(claims).Namespace(clientsLocal)
+	remote := stored(claims, clientsLocal)
+	claimWithNodes := func(nodes int64) *unstructured.Unstructured {
 		claim := newClaim("fields", "fields")
 		unstructured.SetNestedField(claim.Object, nodes, "spec", "nodeCount")
 		return claim
 	}
-	_, err := local.Apply(ctx, "fields", wants(3), metav1.ApplyOptions{FieldManager: "team"})
+	_, err := local.Apply(ctx, "fields", claimWithNodes(3), metav1.ApplyOptions{FieldManager: "team"})
 	must(err)
-	// The same fields are taken by somebody on the control plane, which the team hears of.
-	_, err = remote.Apply(ctx, "fields", wants(5), metav1.ApplyOptions{FieldManager: "platform", Force: true})
+	// Another manager takes over the field on the control plane; the next apply reports the
+	// conflict.
+	_, err = remote.Apply(ctx, "fields", claimWithNodes(5), metav1.ApplyOptions{FieldManager: "platform", Force: true})
 	must(err)
-	_, err = local.Apply(ctx, "fields", wants(4), metav1.ApplyOptions{FieldManager: "team"})
+	_, err = local.Apply(ctx, "fields", claimWithNodes(4), metav1.ApplyOptions{FieldManager: "team"})
 	if !apierrors.IsConflict(err) {
-		t.Fatalf("no conflict: %v", err)
+		t.Fatalf("want a conflict, got %v", err)
 	}
 	cause, _ := apierrors.StatusCause(err, metav1.CauseTypeFieldManagerConflict)
 	if cause.Field != ".spec.nodeCount" || !strings.Contains(cause.Message, `"platform"`) {
 		t.Fatalf("%+v", cause)
 	}
-	forced, err := local.Apply(ctx, "fields", wants(4), metav1.ApplyOptions{FieldManager: "team", Force: true})
+	forced, err := local.Apply(ctx, "fields", claimWithNodes(4), metav1.ApplyOptions{FieldManager: "team", Force: true})
 	must(err)
 	if forced.GetNamespace() != clientsLocal {
-		t.Fatalf("namespace %q", forced.GetNamespace())
+		t.Fatalf("namespace is %q", forced.GetNamespace())
 	}
-	stored, err := remote.Get(ctx, "fields", metav1.GetOptions{})
+	found, err := remote.Get(ctx, "fields", metav1.GetOptions{})
 	must(err)
-	if nodes, _, _ := unstructured.NestedInt64(stored.Object, "spec", "nodeCount"); nodes != 4 {
-		t.Fatalf("%d nodes", nodes)
+	if nodes, _, _ := unstructured.NestedInt64(found.Object, "spec", "nodeCount"); nodes != 4 {
+		t.Fatalf("the claim has %d nodes", nodes)
 	}
-	if fmt.Sprint(managers(stored)) != fmt.Sprint(managers(forced)) {
-		t.Fatalf("%v, not %v", managers(forced), managers(stored))
+	if fmt.Sprint(managers(found)) != fmt.Sprint(managers(forced)) {
+		t.Fatalf("managers are %v, want %v", managers(forced), managers(found))
 	}
-	// Status has managers of its own.
+	// The status subresource has managers of its own.
 	status := newClaim("fields", "fields")
 	delete(status.Object, "spec")
 	unstructured.SetNestedField(status.Object, int64(4), "status", "nodeCount")
 	status.SetLabels(nil)
 	_, err = local.ApplyStatus(ctx, "fields", status, metav1.ApplyOptions{FieldManager: "observer"})
 	must(err)
-	// What is applied without a field that was applied before removes it, unless another has it, too.
+	// An apply without a field removes that field, unless another manager has it too.
 	without := newClaim("fields", "fields")
 	without.SetLabels(nil)
 	unstructured.RemoveNestedField(without.Object, "spec")
 	left, err := local.Apply(ctx, "fields", without, metav1.ApplyOptions{FieldManager: "team"})
 	must(err)
 	if _, found, _ := unstructured.NestedFieldNoCopy(left.Object, "spec", "nodeCount"); found {
-		t.Fatalf("still there: %v", left.Object)
+		t.Fatalf("the field is still there: %v", left.Object)
 	}
 	if left.GetLabels()["test"] != "fields" {
-		t.Fatal("the platform's label is gone")
+		t.Fatal("the label of the manager \"platform\" is gone")
 	}
 }
 
@@ -265,10 +266,10 @@ func managers(claim *unstructured.Unstructured) (all []string) {
 	return all
 }
 
-func TestMetadataClient(t *testing.T) {
+func TestMetadataClientReadsWatchesAndDeletes(t *testing.T) {
 	names := createClaims(t, "metadata", 3)
-	ctx := within(t, deadline)
-	client, err := metadata.NewForConfig(restConfig(theBed.app))
+	ctx := testContext(t, deadline)
+	client, err := metadata.NewForConfig(restConfig(env.app))
 	must(err)
 	mine := client.Resource(claims).Namespace(clientsLocal)
 	selector := metav1.ListOptions{LabelSelector: "test=metadata"}
@@ -291,7 +292,7 @@ func TestMetadataClient(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, names) {
-			t.Errorf("namespace %q: %v", namespace, got)
+			t.Errorf("list in namespace %q returned %v", namespace, got)
 		}
 	}
 
@@ -311,11 +312,11 @@ func TestMetadataClient(t *testing.T) {
 		for event == nil || event.Name != names[0] {
 			next, open := <-watch.ResultChan()
 			if !open {
-				t.Fatalf("no %s", kind)
+				t.Fatalf("the watch ended before event %s", kind)
 			}
 			event, _ = next.Object.(*metav1.PartialObjectMetadata)
 			if event != nil && event.Name == names[0] && string(next.Type) != kind {
-				t.Fatalf("%s, not %s", next.Type, kind)
+				t.Fatalf("event %s, want %s", next.Type, kind)
 			}
 		}
 		if event.Namespace != clientsLocal || event.Annotations["seen"] != "yes" {
@@ -326,14 +327,14 @@ func TestMetadataClient(t *testing.T) {
 	list, err := mine.List(ctx, selector)
 	must(err)
 	if len(list.Items) != 0 {
-		t.Fatalf("%d are left", len(list.Items))
+		t.Fatalf("%d claims are left", len(list.Items))
 	}
 }
 
-func TestScaleClient(t *testing.T) {
+func TestScaleClientGetsUpdatesAndPatches(t *testing.T) {
 	name := createClaims(t, "scaled", 1)[0]
-	ctx := within(t, deadline)
-	config := restConfig(theBed.app)
+	ctx := testContext(t, deadline)
+	config := restConfig(env.app)
 	names, err := discovery.NewDiscoveryClientForConfig(config)
 	must(err)
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(names))
@@ -354,21 +355,21 @@ func TestScaleClient(t *testing.T) {
 	}
 	one, err = scales.Patch(ctx, claims, name, types.MergePatchType, []byte(`{"spec":{"replicas":8}}`), metav1.PatchOptions{})
 	must(err)
-	stored, err := dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote).Get(ctx, name, metav1.GetOptions{})
+	found, err := stored(claims, clientsLocal).Get(ctx, name, metav1.GetOptions{})
 	must(err)
-	if nodes, _, _ := unstructured.NestedInt64(stored.Object, "spec", "nodeCount"); nodes != 8 || one.Spec.Replicas != 8 {
-		t.Fatalf("%d nodes, %+v", nodes, one)
+	if nodes, _, _ := unstructured.NestedInt64(found.Object, "spec", "nodeCount"); nodes != 8 || one.Spec.Replicas != 8 {
+		t.Fatalf("the claim has %d nodes, its scale is %+v", nodes, one)
 	}
 	one.ResourceVersion = "1"
 	if _, err := scales.Update(ctx, claims.GroupResource(), one, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
-		t.Fatalf("no conflict: %v", err)
+		t.Fatalf("want a conflict, got %v", err)
 	}
 }
 
-func TestDiscoveryAndRESTMapper(t *testing.T) {
-	client, err := discovery.NewDiscoveryClientForConfig(restConfig(theBed.app))
+func TestDiscoveryAndRESTMapperFindOnlyClaims(t *testing.T) {
+	client, err := discovery.NewDiscoveryClientForConfig(restConfig(env.app))
 	must(err)
-	// As one document, and by the older way of one for each group-version.
+	// Aggregated discovery, and the older discovery with one document for each group-version.
 	for _, client := range []discovery.DiscoveryInterface{client, client.WithLegacy()} {
 		_, lists, err := client.ServerGroupsAndResources()
 		must(err)
@@ -406,15 +407,15 @@ func TestDiscoveryAndRESTMapper(t *testing.T) {
 		t.Errorf("%+v %v", mapping, err)
 	}
 	if _, err := mapper.RESTMapping(schema.GroupKind{Group: claims.Group, Kind: "Composite"}); !meta.IsNoMatchError(err) {
-		t.Errorf("a kind that is not exposed: %v", err)
+		t.Errorf("a kind that is not exposed was found: %v", err)
 	}
 	expanded, is := restmapper.NewDiscoveryCategoryExpander(cached).Expand("claim")
 	if !is || !slices.Contains(expanded, claims.GroupResource()) || len(expanded) != 2 {
-		t.Errorf("category claim: %v", expanded)
+		t.Errorf("category claim contains %v", expanded)
 	}
 	groups, err := restmapper.GetAPIGroupResources(cached)
 	must(err)
 	text, err := json.Marshal(groups)
 	must(err)
-	lacks(t, string(text), "composites")
+	assertLacks(t, string(text), "composites")
 }

@@ -14,21 +14,21 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestGzipFromTheControlPlane reads a large list by a claimgate that asks for gzip and by one that does
-// not. Nothing but the bytes that came over the link may tell them apart.
-func TestGzipFromTheControlPlane(t *testing.T) {
+// TestGzipListMatchesPlainList reads a large list through a claimgate that requests gzip and
+// through one that does not. The lists are equal; fewer bytes come over the link with gzip.
+func TestGzipListMatchesPlainList(t *testing.T) {
 	const count = 40
 	t.Cleanup(func() { removeClaims(t, "gzip") })
-	version, there := "", dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote)
+	version, remote := "", stored(claims, clientsLocal)
 	for i := range count {
 		claim := newClaim(fmt.Sprintf("gzip-%02d", i), "gzip")
-		// Twelve thousand bytes, of which hardly two lines are the same.
+		// 12,000 bytes in which few lines are equal.
 		var notes strings.Builder
 		for line := range 200 {
-			fmt.Fprintf(&notes, "line %d of claim %d: it says %x, which nobody needs to know\n", line, i, line*line*(i+7)*7919)
+			fmt.Fprintf(&notes, "line %d of claim %d has the value %x, and the rest is the same\n", line, i, line*line*(i+7)*7919)
 		}
 		must(unstructured.SetNestedField(claim.Object, notes.String(), "spec", "notes"))
-		created, err := there.Create(context.Background(), claim, metav1.CreateOptions{})
+		created, err := remote.Create(context.Background(), claim, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,80 +36,79 @@ func TestGzipFromTheControlPlane(t *testing.T) {
 	}
 	path := "/apis/" + groupVersion + "/namespaces/" + clientsLocal + "/kubernetesclusters?labelSelector=test%3Dgzip" +
 		"&resourceVersionMatch=Exact&resourceVersion=" + version
-	plain, plainBytes := readOver(t, "off", path)
-	packed, packedBytes := readOver(t, "on", path)
-	t.Logf("a list of %d bytes: %d over the link as it is, %d in gzip", len(plain), plainBytes, packedBytes)
-	if packed != plain {
-		t.Fatalf("they differ:\n%.500s\n%.500s", packed, plain)
+	plain, plainBytes := readWithCompression(t, "off", path)
+	gzipped, gzippedBytes := readWithCompression(t, "on", path)
+	t.Logf("a list of %d bytes: %d bytes over the link without gzip, %d with gzip", len(plain), plainBytes, gzippedBytes)
+	if gzipped != plain {
+		t.Fatalf("the lists differ:\n%.500s\n%.500s", gzipped, plain)
 	}
 	var list unstructured.UnstructuredList
-	must(json.Unmarshal([]byte(packed), &list))
+	must(json.Unmarshal([]byte(gzipped), &list))
 	if len(list.Items) != count {
-		t.Fatalf("%d claims", len(list.Items))
+		t.Fatalf("the list has %d claims", len(list.Items))
 	}
 	for _, claim := range list.Items {
 		if claim.GetNamespace() != clientsLocal {
-			t.Fatalf("%s is in %s", claim.GetName(), claim.GetNamespace())
+			t.Fatalf("%s is in namespace %s", claim.GetName(), claim.GetNamespace())
 		}
 	}
-	lacks(t, packed, clientsRemote)
-	if plainBytes < int64(len(plain)) || 3*packedBytes > plainBytes {
-		t.Fatalf("%d bytes came over the link, and %d in gzip", plainBytes, packedBytes)
+	assertLacks(t, gzipped, mapping[clientsLocal])
+	if plainBytes < int64(len(plain)) || 3*gzippedBytes > plainBytes {
+		t.Fatalf("%d bytes came over the link without gzip, %d with gzip", plainBytes, gzippedBytes)
 	}
 }
 
-// TestBothWaysAreTheSameInGzip is the differential suite by a claimgate that asks the control plane for
-// gzip, as by itself it does only over links that are slow enough for it to pay.
-func TestBothWaysAreTheSameInGzip(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" || os.Getenv("BED_COMPRESSION") == "on" {
-		t.Skip("only by `run --all`, and where the whole run is not in gzip")
+// TestResponsesMatchControlPlaneWithGzip runs the differential suite with gzip from the control
+// plane. By default claimgate requests gzip only over slow links.
+func TestResponsesMatchControlPlaneWithGzip(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" || os.Getenv("TEST_COMPRESSION") == "on" {
+		t.Skip("only with `run --all`, unless the whole run uses gzip")
 	}
 	restart := func() {
-		must(theBed.restartClaimgate())
+		must(env.restartClaimgate())
 		must(eventually(2*deadline, func() error {
-			_, err := theBed.try(theBed.app.kubeconfig, "", "get", "kc")
+			_, err := env.tryKubectl(env.app.kubeconfig, "", "get", "kc")
 			return err
 		}))
 	}
-	// Once the variable is back.
+	// Registered first, so that it runs after the variable is restored.
 	t.Cleanup(restart)
-	t.Setenv("BED_COMPRESSION", "on")
+	t.Setenv("TEST_COMPRESSION", "on")
 	restart()
-	runThemes(t, slices.Concat(themes(), oddThemes()))
+	runGroups(t, slices.Concat(commonGroups(), uncommonGroups()))
 }
 
-// readOver reads a path by a claimgate of its own, and counts what came over its link meanwhile: the
-// least of a few times, for it learns what the control plane serves over the same link.
-func readOver(t *testing.T, compression, path string) (body string, least int64) {
+// readWithCompression reads a path through a claimgate of its own and counts the bytes that come
+// over its link. It returns the least of several counts, because discovery uses the same link.
+func readWithCompression(t *testing.T, compression, path string) (body string, least int64) {
 	t.Helper()
-	port, _, link := anotherClaimgate(t, "claimgate-gzip-"+compression, compression)
+	second := startSecondClaimgate(t, newInstance("claimgate-gzip-"+compression, compression))
 	least = math.MaxInt64
 	for range 10 {
-		before := link.bytes()
+		before := second.link.receivedBytes()
 		var status int
 		var err error
-		status, body, err = ask(client("developer"), port, "GET", path, "", nil)
+		status, body, err = sendRequest(userClient("developer"), second.port, "GET", path, "", nil)
 		if err != nil || status != 200 {
-			t.Fatalf("%d %s %v", status, body, err)
+			t.Fatalf("status %d: %s %v", status, body, err)
 		}
-		least = min(least, link.bytes()-before)
+		least = min(least, second.link.receivedBytes()-before)
 	}
 	return body, least
 }
 
-// anotherClaimgate runs one of this name beside the bed's until the test ends, over a link of its own.
-func anotherClaimgate(t *testing.T, name, compression string) (port, adminPort int, link *link) {
+// startSecondClaimgate starts another claimgate with ports and a link of its own, until the test ends.
+func startSecondClaimgate(t *testing.T, i instance) instance {
 	t.Helper()
-	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", theBed.cp.port))
+	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
 	must(err)
-	t.Cleanup(link.refuse)
+	t.Cleanup(link.refuseConnections)
 	ports, err := freePorts(2)
 	must(err)
-	process, err := theBed.runClaimgate(name, ports[0], ports[1], link, compression)
+	i.port, i.adminPort, i.link = ports[0], ports[1], link
+	process, err := env.runClaimgate(i)
 	must(err)
 	t.Cleanup(process.kill)
-	if err := eventually(deadline, func() error { return ready(ports[1]) }); err != nil {
-		t.Fatal(err)
-	}
-	return ports[0], ports[1], link
+	await(t, deadline, func() error { return ready(i.adminPort) })
+	return i
 }

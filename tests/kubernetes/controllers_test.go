@@ -14,46 +14,47 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const quota = `apiVersion: v1
+const quotaManifest = `apiVersion: v1
 kind: ResourceQuota
 metadata: {name: claims}
 spec: {hard: {count/kubernetesclusters.k8s.starter.org: "100"}}
 `
 
-// noFault is what such logs hold on the best of days: a flag that is not set, and a write that met
-// another one and is done again.
-var noFault = []string{"The manifest file is empty", "the object has been modified"}
+// harmlessLines appear in the logs of a healthy controller: an unset flag, and a write that
+// conflicted and is retried.
+var harmlessLines = []string{"The manifest file is empty", "the object has been modified"}
 
-// errorsIn are the lines of a log in klog's form that tell of an error, or of a watch that broke off.
-func errorsIn(log string, from int64) (all []string) {
+// errorLines returns the lines of a klog log that report an error or an interrupted watch.
+func errorLines(log string, from int64) (all []string) {
 	text, err := os.ReadFile(log)
 	must(err)
 	for _, line := range strings.Split(string(text[from:]), "\n") {
-		tells := strings.HasPrefix(line, "E") || strings.Contains(line, "Warning: watch")
-		if tells && !slices.ContainsFunc(noFault, func(what string) bool { return strings.Contains(line, what) }) {
+		reportsError := strings.HasPrefix(line, "E") || strings.Contains(line, "Warning: watch")
+		if reportsError && !slices.ContainsFunc(harmlessLines, func(what string) bool { return strings.Contains(line, what) }) {
 			all = append(all, line)
 		}
 	}
 	return all
 }
 
-func size(log string) int64 {
+func fileSize(log string) int64 {
 	info, err := os.Stat(log)
 	must(err)
 	return info.Size()
 }
 
-// In which time a link counts as broken is that of a real installation, for so long a test has other work
-// beside it, by which a second can pass.
+// TestAppClusterControllersLogNoErrors can run next to other work for long. So it uses the PING
+// interval and timeout of a production installation: a busy machine can delay a PING by a second.
 func init() {
-	if os.Getenv("BED_CONTROLLERS_FOR") != "" {
-		pings, pongs = 30*time.Second, 15*time.Second
+	if os.Getenv("TEST_CONTROLLERS_FOR") != "" {
+		pingInterval, pingTimeout = 30*time.Second, 15*time.Second
 	}
 }
 
-// runsFor is the time for which controllers are watched, by BED_CONTROLLERS_FOR.
-func runsFor() time.Duration {
-	text := os.Getenv("BED_CONTROLLERS_FOR")
+// controllersDuration returns how long the controllers are observed, from
+// TEST_CONTROLLERS_FOR.
+func controllersDuration() time.Duration {
+	text := os.Getenv("TEST_CONTROLLERS_FOR")
 	if text == "" {
 		return 10 * time.Second
 	}
@@ -62,55 +63,55 @@ func runsFor() time.Duration {
 	return duration
 }
 
-// used is what the quota controller counted.
-func used(want int) func() error {
+// checkQuota compares the count of the quota controller.
+func checkQuota(want int) func() error {
 	return func() error {
-		out, err := theBed.try(theBed.app.kubeconfig, "", "get", "-n", clientsLocal, "resourcequota", "claims",
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", clientsLocal, "resourcequota", "claims",
 			"-o", `jsonpath={.status.used.count/kubernetesclusters\.k8s\.starter\.org}`)
 		if err == nil && out != fmt.Sprint(want) {
-			err = fmt.Errorf("%q claims are counted, not %d", out, want)
+			err = fmt.Errorf("quota counts %q claims, want %d", out, want)
 		}
 		return err
 	}
 }
 
-// The app cluster's namespace controller and quota controller live with claims, round after round, and
-// have nothing to complain of.
-func TestControllersOfTheAppClusterSeeNoError(t *testing.T) {
-	// A process of its own, since elsewhere a watch of claims tells that the garbage collector is there.
-	// Claims that are created don't go through the app cluster's admission, so they are counted only
-	// when the controller looks at everything anew.
-	quotas, err := theBed.run("app-quota", filepath.Join(theBed.app.bin, "kube-controller-manager"), "--kubeconfig", theBed.app.kubeconfig,
+// TestAppClusterControllersLogNoErrors runs the app cluster's namespace and quota controllers with
+// claims, round after round, and checks their logs.
+func TestAppClusterControllersLogNoErrors(t *testing.T) {
+	// The quota controller is a process of its own: in the other tests, a watch of claims shows
+	// that the garbage collector is ready. Creating claims does not pass the app cluster's
+	// admission, so the quota controller counts them only at its next full sync.
+	quotas, err := env.run("app-quota", filepath.Join(env.app.bin, "kube-controller-manager"), "--kubeconfig", env.app.kubeconfig,
 		"--leader-elect=false", "--secure-port=0", "--controllers=resourcequota-controller", "--resource-quota-sync-period=3s")
 	must(err)
 	t.Cleanup(quotas.kill)
-	namespaces := theBed.path("app-controllers.log")
-	from := size(namespaces)
-	kubectl(t, theBed.app, quota, "apply", "-n", clientsLocal, "-f", "-")
-	t.Cleanup(func() { app(t, "delete", "-n", clientsLocal, "resourcequota", "claims") })
-	must(eventually(deadline, used(0)))
+	namespaces := env.path("app-controllers.log")
+	from := fileSize(namespaces)
+	kubectl(t, env.app, quotaManifest, "apply", "-n", clientsLocal, "-f", "-")
+	t.Cleanup(func() { inAppCluster(t, "delete", "-n", clientsLocal, "resourcequota", "claims") })
+	must(eventually(deadline, checkQuota(0)))
 
-	end, rounds := time.Now().Add(runsFor()), 0
+	end, rounds := time.Now().Add(controllersDuration()), 0
 	for ; time.Now().Before(end) || rounds == 0; rounds++ {
 		test := fmt.Sprintf("quota-%d", rounds)
 		createClaims(t, test, 3)
-		must(eventually(deadline, used(3)))
+		must(eventually(deadline, checkQuota(3)))
 		removeClaims(t, test)
-		must(eventually(deadline, used(0)))
-		app(t, "create", "namespace", "doomed")
-		kubectl(t, theBed.app, claim("doomed", "goes"), "create", "-f", "-")
-		app(t, "delete", "namespace", "doomed", "--timeout=60s")
-		if complaints := append(errorsIn(quotas.log, 0), errorsIn(namespaces, from)...); len(complaints) > 0 {
-			t.Fatalf("after %d rounds:\n%s", rounds+1, strings.Join(complaints, "\n"))
+		must(eventually(deadline, checkQuota(0)))
+		inAppCluster(t, "create", "namespace", "doomed")
+		kubectl(t, env.app, claim("doomed", "goes"), "create", "-f", "-")
+		inAppCluster(t, "delete", "namespace", "doomed", "--timeout=60s")
+		if problems := append(errorLines(quotas.log, 0), errorLines(namespaces, from)...); len(problems) > 0 {
+			t.Fatalf("after %d rounds:\n%s", rounds+1, strings.Join(problems, "\n"))
 		}
 	}
 	t.Logf("%d rounds", rounds)
 }
 
-func TestANamespaceWithAThousandClaimsIsDeleted(t *testing.T) {
+func TestNamespaceWithThousandClaimsIsDeleted(t *testing.T) {
 	const count, programs = 1000, 8
-	app(t, "create", "namespace", "doomed")
-	client := dynamicClient(theBed.app).Resource(claims).Namespace("doomed")
+	inAppCluster(t, "create", "namespace", "doomed")
+	client := dynamicClient(env.app).Resource(claims).Namespace("doomed")
 	names := make(chan string)
 	failed := make(chan error, programs)
 	var all sync.WaitGroup
@@ -134,11 +135,11 @@ func TestANamespaceWithAThousandClaimsIsDeleted(t *testing.T) {
 		must(<-failed)
 	}
 	begin := time.Now()
-	app(t, "delete", "namespace", "doomed", "--timeout=3m")
+	inAppCluster(t, "delete", "namespace", "doomed", "--timeout=3m")
 	t.Logf("deleted after %s", time.Since(begin).Round(time.Millisecond))
-	left, err := dynamicClient(theBed.cp).Resource(claims).Namespace("app-ns-3").List(context.Background(), metav1.ListOptions{})
+	left, err := stored(claims, "doomed").List(context.Background(), metav1.ListOptions{LabelSelector: "test=thousand"})
 	must(err)
 	if len(left.Items) != 0 {
-		t.Fatalf("%d claims outlived their namespace", len(left.Items))
+		t.Fatalf("%d claims remain after their namespace was deleted", len(left.Items))
 	}
 }

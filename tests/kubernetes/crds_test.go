@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// volumeCRD comes, changes and goes; its schema has a field of this name.
+// volumeCRD returns a CRD that tests create, change and delete. Its schema has the given field.
 func volumeCRD(field string) string {
 	return fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -26,131 +26,127 @@ spec:
 `, field)
 }
 
-// seen waits until the app cluster's discovery and OpenAPI say so.
-func seen(t *testing.T, what string, is func(discovery, v2, v3 string) bool) {
+// awaitPublished waits until the app cluster's discovery and OpenAPI satisfy a condition.
+func awaitPublished(t *testing.T, what string, isPublished func(discovery, v2, v3 string) bool) {
 	t.Helper()
 	begin := time.Now()
-	err := eventually(published, func() error {
-		_, resources := request(t, theBed.app, "GET", "/apis/"+groupVersion, "", nil)
-		_, v2 := request(t, theBed.app, "GET", openapiV2, "", nil)
-		_, v3 := request(t, theBed.app, "GET", openapiV3, "", nil)
-		if !is(resources, v2, v3) {
-			// The documents have megabytes.
+	await(t, publishTimeout, func() error {
+		_, resources := sendAsAdmin(t, env.app, "GET", "/apis/"+groupVersion, "", nil)
+		_, v2 := sendAsAdmin(t, env.app, "GET", openapiV2, "", nil)
+		_, v3 := sendAsAdmin(t, env.app, "GET", openapiV3, "", nil)
+		if !isPublished(resources, v2, v3) {
+			// The documents are megabytes large.
 			time.Sleep(time.Second)
 			return fmt.Errorf("%s: discovery %t, v2 %t, v3 %t after %s", what, strings.Contains(resources, "volumes"),
 				strings.Contains(v2, "starter.v1alpha1.Volume"), strings.Contains(v3, "starter.v1alpha1.Volume"), time.Since(begin))
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s: seen after %s", what, time.Since(begin).Round(time.Second))
+	t.Logf("%s: published after %s", what, time.Since(begin).Round(time.Second))
 }
 
-// hasField waits until volumes have this field and not the other one.
-func hasField(t *testing.T, what, field, other string) {
+// awaitVolumeField waits until volumes have this field and not the other.
+func awaitVolumeField(t *testing.T, what, field, other string) {
 	t.Helper()
-	seen(t, what, func(resources, v2, v3 string) bool {
+	awaitPublished(t, what, func(resources, v2, v3 string) bool {
 		return strings.Contains(resources, `"volumes"`) && strings.Contains(v2, field) && strings.Contains(v3, field) &&
 			!strings.Contains(v2+v3, other)
 	})
 }
 
-// tagsOfAll are those of the control plane, of claimgate and of the app cluster.
-func tagsOfAll(t *testing.T) []map[string]string {
+// allTags returns the tags of the control plane, of claimgate and of the app cluster.
+func allTags(t *testing.T) []map[string]string {
 	t.Helper()
-	return []map[string]string{openapiOf(theBed.cp).tags(t), openapiOfClaimgate().tags(t), openapiOf(theBed.app).tags(t)}
+	return []map[string]string{openapiOf(env.controlPlane).tags(t), openapiOfClaimgate().tags(t), openapiOf(env.app).tags(t)}
 }
 
-func sameTagsOfAll(t *testing.T, when string, want []map[string]string) {
+func assertSameTagsEverywhere(t *testing.T, when string, want []map[string]string) {
 	t.Helper()
-	for i, got := range tagsOfAll(t) {
-		sameTags(t, when, got, want[i])
+	for i, got := range allTags(t) {
+		assertSameTags(t, when, got, want[i])
 	}
 }
 
-func otherTagsOfAll(t *testing.T, when string, want []map[string]string) {
+func assertOtherTagsEverywhere(t *testing.T, when string, want []map[string]string) {
 	t.Helper()
-	for i, got := range tagsOfAll(t) {
-		otherTags(t, when, got, want[i])
+	for i, got := range allTags(t) {
+		assertOtherTags(t, when, got, want[i])
 	}
 }
 
-// As claimgate and the aggregator look again only now and then, this takes minutes.
-func TestCRDsComeChangeAndGo(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" {
+// TestDiscoveryFollowsCRDs takes minutes, because claimgate and the aggregator refresh only from
+// time to time.
+func TestDiscoveryFollowsCRDs(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" {
 		t.Skip("only with --all")
 	}
 	t.Cleanup(func() {
-		theBed.try(theBed.cp.kubeconfig, "", "delete", "crd", "volumes.k8s.starter.org", "--ignore-not-found")
+		env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "crd", "volumes.k8s.starter.org", "--ignore-not-found")
 	})
-	running := theBed.claimgate
-	without := tagsOfAll(t)
+	running := env.claimgate
+	without := allTags(t)
 	volume := func(field string) string {
 		return fmt.Sprintf("apiVersion: %s\nkind: Volume\nmetadata: {name: vol}\nspec: {%s: 3}\n", groupVersion, field)
 	}
 
-	kubectl(t, theBed.cp, volumeCRD("gigabytes"), "apply", "-f", "-")
-	hasField(t, "a new CRD", "gigabytes", "terabytes")
-	kubectl(t, theBed.app, volume("gigabytes"), "apply", "-f", "-")
-	contains(t, app(t, "get", "vo"), "vol")
-	contains(t, plane(t, "get", "vo", "-n", "app-ns-1"), "vol")
-	contains(t, app(t, "explain", "vo.spec"), "gigabytes")
-	otherTagsOfAll(t, "a new CRD", without)
-	first := tagsOfAll(t)
-	refreshed(t)
-	sameTagsOfAll(t, "idle", first)
+	kubectl(t, env.controlPlane, volumeCRD("gigabytes"), "apply", "-f", "-")
+	awaitVolumeField(t, "a new CRD", "gigabytes", "terabytes")
+	kubectl(t, env.app, volume("gigabytes"), "apply", "-f", "-")
+	assertContains(t, inAppCluster(t, "get", "vo"), "vol")
+	assertContains(t, onControlPlane(t, "get", "vo", "-n", mapping["default"]), "vol")
+	assertContains(t, inAppCluster(t, "explain", "vo.spec"), "gigabytes")
+	assertOtherTagsEverywhere(t, "a new CRD", without)
+	first := allTags(t)
+	awaitDiscoveryTwice(t)
+	assertSameTagsEverywhere(t, "idle", first)
 
-	kubectl(t, theBed.cp, volumeCRD("terabytes"), "apply", "-f", "-")
-	hasField(t, "a changed CRD", "terabytes", "gigabytes")
-	contains(t, app(t, "explain", "vo.spec"), "terabytes")
-	kubectl(t, theBed.app, volume("terabytes"), "apply", "-f", "-")
-	if _, err := theBed.try(theBed.app.kubeconfig, volume("gigabytes"), "apply", "-f", "-"); err == nil {
-		t.Error("kubectl still takes what was there before")
+	kubectl(t, env.controlPlane, volumeCRD("terabytes"), "apply", "-f", "-")
+	awaitVolumeField(t, "a changed CRD", "terabytes", "gigabytes")
+	assertContains(t, inAppCluster(t, "explain", "vo.spec"), "terabytes")
+	kubectl(t, env.app, volume("terabytes"), "apply", "-f", "-")
+	if _, err := env.tryKubectl(env.app.kubeconfig, volume("gigabytes"), "apply", "-f", "-"); err == nil {
+		t.Error("kubectl still accepts the removed field")
 	}
-	otherTagsOfAll(t, "a changed CRD", first)
+	assertOtherTagsEverywhere(t, "a changed CRD", first)
 
-	kubectl(t, theBed.cp, volumeCRD("gigabytes"), "apply", "-f", "-")
-	hasField(t, "a CRD that is as it was", "gigabytes", "terabytes")
-	sameTagsOfAll(t, "a CRD that is as it was", first)
-	whatIsNotExposedChangesNoTags(t, first)
+	kubectl(t, env.controlPlane, volumeCRD("gigabytes"), "apply", "-f", "-")
+	awaitVolumeField(t, "a CRD that was changed back", "gigabytes", "terabytes")
+	assertSameTagsEverywhere(t, "a CRD that was changed back", first)
+	assertUnexposedCRDKeepsTags(t, first)
 
-	plane(t, "delete", "crd", "volumes.k8s.starter.org")
-	seen(t, "a removed CRD", func(resources, v2, v3 string) bool {
+	onControlPlane(t, "delete", "crd", "volumes.k8s.starter.org")
+	awaitPublished(t, "a removed CRD", func(resources, v2, v3 string) bool {
 		return !strings.Contains(resources+v2+v3, "gigabytes") &&
 			!strings.Contains(resources, "volumes") && !strings.Contains(v2+v3, "v1alpha1/namespaces/{namespace}/volumes")
 	})
-	if status, body := request(t, theBed.app, "GET", "/apis/"+groupVersion+"/namespaces/default/volumes", "", nil); status != 404 {
-		t.Errorf("%d %s", status, body)
+	if status, body := sendAsAdmin(t, env.app, "GET", "/apis/"+groupVersion+"/namespaces/default/volumes", "", nil); status != 404 {
+		t.Errorf("status %d: %s", status, body)
 	}
-	sameTagsOfAll(t, "a removed CRD", without)
-	if theBed.claimgate != running {
-		t.Error("claimgate was started anew")
+	assertSameTagsEverywhere(t, "a removed CRD", without)
+	if env.claimgate != running {
+		t.Error("claimgate was restarted")
 	}
 }
 
-// whatIsNotExposedChangesNoTags but those of the control plane.
-func whatIsNotExposedChangesNoTags(t *testing.T, before []map[string]string) {
+// assertUnexposedCRDKeepsTags changes a CRD that claimgate does not expose. Only the control
+// plane's tags change.
+func assertUnexposedCRDKeepsTags(t *testing.T, before []map[string]string) {
 	t.Helper()
-	composites := fmt.Sprintf(crd, "composites", "composite", "Composite", "xc", "composite")
-	kubectl(t, theBed.cp, strings.Replace(composites, "How many nodes", "How many shapes", 1), "apply", "-f", "-")
-	document(t, theBed.cp, openapiV2, "How many shapes")
-	document(t, theBed.cp, openapiV3, "How many shapes")
-	otherTags(t, "another CRD, at the control plane", openapiOf(theBed.cp).tags(t), before[0])
-	refreshed(t)
-	sameTags(t, "another CRD", openapiOfClaimgate().tags(t), before[1])
-	sameTags(t, "another CRD, in the app cluster", openapiOf(theBed.app).tags(t), before[2])
-	kubectl(t, theBed.cp, composites, "apply", "-f", "-")
-	err := eventually(published, func() error {
+	composites := fmt.Sprintf(claimCRD, "composites", "composite", "Composite", "xc", "composite")
+	kubectl(t, env.controlPlane, strings.Replace(composites, "How many nodes", "How many shapes", 1), "apply", "-f", "-")
+	awaitDocument(t, env.controlPlane, openapiV2, "How many shapes")
+	awaitDocument(t, env.controlPlane, openapiV3, "How many shapes")
+	assertOtherTags(t, "another CRD, on the control plane", openapiOf(env.controlPlane).tags(t), before[0])
+	awaitDiscoveryTwice(t)
+	assertSameTags(t, "another CRD", openapiOfClaimgate().tags(t), before[1])
+	assertSameTags(t, "another CRD, in the app cluster", openapiOf(env.app).tags(t), before[2])
+	kubectl(t, env.controlPlane, composites, "apply", "-f", "-")
+	await(t, publishTimeout, func() error {
 		for _, path := range []string{openapiV2, openapiV3} {
-			if _, body := request(t, theBed.cp, "GET", path, "", nil); strings.Contains(body, "How many shapes") {
-				return fmt.Errorf("%s still has what was there before", path)
+			if _, body := sendAsAdmin(t, env.controlPlane, "GET", path, "", nil); strings.Contains(body, "How many shapes") {
+				return fmt.Errorf("%s still contains the old description", path)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// database is a claim as a platform team offers it: its composite resource is composed of a plain
-// custom resource, which has no controller and so is ready at once.
-const database = `
+// databaseCRDs defines a claim as a platform team offers it. Its composite resource is composed of
+// a plain custom resource without a controller, which is ready at once.
+const databaseCRDs = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: machines.plain.starter.org}
@@ -64,11 +64,11 @@ spec: {size: 1, compositeDeletePolicy: %[2]s, writeConnectionSecretToRef: {name:
 `, name, policy)
 }
 
-// withCrossplane sees to it that a real Crossplane runs beside the control plane.
+// withCrossplane starts a real Crossplane on the control plane once.
 func withCrossplane(t *testing.T) {
 	t.Helper()
-	if os.Getenv("BED_CROSSPLANE_BIN") == "" {
-		t.Skip("only by `run crossplane`")
+	if os.Getenv("TEST_CROSSPLANE_BIN") == "" {
+		t.Skip("only with `run crossplane`")
 	}
 	crossplaneStarted.Do(func() { startCrossplane(t) })
 }
@@ -77,109 +77,98 @@ var crossplaneStarted sync.Once
 
 func startCrossplane(t *testing.T) {
 	t.Helper()
-	b, bin := theBed, os.Getenv("BED_CROSSPLANE_BIN")
-	kubectl(t, b.cp, "", "create", "namespace", "crossplane-system")
-	kubectl(t, b.cp, "", "apply", "--server-side", "-f", os.Getenv("BED_CROSSPLANE_CRDS"))
-	certificates := b.path("crossplane-tls")
+	e, bin := env, os.Getenv("TEST_CROSSPLANE_BIN")
+	kubectl(t, e.controlPlane, "", "create", "namespace", "crossplane-system")
+	kubectl(t, e.controlPlane, "", "apply", "--server-side", "-f", os.Getenv("TEST_CROSSPLANE_CRDS"))
+	certificates := e.path("crossplane-tls")
 	must(os.MkdirAll(certificates, 0o700))
 	for to, from := range map[string]string{"tls.crt": "server.crt", "tls.key": "server.key", "ca.crt": "server-ca.crt"} {
-		text, err := os.ReadFile(b.path(from))
+		text, err := os.ReadFile(e.path(from))
 		must(err)
 		must(os.WriteFile(filepath.Join(certificates, to), text, 0o600))
 	}
 	ports, err := freePorts(2)
 	must(err)
-	// The bed kills it, with all else.
-	_, err = b.run("crossplane", "env", "ENABLE_WEBHOOKS=false", "POD_NAMESPACE=crossplane-system", "KUBECONFIG="+b.cp.kubeconfig,
-		filepath.Join(bin, "crossplane"), "core", "start", "--package-runtime=External", "--xpkg-cache-dir="+b.path("crossplane-packages"),
+	// The environment stops it together with all other processes.
+	_, err = e.run("crossplane", "env", "ENABLE_WEBHOOKS=false", "POD_NAMESPACE=crossplane-system", "KUBECONFIG="+e.controlPlane.kubeconfig,
+		filepath.Join(bin, "crossplane"), "core", "start", "--package-runtime=External", "--xpkg-cache-dir="+e.path("crossplane-packages"),
 		"--tls-client-certs-dir="+certificates, "--tls-server-certs-dir="+certificates,
 		fmt.Sprintf("--metrics-port=%d", ports[0]), fmt.Sprintf("--health-probe-port=%d", ports[1]))
 	must(err)
-	kubectl(t, b.cp, database, "apply", "-f", "-")
+	kubectl(t, e.controlPlane, databaseCRDs, "apply", "-f", "-")
 }
 
-// field reads one of a claim's fields through the app cluster.
-func field(name, path string) (string, error) {
-	return theBed.try(theBed.app.kubeconfig, "", "get", "database", name, "-o", "jsonpath={"+path+"}")
+// claimField reads a field of a claim through the app cluster.
+func claimField(name, path string) (string, error) {
+	return env.tryKubectl(env.app.kubeconfig, "", "get", "database", name, "-o", "jsonpath={"+path+"}")
 }
 
 func awaitField(t *testing.T, name, path, wanted string) {
 	t.Helper()
-	err := eventually(slowDeadline, func() error {
-		got, err := field(name, path)
+	await(t, slowDeadline, func() error {
+		got, err := claimField(name, path)
 		if err == nil && got != wanted {
-			err = fmt.Errorf("%s of %s is %q instead of %q", path, name, got, wanted)
+			err = fmt.Errorf("%s of %s is %q, want %q", path, name, got, wanted)
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
-func awaitGone(t *testing.T, c *cluster, args ...string) {
+// createDatabase creates a claim and waits until it is ready. The claim's kind is also new to
+// claimgate, so the first attempts can fail.
+func createDatabase(t *testing.T, name, policy string) {
 	t.Helper()
-	if err := eventually(slowDeadline, gone(c, args...)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// What Crossplane is for, from the app cluster: order, see it become ready, change it, delete it.
-func TestCrossplane(t *testing.T) {
-	withCrossplane(t)
-	// The claim's kind is new to claimgate as well.
-	err := eventually(slowDeadline, func() error {
-		_, err := theBed.try(theBed.app.kubeconfig, databaseClaim("orders", "Background"), "apply", "-f", "-")
+	await(t, slowDeadline, func() error {
+		_, err := env.tryKubectl(env.app.kubeconfig, databaseClaim(name, policy), "apply", "-f", "-")
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready := `.status.conditions[?(@.type=="Ready")].status`
-	awaitField(t, "orders", ready, "True")
+	awaitField(t, name, `.status.conditions[?(@.type=="Ready")].status`, "True")
+}
+
+// TestCrossplaneClaimLifecycle creates, changes and deletes a claim from the app cluster.
+func TestCrossplaneClaimLifecycle(t *testing.T) {
+	withCrossplane(t)
+	createDatabase(t, "orders", "Background")
 	awaitField(t, "orders", `.status.conditions[?(@.type=="Synced")].status`, "True")
 	awaitField(t, "orders", ".spec.writeConnectionSecretToRef.name", "orders-connection")
-	if published, err := field("orders", ".status.connectionDetails.lastPublishedTime"); err != nil || published == "" {
-		t.Errorf("no connection details: %q, %v", published, err)
+	if published, err := claimField("orders", ".status.connectionDetails.lastPublishedTime"); err != nil || published == "" {
+		t.Errorf("there are no connection details: %q, %v", published, err)
 	}
-	secret := kubectl(t, theBed.cp, "", "get", "secret", "orders-connection", "-n", mapping["default"], "-o", "jsonpath={.data.url}")
+	secret := kubectl(t, env.controlPlane, "", "get", "secret", remoteSecretName("default", "orders-connection"), "-n", mapping["default"], "-o", "jsonpath={.data.url}")
 	if secret == "" {
-		t.Error("the connection secret is empty")
+		t.Error("the connection Secret is empty")
 	}
-	if table := kubectl(t, theBed.app, "", "get", "databases"); !strings.Contains(table, "orders-connection") {
-		t.Errorf("the table does not name the connection secret:\n%s", table)
+	if table := kubectl(t, env.app, "", "get", "databases"); !strings.Contains(table, "orders-connection") {
+		t.Errorf("the table does not name the connection Secret:\n%s", table)
 	}
 
-	composite, err := field("orders", ".spec.resourceRef.name")
+	composite, err := claimField("orders", ".spec.resourceRef.name")
 	must(err)
 	machine := func() (string, error) {
-		return theBed.try(theBed.cp.kubeconfig, "", "get", "machines", "-l", "crossplane.io/composite="+composite,
+		return env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "machines", "-l", "crossplane.io/composite="+composite,
 			"-o", "jsonpath={.items[*].spec.size}")
 	}
-	kubectl(t, theBed.app, "", "patch", "database", "orders", "--type=merge", "-p", `{"spec":{"size":7}}`)
-	err = eventually(slowDeadline, func() error {
+	kubectl(t, env.app, "", "patch", "database", "orders", "--type=merge", "-p", `{"spec":{"size":7}}`)
+	await(t, slowDeadline, func() error {
 		if size, err := machine(); err != nil || size != "7" {
 			return fmt.Errorf("the machine's size is %q: %w", size, err)
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 
-	// In the background a claim does not stay for what it was composed of.
+	// With background deletion, a claim does not wait for its composed resources.
 	hold := holdMachine(t, composite)
-	kubectl(t, theBed.app, "", "delete", "database", "orders", "--timeout=60s")
-	awaitDeleted(t, hold.machine)
-	if left, err := theBed.try(theBed.app.kubeconfig, "", "get", "databases", "-o", "name"); err != nil || left != "" {
-		t.Errorf("the claim is still there: %q, %v", left, err)
+	kubectl(t, env.app, "", "delete", "database", "orders", "--timeout=60s")
+	awaitDeletion(t, hold.machine)
+	if left, err := env.tryKubectl(env.app.kubeconfig, "", "get", "databases", "-o", "name"); err != nil || left != "" {
+		t.Errorf("the claim still exists: %q, %v", left, err)
 	}
 	hold.release()
-	awaitGone(t, theBed.cp, "xdatabase", composite)
-	awaitGone(t, theBed.cp, "machines", "-l", "crossplane.io/composite="+composite)
+	awaitGone(t, slowDeadline, env.controlPlane, "xdatabase", composite)
+	awaitGone(t, slowDeadline, env.controlPlane, "machines", "-l", "crossplane.io/composite="+composite)
 }
 
-// heldMachine is what a composite resource is composed of, with a finalizer.
+// heldMachine is the composed resource, with a finalizer.
 type heldMachine struct {
 	machine string
 	release func()
@@ -187,50 +176,41 @@ type heldMachine struct {
 
 func holdMachine(t *testing.T, composite string) heldMachine {
 	t.Helper()
-	machine := kubectl(t, theBed.cp, "", "get", "machines", "-l", "crossplane.io/composite="+composite, "-o", "name")
+	machine := kubectl(t, env.controlPlane, "", "get", "machines", "-l", "crossplane.io/composite="+composite, "-o", "name")
 	machine = strings.TrimSpace(machine)
 	hold := func(finalizers string) {
-		kubectl(t, theBed.cp, "", "patch", machine, "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
+		kubectl(t, env.controlPlane, "", "patch", machine, "--type=merge", "-p", `{"metadata":{"finalizers":`+finalizers+`}}`)
 	}
 	hold(`["plain.starter.org/held"]`)
 	return heldMachine{machine, func() { hold("null") }}
 }
 
-// awaitDeleted waits until something is being deleted on the control plane.
-func awaitDeleted(t *testing.T, what string) {
+// awaitDeletion waits until an object on the control plane is being deleted.
+func awaitDeletion(t *testing.T, what string) {
 	t.Helper()
-	err := eventually(slowDeadline, func() error {
-		deleted, err := theBed.try(theBed.cp.kubeconfig, "", "get", what, "-o", "jsonpath={.metadata.deletionTimestamp}")
+	await(t, slowDeadline, func() error {
+		deleted, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "get", what, "-o", "jsonpath={.metadata.deletionTimestamp}")
 		if err == nil && deleted == "" {
 			err = fmt.Errorf("%s is not being deleted", what)
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
-// In the foreground a claim stays until all that it was composed of is gone.
-func TestCrossplaneDeletesInTheForeground(t *testing.T) {
+// TestCrossplaneForegroundDeletionKeepsClaim checks that a claim stays until all of its composed
+// resources are gone.
+func TestCrossplaneForegroundDeletionKeepsClaim(t *testing.T) {
 	withCrossplane(t)
-	err := eventually(slowDeadline, func() error {
-		_, err := theBed.try(theBed.app.kubeconfig, databaseClaim("invoices", "Foreground"), "apply", "-f", "-")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	awaitField(t, "invoices", `.status.conditions[?(@.type=="Ready")].status`, "True")
-	composite, err := field("invoices", ".spec.resourceRef.name")
+	createDatabase(t, "invoices", "Foreground")
+	composite, err := claimField("invoices", ".spec.resourceRef.name")
 	must(err)
 	hold := holdMachine(t, composite)
-	kubectl(t, theBed.app, "", "delete", "database", "invoices", "--wait=false")
-	awaitDeleted(t, hold.machine)
-	if deleted, err := field("invoices", ".metadata.deletionTimestamp"); err != nil || deleted == "" {
-		t.Errorf("the claim is not being deleted while its machine is: %q, %v", deleted, err)
+	kubectl(t, env.app, "", "delete", "database", "invoices", "--wait=false")
+	awaitDeletion(t, hold.machine)
+	if deleted, err := claimField("invoices", ".metadata.deletionTimestamp"); err != nil || deleted == "" {
+		t.Errorf("the claim is not being deleted although its machine is: %q, %v", deleted, err)
 	}
 	hold.release()
-	awaitGone(t, theBed.app, "database", "invoices")
-	awaitGone(t, theBed.cp, "xdatabase", composite)
+	awaitGone(t, slowDeadline, env.app, "database", "invoices")
+	awaitGone(t, slowDeadline, env.controlPlane, "xdatabase", composite)
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// What `claimgate dev` prints is pasted into a shell, line by line.
+// TestDevPrintsCommandsThatWork runs each command that `claimgate dev` prints in a shell.
 func TestDevPrintsCommandsThatWork(t *testing.T) {
-	dev := exec.Command(os.Getenv("BED_CLAIMGATE"), "dev", "--dir", t.TempDir())
+	dev := exec.Command(os.Getenv("TEST_BINARY"), "dev", "--dir", t.TempDir())
 	dev.Stderr = os.Stderr
 	stdout, err := dev.StdoutPipe()
 	must(err)
@@ -21,7 +21,7 @@ func TestDevPrintsCommandsThatWork(t *testing.T) {
 	defer func() {
 		dev.Process.Signal(syscall.SIGTERM)
 		if err := dev.Wait(); err != nil {
-			t.Errorf("dev ended with %v", err)
+			t.Errorf("claimgate dev ended with %v", err)
 		}
 	}()
 	var commands []string
@@ -43,12 +43,13 @@ func TestDevPrintsCommandsThatWork(t *testing.T) {
 		t.Fatalf("%d commands: %q", len(commands), commands)
 	}
 	for i, command := range commands {
-		paste(t, command, wanted[i])
+		runPasted(t, command, wanted[i])
 	}
 }
 
-// paste runs a command until it has printed what is wanted; watches do not end by themselves.
-func paste(t *testing.T, command, wanted string) {
+// runPasted runs a command until it has printed the wanted text, because watches do not end on
+// their own.
+func runPasted(t *testing.T, command, wanted string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
@@ -67,6 +68,6 @@ func paste(t *testing.T, command, wanted string) {
 	cancel()
 	shell.Wait()
 	if !strings.Contains(printed.String(), wanted) {
-		t.Errorf("no %q from %s:\n%s", wanted, command, printed.String())
+		t.Errorf("no %q in the output of %s:\n%s", wanted, command, printed.String())
 	}
 }

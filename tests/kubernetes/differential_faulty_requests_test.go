@@ -10,56 +10,56 @@ import (
 	"strings"
 )
 
-// requestFaults are those that a proxy is likely to have which rewrites requests.
+// requestFaults are faults that a proxy is likely to have if it rewrites requests.
 func requestFaults() []fault {
 	return []fault{
-		{name: "decodes and encodes what it is sent", ask: sends(encodedAnew(json.Unmarshal, json.Marshal)),
-			found: []string{"create with duplicate fields", "JSON patch with its path twice, the namespace last", "JSON patch with from twice to parameters"}},
-		{name: "decodes and encodes what it is sent, with care for numbers", ask: sends(encodedAnew(unmarshalNumbers, marshalPlain)),
-			found: []string{"create with duplicate fields, Strict", "merge patch with duplicate fields, strictly", "JSON patch with its operation twice, a test last"}},
-		{name: "drops a body's first key", ask: sends(func(body []byte) []byte { return firstKey.ReplaceAll(body, []byte("{")) }), found: []string{"delete with options", "create"}},
-		{name: "forgets bodies", ask: sends(remoteIn(`"namespace":"`, `"`)),
-			found: []string{"create", "update", "update scale", "merge patch of its namespace", "JSON patch that adds all at its version", "kubectl apply"}},
-		{name: "forgets the last applied", ask: sends(remoteIn(`\"namespace\":\"`, `\"`)), found: []string{"create with the last applied", "JSON patch of the last applied"}, verdict: isLeak},
-		{name: "forgets YAML", ask: sends(remoteIn(`namespace: "`, `"`)), found: []string{"create in YAML", "apply YAML", "apply YAML of one line"}},
-		{name: "forgets JSON patches", ask: sends(remoteIn(`"value":"`, `"`)), found: []string{"JSON patch that tests the namespace", "JSON patch of a pointer with an escape of JSON", "JSON patch on scale that replaces the namespace by itself"}},
-		{name: "forgets deletions' bodies", ask: func(r *http.Request) {
+		{name: "decodes and encodes request bodies", changeRequest: rewriteBody(reencode(json.Unmarshal, json.Marshal)),
+			detectedBy: []string{"create with duplicate fields", "JSON patch with its path twice, the namespace last", "JSON patch with from twice to parameters"}},
+		{name: "decodes and encodes request bodies and keeps numbers", changeRequest: rewriteBody(reencode(unmarshalNumbers, marshalPlain)),
+			detectedBy: []string{"create with duplicate fields, Strict", "merge patch with duplicate fields, strictly", "JSON patch with its operation twice, a test last"}},
+		{name: "drops a body's first key", changeRequest: rewriteBody(func(body []byte) []byte { return firstKey.ReplaceAll(body, []byte("{")) }), detectedBy: []string{"delete with options", "create"}},
+		{name: "does not map bodies", changeRequest: rewriteBody(putRemoteNames(`"namespace":"`, `"`)),
+			detectedBy: []string{"create", "update", "update scale", "merge patch of its namespace", "JSON patch that adds the whole object at its version", "kubectl apply"}},
+		{name: "does not map the last-applied annotation", changeRequest: rewriteBody(putRemoteNames(`\"namespace\":\"`, `\"`)), detectedBy: []string{"create with a last-applied annotation", "JSON patch of the last-applied annotation"}, verdict: verdictLeak},
+		{name: "does not map YAML", changeRequest: rewriteBody(putRemoteNames(`namespace: "`, `"`)), detectedBy: []string{"create in YAML", "apply YAML", "apply YAML in one line"}},
+		{name: "does not map JSON patches", changeRequest: rewriteBody(putRemoteNames(`"value":"`, `"`)), detectedBy: []string{"JSON patch that tests the namespace", "JSON patch that tests a pointer with a JSON escape", "JSON patch on scale that replaces the namespace with itself"}},
+		{name: "drops the bodies of DELETE requests", changeRequest: func(r *http.Request) {
 			if r.Method == http.MethodDelete {
 				setBody(r, nil)
 			}
-		}, found: []string{"delete of another version", "delete dry by options", "delete with options in CBOR and take it"}},
-		{name: "forgets selectors", ask: inQuery(regexp.MustCompile(`(metadata\.namespace(?:%3D)+)(`+reading.local+`|`+writing.local+`)\b`), "${1}nowhere"),
-			found: []string{"list by namespace", "legacy everywhere by namespace", "watch everywhere by namespace JSON"}},
-		drops("fieldManager", "create as a manager", "apply", "apply status", "kubectl apply on the server into a conflict"),
-		drops("dryRun", "create dry", "update dry", "merge patch dry", "apply dry", "delete dry", "kubectl create dry"),
-		drops("fieldValidation", "create with unknown fields, Strict", "JSON patch strictly", "apply a duplicate field, strictly"),
-		drops("force", "apply by force"),
-		drops("limit", "pages", "claims of an empty version", "pages of version 0"),
-		drops("continue", "pages", "pages of a Table"),
-		drops("pretty", "get pretty", "scale pretty"),
-		drops("includeObject", "get Table without objects", "scale as Table with objects"),
-		drops("resourceVersion", "get of a future version", "future version, list", "claims of version 0, exactly", "delete a collection of version 1"),
-		drops("resourceVersionMatch", "list exactly a version gone by", "events from an empty version, by matches"),
-		drops("sendInitialEvents", "watch list to its end", "initial events from version 0"),
-		drops("watch", "truth 1, watch=F", "truth 7 everywhere, watch=1"),
-		drops("labelSelector", "list by a label"),
-		drops("propagationPolicy", "delete with propagationPolicy=sideways"),
-		{name: "drops Accept", ask: func(r *http.Request) { r.Header.Del("Accept") }, found: []string{"get Table", "get YAML", "read as CBOR alone", "metadata v1beta1 by watch list", "kubectl get kc -n {ns}"}},
-		{name: "drops weights", ask: inHeader("Accept", regexp.MustCompile(`;q=[0-9.]+`), ""), found: []string{"get JSON of less weight than YAML", "get Table of more weight"}},
-		{name: "drops what is no JSON of Accept", ask: inHeader("Accept", regexp.MustCompile(`application/(cbor|yaml)[^,]*,`), ""), found: []string{"get YAML before JSON"}},
-		{name: "drops parameters of bodies' types", ask: inHeader("Content-Type", regexp.MustCompile(`;.*`), ""), found: []string{"type 0, Content-Type: application/json; charset"}},
-		{name: "takes other bodies for JSON", ask: inHeader("Content-Type", regexp.MustCompile(`application/(cbor|yaml|.*protobuf).*`), "application/json"), found: []string{"update in CBOR", "create in YAML", "create in CBOR and take protobuf"}},
-		{name: "drops User-Agent", ask: func(r *http.Request) { r.Header.Set("User-Agent", "proxy/1") }, found: []string{"create", "get by curl", "scale pretty"}},
-		{name: "cleans paths", ask: func(r *http.Request) { r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), "" }, found: []string{"slash twice in a path"}},
+		}, detectedBy: []string{"delete with another version", "delete as a dry run in options", "delete with options in CBOR, accept CBOR"}},
+		{name: "does not map selectors", changeRequest: inQuery(regexp.MustCompile(`(metadata\.namespace(?:%3D)+)(`+readNamespaces.local+`|`+writeNamespaces.local+`)\b`), "${1}nowhere"),
+			detectedBy: []string{"list by namespace", "legacy path for all namespaces by namespace", "watch all namespaces by namespace JSON"}},
+		dropParameter("fieldManager", "create with a field manager", "apply", "apply status", "kubectl apply on the server with a conflict"),
+		dropParameter("dryRun", "create as a dry run", "update as a dry run", "merge patch as a dry run", "apply as a dry run", "delete as a dry run", "kubectl create as a dry run"),
+		dropParameter("fieldValidation", "create with unknown fields, Strict", "JSON patch with an unknown field, strictly", "apply a duplicate field, strictly"),
+		dropParameter("force", "apply with force"),
+		dropParameter("limit", "pages", "list own claims at an empty version", "pages at version 0"),
+		dropParameter("continue", "pages", "pages of a Table"),
+		dropParameter("pretty", "get pretty", "scale pretty"),
+		dropParameter("includeObject", "get Table without objects", "scale as Table with objects"),
+		dropParameter("resourceVersion", "get at a future version", "future version, list", "list own claims at version 0, exactly", "delete a collection at version 1"),
+		dropParameter("resourceVersionMatch", "list at exactly an older version", "watch own claims from an empty version, with matches"),
+		dropParameter("sendInitialEvents", "watch list to its end", "initial events of own claims from version 0"),
+		dropParameter("watch", "boolean 1, watch=F", "boolean 7 in all namespaces, watch=1"),
+		dropParameter("labelSelector", "list by a label"),
+		dropParameter("propagationPolicy", "delete with propagationPolicy=sideways"),
+		{name: "drops Accept", changeRequest: func(r *http.Request) { r.Header.Del("Accept") }, detectedBy: []string{"get Table", "get YAML", "read as only CBOR", "metadata v1beta1 by watch list", "kubectl get kc -n {ns}"}},
+		{name: "drops q-values", changeRequest: inHeader("Accept", regexp.MustCompile(`;q=[0-9.]+`), ""), detectedBy: []string{"get JSON with a lower q-value than YAML", "get Table with a higher q-value"}},
+		{name: "drops types other than JSON from Accept", changeRequest: inHeader("Accept", regexp.MustCompile(`application/(cbor|yaml)[^,]*,`), ""), detectedBy: []string{"get YAML before JSON"}},
+		{name: "drops content type parameters", changeRequest: inHeader("Content-Type", regexp.MustCompile(`;.*`), ""), detectedBy: []string{"content type 0, Content-Type: application/json; charset"}},
+		{name: "declares other bodies as JSON", changeRequest: inHeader("Content-Type", regexp.MustCompile(`application/(cbor|yaml|.*protobuf).*`), "application/json"), detectedBy: []string{"update in CBOR", "create in YAML", "create in CBOR, accept protobuf"}},
+		{name: "drops User-Agent", changeRequest: func(r *http.Request) { r.Header.Set("User-Agent", "proxy/1") }, detectedBy: []string{"create", "get by curl", "scale pretty"}},
+		{name: "cleans paths", changeRequest: func(r *http.Request) { r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), "" }, detectedBy: []string{"double slash in a path"}},
 	}
 }
 
 var firstKey = regexp.MustCompile(`^\{"[^"]*":"[^"]*",`)
 
-// drops is the fault of leaving out a parameter of the query.
-func drops(parameter string, found ...string) fault {
+// dropParameter is a fault that removes a query parameter.
+func dropParameter(parameter string, found ...string) fault {
 	one := regexp.MustCompile(`(^|&)` + parameter + `=[^&]*`)
-	return fault{name: "drops " + parameter, ask: inQuery(one, ""), found: found}
+	return fault{name: "drops " + parameter, changeRequest: inQuery(one, ""), detectedBy: found}
 }
 
 func inQuery(what *regexp.Regexp, with string) func(*http.Request) {
@@ -74,18 +74,18 @@ func inHeader(name string, what *regexp.Regexp, with string) func(*http.Request)
 	}
 }
 
-// remoteIn puts remote names in place of local ones between these texts.
-func remoteIn(before, after string) func([]byte) []byte {
+// putRemoteNames replaces local names between these texts with remote ones.
+func putRemoteNames(before, after string) func([]byte) []byte {
 	return func(body []byte) []byte {
-		for _, names := range []pair{reading, writing} {
+		for _, names := range []namespaceNames{readNamespaces, writeNamespaces} {
 			body = bytes.ReplaceAll(body, []byte(before+names.local+after), []byte(before+names.remote+after))
 		}
 		return body
 	}
 }
 
-// sends changes what is sent as a whole.
-func sends(changed func([]byte) []byte) func(*http.Request) {
+// rewriteBody changes a request body as a whole.
+func rewriteBody(changed func([]byte) []byte) func(*http.Request) {
 	return func(r *http.Request) {
 		if r.Body == nil {
 			return

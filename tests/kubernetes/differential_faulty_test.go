@@ -21,57 +21,59 @@ import (
 	"testing"
 )
 
-// fault changes what the app cluster is asked, or its answer, line by line, and its headers before that.
+// fault changes requests to the app cluster, or the headers and lines of its answers.
 type fault struct {
-	name string
-	ask  func(request *http.Request)
-	line func(line []byte) []byte
-	head func(response *http.Response)
-	// What finds it; nothing else has to.
-	found []string
-	// Whether it is there for the first answer alone that it changes.
-	once bool
-	// What is found, if not that it is different.
+	name          string
+	changeRequest func(request *http.Request)
+	changeLine    func(line []byte) []byte
+	changeHeader  func(response *http.Response)
+	// Called once a request has succeeded, before its answer arrives.
+	afterRequest func(request *http.Request)
+	// The operations that detect the fault; others need not.
+	detectedBy []string
+	// Whether the fault changes only one answer.
+	onlyOnce bool
+	// The verdict that the fault leads to; verdictDifferent if empty.
 	verdict string
 }
 
-// faults are those that a proxy which rewrites bodies is likely to have.
+// faults are faults that a proxy is likely to have if it rewrites bodies.
 func faults() []fault {
 	return []fault{
 		{name: "none"},
-		// Claims come out the same, for kube-apiserver decodes and encodes them by the same code. What has
-		// another order of keys does not.
-		{name: "decodes and encodes", line: encodedAnew(json.Unmarshal, json.Marshal),
-			found: []string{"get Table", "watch JSON", "missing object", "list metadata"}},
-		{name: "decodes and encodes with care for numbers and escapes", line: encodedAnew(unmarshalNumbers, marshalPlain),
-			found: []string{"get", "list", "get Table", "watch JSON", "missing object"}},
-		{name: "drops bookmarks", line: func(line []byte) []byte {
+		// Claims stay equal, because kube-apiserver encodes them with the same code. Documents with
+		// another key order do not.
+		{name: "decodes and encodes", changeLine: reencode(json.Unmarshal, json.Marshal),
+			detectedBy: []string{"get Table", "watch JSON", "missing object", "list metadata"}},
+		{name: "decodes and encodes and keeps numbers and escapes", changeLine: reencode(unmarshalNumbers, marshalPlain),
+			detectedBy: []string{"get", "list", "get Table", "watch JSON", "missing object"}},
+		{name: "drops bookmarks", changeLine: func(line []byte) []byte {
 			if bytes.HasPrefix(line, []byte(`{"type":"BOOKMARK"`)) {
 				return nil
 			}
 			return line
-		}, found: []string{"watch list to its end"}},
-		{name: "drops deletions", line: func(line []byte) []byte {
+		}, detectedBy: []string{"watch list to its end"}},
+		{name: "drops deletions", changeLine: func(line []byte) []byte {
 			if bytes.HasPrefix(line, []byte(`{"type":"DELETED"`)) {
 				return nil
 			}
 			return line
-		}, found: []string{"watch a deletion to its end"}},
-		{name: "forgets Tables", line: leaks(`"kind":"Table"`), found: []string{"get Table", "list Table", "kubectl get kc -A -l side={ns}", "kubectl get kc -A -l side={ns},tier=b -o wide --show-kind"}, verdict: isLeak},
-		{name: "forgets metadata", line: leaks(`"kind":"PartialObjectMetadata`), found: []string{"get PartialObjectMetadata", "list metadata"}, verdict: isLeak},
-		{name: "forgets lists", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list", "kubectl get kc -n {ns} -o jsonpath={.items[*].metadata.namespace}", "kubectl describe kc -n {ns}"}, verdict: isLeak},
-		// All that is accepted of this one is a header.
-		{name: "forgets what is large", line: leaks(strings.Repeat("n", 100)), found: []string{"large object"}, verdict: isLeak},
-		{name: "forgets events", line: leaks(`{"type":"`), found: []string{"watch JSON", "watch list to its end"}, verdict: isLeak},
-		{name: "tells of itself", head: func(response *http.Response) { response.Header.Set("Via", "2.0 proxy") }, found: []string{"get", "missing object", "large object", "watch JSON"}},
-		{name: "loses warnings", head: func(response *http.Response) { response.Header.Del("Warning") }, found: []string{"create with unknown fields", "kubectl create --validate=warn --dry-run=server -o yaml of an unknown field"}},
-		{name: "fails once", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get"}, once: true, verdict: isDifferentOnce},
-		{name: "fails", head: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, found: []string{"get", "missing object", "large object", "watch JSON"}},
-		{name: "forgets a list once", line: leaks(`"kind":"KubernetesClusterList"`), found: []string{"list"}, once: true, verdict: isLeak},
+		}, detectedBy: []string{"watch a deletion to its end"}},
+		{name: "does not map Tables", changeLine: restoreRemoteNames(`"kind":"Table"`), detectedBy: []string{"get Table", "list Table", "kubectl get kc -A -l side={ns}", "kubectl get kc -A -l side={ns},tier=b -o wide --show-kind"}, verdict: verdictLeak},
+		{name: "does not map metadata", changeLine: restoreRemoteNames(`"kind":"PartialObjectMetadata`), detectedBy: []string{"get PartialObjectMetadata", "list metadata"}, verdict: verdictLeak},
+		{name: "does not map lists", changeLine: restoreRemoteNames(`"kind":"KubernetesClusterList"`), detectedBy: []string{"list", "kubectl get kc -n {ns} -o jsonpath={.items[*].metadata.namespace}", "kubectl describe kc -n {ns}"}, verdict: verdictLeak},
+		// The accepted difference of this operation is only a header.
+		{name: "does not map large objects", changeLine: restoreRemoteNames(strings.Repeat("n", 100)), detectedBy: []string{"large object"}, verdict: verdictLeak},
+		{name: "does not map events", changeLine: restoreRemoteNames(`{"type":"`), detectedBy: []string{"watch JSON", "watch list to its end"}, verdict: verdictLeak},
+		{name: "adds a Via header", changeHeader: func(response *http.Response) { response.Header.Set("Via", "2.0 proxy") }, detectedBy: []string{"get", "missing object", "large object", "watch JSON"}},
+		{name: "drops warnings", changeHeader: func(response *http.Response) { response.Header.Del("Warning") }, detectedBy: []string{"create with unknown fields", "kubectl create --validate=warn --dry-run=server -o yaml of an unknown field"}},
+		{name: "fails once", changeHeader: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, detectedBy: []string{"get"}, onlyOnce: true, verdict: verdictDifferentOnce},
+		{name: "fails", changeHeader: func(response *http.Response) { response.StatusCode = http.StatusInternalServerError }, detectedBy: []string{"get", "missing object", "large object", "watch JSON"}},
+		{name: "does not map one list", changeLine: restoreRemoteNames(`"kind":"KubernetesClusterList"`), detectedBy: []string{"list"}, onlyOnce: true, verdict: verdictLeak},
 	}
 }
 
-func encodedAnew(decode func([]byte, any) error, encode func(any) ([]byte, error)) func([]byte) []byte {
+func reencode(decode func([]byte, any) error, encode func(any) ([]byte, error)) func([]byte) []byte {
 	return func(line []byte) []byte {
 		var value any
 		if decode(line, &value) != nil {
@@ -97,47 +99,52 @@ func marshalPlain(value any) ([]byte, error) {
 	return bytes.TrimRight(text.Bytes(), "\n"), err
 }
 
-// leaks puts the remote names back into what has this text in it, as if it had never been mapped.
-func leaks(what string) func([]byte) []byte {
+// restoreRemoteNames puts remote names back into lines that contain this text, as if they had not
+// been mapped.
+func restoreRemoteNames(what string) func([]byte) []byte {
 	return func(line []byte) []byte {
 		if !bytes.Contains(line, []byte(what)) {
 			return line
 		}
-		for _, names := range []pair{reading, writing} {
+		for _, names := range []namespaceNames{readNamespaces, writeNamespaces} {
 			line = bytes.ReplaceAll(line, []byte(`"namespace":"`+names.local+`"`), []byte(`"namespace":"`+names.remote+`"`))
 		}
 		return line
 	}
 }
 
-// serve puts a proxy with the fault before the app cluster, by HTTP/2 and TLS, and returns its port.
+// serve starts a proxy with the fault in front of the app cluster, with HTTP/2 and TLS, and returns
+// its port.
 func (f fault) serve(t *testing.T) int {
 	t.Helper()
-	to, err := url.Parse(fmt.Sprintf("https://localhost:%d", theBed.app.port))
+	to, err := url.Parse(fmt.Sprintf("https://localhost:%d", env.app.port))
 	must(err)
 	var done atomic.Bool
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			if f.ask != nil {
-				f.ask(r.Out)
+			if f.changeRequest != nil {
+				f.changeRequest(r.Out)
 			}
 		},
-		Transport:     client("admin").Transport,
+		Transport:     userClient("admin").Transport,
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0),
 		ModifyResponse: func(response *http.Response) error {
-			if f.head != nil && !(f.once && done.Swap(true)) {
-				f.head(response)
+			if f.afterRequest != nil && response.StatusCode < 300 {
+				f.afterRequest(response.Request)
 			}
-			if f.line != nil && response.Header.Get("Content-Encoding") == "" {
+			if f.changeHeader != nil && !(f.onlyOnce && done.Swap(true)) {
+				f.changeHeader(response)
+			}
+			if f.changeLine != nil && response.Header.Get("Content-Encoding") == "" {
 				response.Header.Del("Content-Length")
-				response.Body = f.through(response.Body, &done)
+				response.Body = f.filterLines(response.Body, &done)
 			}
 			return nil
 		},
 	}
-	pair, err := tls.X509KeyPair(theBed.pki.read("server.crt"), theBed.pki.read("server.key"))
+	pair, err := tls.X509KeyPair(env.certificates.read("server.crt"), env.certificates.read("server.key"))
 	must(err)
 	server := httptest.NewUnstartedServer(proxy)
 	server.EnableHTTP2 = true
@@ -155,15 +162,15 @@ func (f fault) serve(t *testing.T) int {
 	return port
 }
 
-// through is a body whose lines go through the fault.
-func (f fault) through(body io.ReadCloser, done *atomic.Bool) io.ReadCloser {
+// filterLines returns a body whose lines pass through the fault.
+func (f fault) filterLines(body io.ReadCloser, done *atomic.Bool) io.ReadCloser {
 	reader, writer := io.Pipe()
 	go func() {
 		defer body.Close()
 		for lines := bufio.NewReader(body); ; {
 			line, err := lines.ReadBytes('\n')
-			if !f.once || !done.Load() {
-				changed := f.line(bytes.Clone(line))
+			if !f.onlyOnce || !done.Load() {
+				changed := f.changeLine(bytes.Clone(line))
 				done.CompareAndSwap(false, !bytes.Equal(changed, line))
 				line = changed
 			}
@@ -179,83 +186,91 @@ func (f fault) through(body io.ReadCloser, done *atomic.Bool) io.ReadCloser {
 	return reader
 }
 
-// TestFaultyProxiesAreFound runs a handful of operations through proxies, each with one fault, and asks
-// that they be found different.
-func TestFaultyProxiesAreFound(t *testing.T) { areFound(t, faults()) }
-
-// TestFaultyRequestsAreFound does so with faults in what is asked.
-func TestFaultyRequestsAreFound(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" {
-		t.Skip("only by `run --all`")
+// TestFaultyProxiesAreDetected runs operations through proxies with one fault each. The suite must
+// find a difference.
+func TestFaultyProxiesAreDetected(t *testing.T) {
+	all := faults()
+	if isShared() {
+		all = append(all, sharedFaults()...)
 	}
-	areFound(t, requestFaults())
+	assertFaultsAreFound(t, all)
 }
 
-func areFound(t *testing.T, faults []fault) {
+// TestFaultyRequestsAreDetected does the same with faults in requests.
+func TestFaultyRequestsAreDetected(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" {
+		t.Skip("only with `run --all`")
+	}
+	assertFaultsAreFound(t, requestFaults())
+}
+
+func assertFaultsAreFound(t *testing.T, faults []fault) {
 	t.Helper()
-	t.Setenv("BED_ACCEPT", "")
-	t.Cleanup(func() { emptyBothWays(t) })
+	t.Setenv("TEST_ACCEPT", "")
+	t.Cleanup(func() { deleteTestClaims(t) })
 	seed(t)
 	all := map[string]bool{}
 	for _, fault := range faults {
-		for _, name := range fault.found {
+		for _, name := range fault.detectedBy {
 			all[name] = true
 		}
 	}
-	var places []place
-	for _, theme := range slices.Concat(themes(), oddThemes()) {
-		direct, through := sides(t, theme.namespaces)
-		places = append(places, place{theme.operations, direct, through})
+	var groups []groupRoutes
+	for _, group := range slices.Concat(commonGroups(), uncommonGroups()) {
+		direct, proxied := routes(t, group.namespaces)
+		groups = append(groups, groupRoutes{group.operations, direct, proxied})
 	}
-	free := make(chan struct{}, faultsAtOnce)
+	free := make(chan struct{}, faultsInParallel)
 	var running sync.WaitGroup
 	for i, fault := range faults {
 		free <- struct{}{}
 		running.Go(func() {
 			defer func() { <-free }()
-			fault.isFound(t, i, places, all)
+			fault.assertIsFound(t, i, groups, all)
 		})
 	}
 	running.Wait()
 }
 
-// faultsAtOnce is the number of proxies at once: each is asked for a few operations, which mostly wait.
-const faultsAtOnce = 4
+// faultsInParallel is the number of proxies at a time. Each handles few operations, which mostly
+// wait.
+const faultsInParallel = 4
 
-// place is a theme with both ways to where it is.
-type place struct {
+// groupRoutes is a group of operations with both routes to its namespaces.
+type groupRoutes struct {
 	operations      func() []operation
-	direct, through side
+	direct, proxied route
 }
 
-// isFound runs a fault's operations through its proxy, or all of these if it has none.
-func (f fault) isFound(t *testing.T, i int, places []place, all map[string]bool) {
+// assertIsFound runs the operations that detect a fault through its proxy, or all of them if there
+// is no fault.
+func (f fault) assertIsFound(t *testing.T, i int, groups []groupRoutes, all map[string]bool) {
 	t.Helper()
 	port := f.serve(t)
-	kubeconfig := theBed.path(fmt.Sprintf("faulty-%d.kubeconfig", i))
-	writeFile(kubeconfig, theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", port), "admin"))
-	count, wanted := 0, cmp.Or(f.verdict, isDifferent)
-	for k, place := range places {
-		through := place.through
-		through.cluster, through.kubeconfig = &cluster{port: port}, kubeconfig
-		operations := slices.DeleteFunc(place.operations(), func(o operation) bool {
-			return !slices.Contains(f.found, o.name) && (f.found != nil || !all[o.name])
+	kubeconfig := env.path(fmt.Sprintf("faulty-%d.kubeconfig", i))
+	writeFile(kubeconfig, env.certificates.kubeconfig(fmt.Sprintf("https://localhost:%d", port), "admin"))
+	count, wanted := 0, cmp.Or(f.verdict, verdictDifferent)
+	for k, group := range groups {
+		proxied := group.proxied
+		proxied.cluster, proxied.kubeconfig = &cluster{port: port}, kubeconfig
+		operations := slices.DeleteFunc(group.operations(), func(o operation) bool {
+			return !slices.Contains(f.detectedBy, o.name) && (f.detectedBy != nil || !all[o.name])
 		})
-		// Objects of its own for each fault, with names that are short enough for a label's value.
+		// Each fault has objects of its own, with names short enough for a label value.
 		for j := range operations {
 			operations[j].object = fmt.Sprintf("faulty-%d-%d-%d", i, k, j)
 		}
-		for _, result := range runBothWays(place.direct, through, operations) {
+		for _, result := range compareOperations(group.direct, proxied, operations) {
 			switch {
-			case f.found == nil && result.fails:
-				t.Errorf("no fault, but %s", result.row())
-			case f.found != nil && result.verdict != wanted:
-				t.Errorf("%s: %q was found %s", f.name, result.operation, result.row())
+			case f.detectedBy == nil && result.fails:
+				t.Errorf("without a fault: %s", result.row())
+			case f.detectedBy != nil && result.verdict != wanted:
+				t.Errorf("%s: verdict on %q: %s", f.name, result.operation, result.row())
 			}
 			count++
 		}
 	}
-	if want := len(f.found); want > 0 && count != want || count == 0 {
-		t.Errorf("%s: %d operations were run of %d", f.name, count, want)
+	if want := len(f.detectedBy); want > 0 && count != want || count == 0 {
+		t.Errorf("%s: ran %d operations, want %d", f.name, count, want)
 	}
 }

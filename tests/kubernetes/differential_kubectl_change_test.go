@@ -5,74 +5,74 @@ import (
 	"strings"
 )
 
-// in is about an object that is there.
-func in(name string, commands ...command) operation {
-	o := named(name, commands...)
-	o.steps = []step{created()}
+// onObjectWithLeftovers is an operation on an existing object that reads its leftovers at the end.
+func onObjectWithLeftovers(name string, commands ...command) operation {
+	o := kubectlOperation(name, commands...)
+	o.steps = []step{createOwn()}
 	return o
 }
 
-// script is an edit by sed of an object that is there.
-func script(name, args, text string) operation {
-	return in(name, command{args: args, edit: text, stdin: manifest})
+// scriptedEdit edits an existing object with sed.
+func scriptedEdit(name, args, text string) operation {
+	return onObjectWithLeftovers(name, command{args: args, edit: text, stdin: manifest})
 }
 
 func kubectlReplaces() []operation {
 	replace := func(name, flags, stdin string) operation {
-		return in("replace "+name, run("replace "+flags+" -f -", stdin))
+		return onObjectWithLeftovers("replace "+name, kubectlRun("replace "+flags+" -f -", stdin))
 	}
-	const raw = "--raw " + own
+	const raw = "--raw " + ownPath
 	return []operation{
 		replace("in JSON", "-o json", object(`,"labels":{"a":"{ns}"}`, "")),
-		replace("and name it", "-o name", changed),
-		replace("and save the configuration", "--save-config -o yaml", changed),
-		replace("in vain", "--dry-run=server -o yaml", changed),
-		replace("of an old version", "", strings.Replace(changed, "  annotations:", "  resourceVersion: '1'\n  annotations:", 1)),
-		replace("of another uid", "", strings.Replace(changed, "  annotations:", "  uid: 00000000-0000-0000-0000-000000000000\n  annotations:", 1)),
-		replace("with an unknown field", "", unknown),
-		replace("with an unknown field and a warning", "--validate=warn", unknown),
-		replace("of status", "--subresource=status -o json", statusOfOwn),
-		replace("by force and grace", "--force --grace-period=0 -o name", changed),
-		replace("by force with orphans", "--force --cascade=orphan --timeout=5s", changed),
+		replace("with output name", "-o name", changedManifest),
+		replace("and save the configuration", "--save-config -o yaml", changedManifest),
+		replace("as a dry run", "--dry-run=server -o yaml", changedManifest),
+		replace("at an old version", "", strings.Replace(changedManifest, "  annotations:", "  resourceVersion: '1'\n  annotations:", 1)),
+		replace("with another uid", "", strings.Replace(changedManifest, "  annotations:", "  uid: 00000000-0000-0000-0000-000000000000\n  annotations:", 1)),
+		replace("with an unknown field", "", manifestWithUnknownField),
+		replace("with an unknown field and a warning", "--validate=warn", manifestWithUnknownField),
+		replace("of status", "--subresource=status -o json", manifestWithStatus),
+		replace("with force and a grace period", "--force --grace-period=0 -o name", changedManifest),
+		replace("with force and cascade orphan", "--force --cascade=orphan --timeout=5s", changedManifest),
 		replace("raw", raw, object(`,"annotations":{"a":"{ns}"}`, "")),
-		replace("raw of an old version", raw, object(`,"resourceVersion":"1"`, "")),
-		replace("raw in another namespace", raw, strings.Replace(object("", ""), "{ns}", "nowhere", 1)),
-		replace("raw of status", "--raw "+own+"/status", `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"{name}"},"status":{"nodeCount":9}}`),
-		named("replace what is missing", run("replace -f -", manifest), run("replace --force -f -", manifest)),
+		replace("raw at an old version", raw, object(`,"resourceVersion":"1"`, "")),
+		replace("raw with another namespace", raw, strings.Replace(object("", ""), "{ns}", "nowhere", 1)),
+		replace("raw status", "--raw "+ownPath+"/status", `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"{name}"},"status":{"nodeCount":9}}`),
+		kubectlOperation("replace a missing object", kubectlRun("replace -f -", manifest), kubectlRun("replace --force -f -", manifest)),
 	}
 }
 
-// kubectlEdits are by sed; what it no longer finds it leaves as it is, and kubectl gives up.
+// kubectlEdits use sed. If sed changes nothing on the second attempt, kubectl gives up.
 func kubectlEdits() []operation {
 	const spoil = "s/nodeCount: 3/nodeCount: three/"
 	return []operation{
-		script("edit badly", "edit kc {name} -n {ns}", spoil),
-		script("edit with an unknown field", "edit kc {name} -n {ns}", "s/  nodeCount: 3/  nodeCoun: 4/"),
-		script("edit with an unknown field and no care", "edit kc {name} -n {ns} --validate=ignore", "s/  nodeCount: 3/  nodeCoun: 4/"),
-		script("edit into no YAML", "edit kc {name} -n {ns}", "s/nodeCount: 3/nodeCount: [/"),
-		script("edit all away", "edit kc {name} -n {ns}", "d"),
-		script("edit the name", "edit kc {name} -n {ns}", "s/  name: .*/  name: another/"),
-		script("edit the namespace in YAML", "edit kc {name} -n {ns}", "s/  namespace: .*/  namespace: nowhere/"),
-		script("edit the kind", "edit kc {name} -n {ns}", "s/^kind: .*/kind: Network/"),
-		script("edit an old version", "edit kc {name} -n {ns}", "s/resourceVersion: .*/resourceVersion: \"1\"/"),
-		script("edit labels", "edit kc {name} -n {ns} -o json", `s/"side": .*/"side": "too"/`),
-		script("edit and print", "edit kc {name} -n {ns} -o json --output-patch", `s/"nodeCount": 3/"nodeCount": 4/`),
-		script("edit and print the patch", "edit kc {name} -n {ns} --output-patch", "s/nodeCount: 3/nodeCount: 4/"),
-		script("edit as another", "edit kc {name} -n {ns} --field-manager=me --show-managed-fields", "s/nodeCount: 3/nodeCount: 4/"),
-		script("edit the status", "edit kc {name} -n {ns} --subresource=status", "s/^spec:/status: {nodeCount: 8}\\nspec:/"),
-		script("edit by file", "edit -n {ns} -f -", "s/nodeCount: 3/nodeCount: 4/"),
+		scriptedEdit("edit to a wrong type", "edit kc {name} -n {ns}", spoil),
+		scriptedEdit("edit with an unknown field", "edit kc {name} -n {ns}", "s/  nodeCount: 3/  nodeCoun: 4/"),
+		scriptedEdit("edit with an unknown field and without validation", "edit kc {name} -n {ns} --validate=ignore", "s/  nodeCount: 3/  nodeCoun: 4/"),
+		scriptedEdit("edit to invalid YAML", "edit kc {name} -n {ns}", "s/nodeCount: 3/nodeCount: [/"),
+		scriptedEdit("edit to an empty file", "edit kc {name} -n {ns}", "d"),
+		scriptedEdit("edit the name", "edit kc {name} -n {ns}", "s/  name: .*/  name: another/"),
+		scriptedEdit("edit the namespace in YAML", "edit kc {name} -n {ns}", "s/  namespace: .*/  namespace: nowhere/"),
+		scriptedEdit("edit the kind", "edit kc {name} -n {ns}", "s/^kind: .*/kind: Network/"),
+		scriptedEdit("edit the version", "edit kc {name} -n {ns}", "s/resourceVersion: .*/resourceVersion: \"1\"/"),
+		scriptedEdit("edit labels", "edit kc {name} -n {ns} -o json", `s/"side": .*/"side": "too"/`),
+		scriptedEdit("edit and print", "edit kc {name} -n {ns} -o json --output-patch", `s/"nodeCount": 3/"nodeCount": 4/`),
+		scriptedEdit("edit and print the patch", "edit kc {name} -n {ns} --output-patch", "s/nodeCount: 3/nodeCount: 4/"),
+		scriptedEdit("edit with another field manager", "edit kc {name} -n {ns} --field-manager=me --show-managed-fields", "s/nodeCount: 3/nodeCount: 4/"),
+		scriptedEdit("edit the status", "edit kc {name} -n {ns} --subresource=status", "s/^spec:/status: {nodeCount: 8}\\nspec:/"),
+		scriptedEdit("edit by file", "edit -n {ns} -f -", "s/nodeCount: 3/nodeCount: 4/"),
 	}
 }
 
 func kubectlMoreChanges() []operation {
 	var all []operation
 	for _, args := range kubectlChangesOfOne {
-		all = append(all, in("on "+args, run(args, "")))
+		all = append(all, onObjectWithLeftovers("on "+args, kubectlRun(args, "")))
 	}
-	for _, args := range kubectlChangesInTurn {
-		all = append(all, in("in turn "+strings.Join(args, ", "), runs(args, "")...))
+	for _, args := range kubectlChangesInSequence {
+		all = append(all, onObjectWithLeftovers("in sequence "+strings.Join(args, ", "), kubectlRuns(args, "")...))
 	}
-	return numbered("h", slices.Concat(all, kubectlByFile()))
+	return withNumberedObjects("h", slices.Concat(all, kubectlByFile()))
 }
 
 var kubectlChangesOfOne = []string{
@@ -123,14 +123,15 @@ var kubectlChangesOfOne = []string{
 	"delete kc,nw -n {ns} -l op={name}",
 	"delete kc {name} -n {ns} -v=6 --wait=false",
 	"delete kc -n {ns} -l op={name} --cascade=background --now",
-	"delete --raw " + own + "?dryRun=All",
+	"delete --raw " + ownPath + "?dryRun=All",
 	"delete --raw " + resourcePath + "?labelSelector=op%3D{name}",
 	"delete --raw " + resourcePath + "/missing",
 	"wait kc/{name} -n {ns} --for=jsonpath={.spec.nodeCount}=4 --timeout=1s",
 }
 
-// kubectlChangesInTurn has managers in the order of their names, since that is how those of one second stand.
-var kubectlChangesInTurn = [][]string{
+// kubectlChangesInSequence list field managers in alphabetical order, because managedFields entries
+// of one second are sorted by name.
+var kubectlChangesInSequence = [][]string{
 	{"label kc {name} -n {ns} a=b", "label kc {name} -n {ns} a=b", "label kc {name} -n {ns} a-"},
 	{"annotate kc {name} -n {ns} a=b", "annotate kc {name} -n {ns} a=c --overwrite", "annotate kc {name} -n {ns} a-"},
 	{"annotate kc {name} -n {ns} a=b", "label kc {name} -n {ns} a=b", `patch kc {name} -n {ns} --type=merge -p {"spec":{"region":"us"}}`},
@@ -151,7 +152,7 @@ func kubectlByFile() []operation {
 		"describe -f -",
 		"delete -f - --wait=false --ignore-not-found",
 	} {
-		all = append(all, in("by file "+args, run(args, manifest)))
+		all = append(all, onObjectWithLeftovers("by file "+args, kubectlRun(args, manifest)))
 	}
 	return all
 }

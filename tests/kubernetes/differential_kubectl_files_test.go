@@ -2,8 +2,8 @@ package kubernetes
 
 import "strings"
 
-// listed is a list of documents in one.
-func listed(documents ...string) string {
+// listManifest returns documents as one List.
+func listManifest(documents ...string) string {
 	text := "apiVersion: v1\nkind: List\nmetadata: {}\nitems:\n"
 	for _, document := range documents {
 		document = strings.TrimSpace(strings.TrimPrefix(document, "# a comment\n"))
@@ -12,23 +12,23 @@ func listed(documents ...string) string {
 	return text
 }
 
-// couple are two of one operation.
-var couple = [2]string{relabelled("a"), relabelled("b")}
+// twoClaims are two manifests of one operation.
+var twoClaims = [2]string{labelledWithSuffix("a"), labelledWithSuffix("b")}
 
-// relabelled is the manifest under a longer name, with the label of its operation.
-func relabelled(suffix string) string {
-	return strings.Replace(suffixed(selected, suffix), "op: '{name}-"+suffix+"'", "op: '{name}'", 1)
+// labelledWithSuffix returns the manifest under a longer name, with the label of its operation.
+func labelledWithSuffix(suffix string) string {
+	return strings.Replace(withSuffix(labelledManifest, suffix), "op: '{name}-"+suffix+"'", "op: '{name}'", 1)
 }
 
-// kubectlFiles are about several files, directories, lists and kustomizations.
+// kubectlFiles use several files, directories, lists and kustomizations.
 func kubectlFiles() []operation {
 	var all []operation
 	add := func(name string, files map[string]string, commands ...string) {
-		o := named(name, runs(commands, "")...)
+		o := kubectlOperation(name, kubectlRuns(commands, "")...)
 		o.files = files
 		all = append(all, o)
 	}
-	two := map[string]string{"a.yaml": couple[0], "b.yml": couple[1], "notes.txt": "no manifest", "below/c.yaml": network}
+	two := map[string]string{"a.yaml": twoClaims[0], "b.yml": twoClaims[1], "notes.txt": "not a manifest", "below/c.yaml": networkManifest}
 	for _, verbs := range [][]string{
 		{"create -f .", "create -R -f .", "delete -R -f . --wait=false"},
 		{"apply -f .", "apply -R -f .", "diff -R -f .", "delete -f ."},
@@ -41,7 +41,7 @@ func kubectlFiles() []operation {
 	kustomized := map[string]string{
 		"kustomization.yaml": "resources: [a.yaml, c.yaml]\nnamespace: '{ns}'\nlabels: [{pairs: {op: '{name}', more: 'yes'}}]\n" +
 			"patches: [{target: {kind: KubernetesCluster}, patch: '[{\"op\": \"replace\", \"path\": \"/spec/nodeCount\", \"value\": 9}]'}]\n",
-		"a.yaml": couple[0], "c.yaml": network,
+		"a.yaml": twoClaims[0], "c.yaml": networkManifest,
 	}
 	for _, verbs := range [][]string{
 		{"apply -k .", "get -k . -o wide", "diff -k .", "delete -k ."},
@@ -51,8 +51,8 @@ func kubectlFiles() []operation {
 	} {
 		add("kustomization "+strings.Join(verbs, ", "), kustomized, verbs...)
 	}
-	list := map[string]string{"list.yaml": listed(couple[0], couple[1], network), "two.yaml": couple[0] + "---\n" + couple[1] + "---\n# nothing\n---\n",
-		"mixed.yaml": listed(couple[0], mistyped, network), "typed.json": `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesClusterList","items":[` + object(`,"labels":{"op":"{name}"}`, "") + `]}`}
+	list := map[string]string{"list.yaml": listManifest(twoClaims[0], twoClaims[1], networkManifest), "two.yaml": twoClaims[0] + "---\n" + twoClaims[1] + "---\n# nothing\n---\n",
+		"mixed.yaml": listManifest(twoClaims[0], manifestWithWrongType, networkManifest), "typed.json": `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesClusterList","items":[` + object(`,"labels":{"op":"{name}"}`, "") + `]}`}
 	for _, verbs := range [][]string{
 		{"create -f list.yaml -o name", "replace -f list.yaml", "delete -f list.yaml"},
 		{"apply -f list.yaml -o json", "diff -f list.yaml", "get -f list.yaml -o wide"},

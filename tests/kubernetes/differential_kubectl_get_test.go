@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// kubectlSelections are what is asked for: each makes other requests. kubectlForms are what it is printed
-// in: as the server's Table, as metadata, or whole, in kubectl's own hand.
+// Each of kubectlSelections leads to other requests. kubectlForms are output formats: the server's
+// Table, metadata, or whole objects that kubectl prints itself.
 var (
 	kubectlSelections = []string{
 		"nw -n {ns}",
@@ -39,7 +39,7 @@ func kubectlGets() []operation {
 			all = append(all, strings.TrimSpace("get "+selection+" "+form))
 		}
 	}
-	return lookups("g", slices.Concat(all, kubectlSelectors, kubectlOutputs, kubectlWatches, kubectlRaw))
+	return numberedCommands("g", slices.Concat(all, kubectlSelectors, kubectlOutputs, kubectlWatches, kubectlRaw))
 }
 
 var kubectlSelectors = []string{
@@ -137,12 +137,13 @@ var kubectlRaw = []string{
 	"get --raw /apis/k8s.starter.org/v9/namespaces/{ns}/networks",
 }
 
-func lookups(prefix string, commands []string) []operation {
-	return numbered(prefix, alone(commands))
+func numberedCommands(prefix string, commands []string) []operation {
+	return withNumberedObjects(prefix, singleCommands(commands))
 }
 
-// numbered gives each operation an object of its own, since names of many begin with the same words.
-func numbered(prefix string, all []operation) []operation {
+// withNumberedObjects gives each operation an object of its own, because many names begin with the
+// same words.
+func withNumberedObjects(prefix string, all []operation) []operation {
 	for i := range all {
 		all[i].object = fmt.Sprintf("k-%s-%d", prefix, i)
 	}

@@ -2,7 +2,7 @@ package kubernetes
 
 import "strings"
 
-// kubectlCommands are what people look with.
+// kubectlCommands are read commands that people use.
 var kubectlCommands = []string{
 	"get kc -n {ns} -o wide",
 	"get kc -n {ns} -o yaml",
@@ -60,11 +60,11 @@ var kubectlCommands = []string{
 func kubectlReads() []operation {
 	changed := strings.NewReplacer("{name}", "alpha", "eu", "us").Replace(yamlClaim)
 	diff := operation{name: "kubectl diff", commands: []command{{args: "diff -f -", stdin: changed}}}
-	return append([]operation{diff}, alone(kubectlCommands)...)
+	return append([]operation{diff}, singleCommands(kubectlCommands)...)
 }
 
-// alone are one command each.
-func alone(commands []string) []operation {
+// singleCommands returns one operation for each command.
+func singleCommands(commands []string) []operation {
 	var all []operation
 	for _, args := range commands {
 		all = append(all, operation{name: "kubectl " + args, commands: []command{{args: args}}})
@@ -74,15 +74,15 @@ func alone(commands []string) []operation {
 
 func kubectlWrites() []operation { return append(kubectlManifests(), kubectlChanges()...) }
 
-// fresh is about an object that is not there yet, and looks at what came of it.
-func fresh(name string, commands ...command) operation {
+// onNewObject is an operation on an object that does not exist yet. It reads the result.
+func onNewObject(name string, commands ...command) operation {
 	commands = append(commands, command{args: "get kc {name} -n {ns} -o json --ignore-not-found"})
 	return operation{name: "kubectl " + name, commands: commands}
 }
 
-// on is about an object that is there.
-func on(name, stdin string, args ...string) operation {
-	o := operation{name: "kubectl " + name, steps: []step{created()}}
+// onObject is an operation on an existing object.
+func onObject(name, stdin string, args ...string) operation {
+	o := operation{name: "kubectl " + name, steps: []step{createOwn()}}
 	for _, args := range args {
 		o.commands = append(o.commands, command{args: args, stdin: stdin})
 	}
@@ -90,76 +90,77 @@ func on(name, stdin string, args ...string) operation {
 	return o
 }
 
-var manifest, changed = yamlClaim, strings.Replace(yamlClaim, "nodeCount: 3", "nodeCount: 5", 1)
+var manifest, changedManifest = yamlClaim, strings.Replace(yamlClaim, "nodeCount: 3", "nodeCount: 5", 1)
 
-// edits is kubectl edit with sed as the editor.
-func edits(name, args, script string) operation {
-	o := on(name, "", args)
+// editOperation runs kubectl edit with sed as the editor.
+func editOperation(name, args, script string) operation {
+	o := onObject(name, "", args)
 	o.commands[0].edit = script
 	return o
 }
 
 func kubectlManifests() []operation {
 	return []operation{
-		fresh("create", command{args: "create -f -", stdin: manifest}, command{args: "create -f -", stdin: manifest}),
-		fresh("create in another namespace", command{args: "create -n nowhere -f -", stdin: manifest}),
-		fresh("create dry", command{args: "create --dry-run=server -o yaml -f -", stdin: manifest}),
-		fresh("create with an unknown field", command{args: "create -f -", stdin: unknown}),
-		fresh("create with an unknown field and a warning", command{args: "create --validate=warn -f -", stdin: unknown}),
-		fresh("create with a duplicate field", command{args: "create --validate=ignore -f -", stdin: duplicate}),
-		fresh("create and save the configuration", command{args: "create --save-config -f -", stdin: manifest}),
-		fresh("apply", command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: changed},
+		onNewObject("create", command{args: "create -f -", stdin: manifest}, command{args: "create -f -", stdin: manifest}),
+		onNewObject("create in another namespace", command{args: "create -n nowhere -f -", stdin: manifest}),
+		onNewObject("create as a dry run", command{args: "create --dry-run=server -o yaml -f -", stdin: manifest}),
+		onNewObject("create with an unknown field", command{args: "create -f -", stdin: manifestWithUnknownField}),
+		onNewObject("create with an unknown field and a warning", command{args: "create --validate=warn -f -", stdin: manifestWithUnknownField}),
+		onNewObject("create with a duplicate field", command{args: "create --validate=ignore -f -", stdin: manifestWithDuplicateField}),
+		onNewObject("create and save the configuration", command{args: "create --save-config -f -", stdin: manifest}),
+		onNewObject("apply", command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: manifest}, command{args: "apply -f -", stdin: changedManifest},
 			command{args: "apply view-last-applied kc/{name} -n {ns}"}),
-		fresh("apply dry", command{args: "apply --dry-run=server -f -", stdin: manifest}, command{args: "apply --dry-run=client -o yaml -f -", stdin: manifest}),
-		fresh("apply on the server", command{args: "apply --server-side -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changed}),
-		fresh("apply on the server after the client", command{args: "apply -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changed},
+		onNewObject("apply as a dry run", command{args: "apply --dry-run=server -f -", stdin: manifest}, command{args: "apply --dry-run=client -o yaml -f -", stdin: manifest}),
+		onNewObject("apply on the server", command{args: "apply --server-side -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changedManifest}),
+		onNewObject("apply on the server after the client", command{args: "apply -f -", stdin: manifest}, command{args: "apply --server-side -f -", stdin: changedManifest},
 			command{args: "apply -f -", stdin: manifest}),
-		fresh("apply on the server into a conflict", command{args: "apply --server-side -f -", stdin: manifest},
-			command{args: "apply --server-side --field-manager=other -f -", stdin: changed},
-			command{args: "apply --server-side --field-manager=other --force-conflicts -f -", stdin: changed}),
-		fresh("apply an unknown field on the server", command{args: "apply --server-side -f -", stdin: unknown}),
-		fresh("apply and prune", command{args: "apply -f -", stdin: manifest}, command{args: "apply set-last-applied -f -", stdin: changed}),
-		fresh("create a list", command{args: "create -f -", stdin: "kind: List\napiVersion: v1\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(strings.SplitN(manifest, "\n", 2)[1]), "\n", "\n  ") + "\n"}),
-		fresh("create in JSON", command{args: "create -o json -f -", stdin: object(`,"labels":{"a":"b"}`, "")}),
-		fresh("create without a namespace", command{args: "create -n {ns} -f -", stdin: unplaced}),
-		fresh("apply without a namespace", command{args: "apply -n {ns} -f -", stdin: unplaced}),
-		fresh("diff of what is new", command{args: "diff -f -", stdin: manifest}),
-		fresh("diff of a change", command{args: "apply -f -", stdin: manifest}, command{args: "diff -f -", stdin: changed}, command{args: "diff --server-side -f -", stdin: changed}),
-		fresh("delete by file", command{args: "create -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}),
+		onNewObject("apply on the server with a conflict", command{args: "apply --server-side -f -", stdin: manifest},
+			command{args: "apply --server-side --field-manager=other -f -", stdin: changedManifest},
+			command{args: "apply --server-side --field-manager=other --force-conflicts -f -", stdin: changedManifest}),
+		onNewObject("apply an unknown field on the server", command{args: "apply --server-side -f -", stdin: manifestWithUnknownField}),
+		onNewObject("apply and set the last-applied annotation", command{args: "apply -f -", stdin: manifest}, command{args: "apply set-last-applied -f -", stdin: changedManifest}),
+		onNewObject("create a list", command{args: "create -f -", stdin: "kind: List\napiVersion: v1\nitems:\n- " + strings.ReplaceAll(strings.TrimSpace(strings.SplitN(manifest, "\n", 2)[1]), "\n", "\n  ") + "\n"}),
+		onNewObject("create in JSON", command{args: "create -o json -f -", stdin: object(`,"labels":{"a":"b"}`, "")}),
+		onNewObject("create without a namespace", command{args: "create -n {ns} -f -", stdin: manifestWithoutNamespace}),
+		onNewObject("apply without a namespace", command{args: "apply -n {ns} -f -", stdin: manifestWithoutNamespace}),
+		onNewObject("diff of a new object", command{args: "diff -f -", stdin: manifest}),
+		onNewObject("diff of a changed object", command{args: "apply -f -", stdin: manifest}, command{args: "diff -f -", stdin: changedManifest}, command{args: "diff --server-side -f -", stdin: changedManifest}),
+		onNewObject("delete by file", command{args: "create -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}, command{args: "delete -f -", stdin: manifest}),
 	}
 }
 
 func kubectlChanges() []operation {
 	return []operation{
-		on("patch by file", manifest, `patch -f - --type=merge -p {"spec":{"region":"us"}}`),
-		// One manager each: managedFields of one second are in the order of names, others of time.
-		on("label by file", manifest, "label -f - a=b"),
-		on("annotate by file", manifest, "annotate -f - a=b --overwrite"),
-		on("patch dry", "", `patch kc {name} -n {ns} --type=merge --dry-run=server -o yaml -p {"spec":{"region":"us"}}`),
-		on("replace scale", `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"{name}","namespace":"{ns}"},"spec":{"replicas":2}}`, "replace --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}/scale -f -"),
-		on("delete raw", "", "delete --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}"),
-		on("edit status", "", "edit kc {name} -n {ns} --subresource=status"),
-		on("autoscale", "", "expose kc {name} -n {ns}"),
-		on("wait for a creation", "", "wait kc/{name} -n {ns} --for=create --timeout=30s"),
-		on("replace", changed, "replace -f -"),
-		on("replace by force", changed, "replace --force -f -"),
-		on("patch", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":6}}`),
-		on("patch in JSON", "", `patch kc {name} -n {ns} --type=json -p [{"op":"test","path":"/metadata/namespace","value":"{ns}"},{"op":"add","path":"/spec/region","value":"us"}]`),
-		on("patch strategically", "", `patch kc {name} -n {ns} -p {"spec":{"nodeCount":6}}`),
-		on("patch status", "", `patch kc {name} -n {ns} --subresource=status --type=merge -p {"status":{"nodeCount":6}}`),
-		on("patch badly", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":"six"}}`),
-		on("label", "", "label kc {name} -n {ns} colour=blue", "label kc {name} -n {ns} colour=red", "label kc {name} -n {ns} --overwrite colour=red", "label kc {name} -n {ns} colour-"),
-		on("annotate", "", `annotate kc {name} -n {ns} note={"namespace":"{ns}"}`),
-		on("scale", "", "scale kc {name} -n {ns} --replicas=5", "scale kc {name} -n {ns} --current-replicas=9 --replicas=6"),
-		on("delete", "", "delete kc {name} -n {ns}", "delete kc {name} -n {ns}"),
-		on("delete in the foreground", "", "delete kc {name} -n {ns} --cascade=foreground"),
-		on("delete and leave orphans", "", "delete kc {name} -n {ns} --cascade=orphan"),
-		on("delete now", "", "delete kc {name} -n {ns} --now"),
-		on("delete dry", "", "delete kc {name} -n {ns} --dry-run=server"),
-		on("delete by label", "", "delete kc -n {ns} -l op={name}"),
-		on("wait for a deletion", "", "delete kc {name} -n {ns} --wait=false", "wait kc/{name} -n {ns} --for=delete --timeout=30s"),
-		edits("edit", "edit kc {name} -n {ns}", "s/nodeCount: 3/nodeCount: 4/"),
-		edits("edit without a change", "edit kc {name} -n {ns}", "s/no such line/-/"),
-		edits("edit the namespace", "edit kc {name} -n {ns} -o json", `s/"namespace":.*/"namespace": "nowhere",/`),
+		onObject("patch by file", manifest, `patch -f - --type=merge -p {"spec":{"region":"us"}}`),
+		// Each uses one field manager: managedFields entries of one second are sorted by name,
+		// others by time.
+		onObject("label by file", manifest, "label -f - a=b"),
+		onObject("annotate by file", manifest, "annotate -f - a=b --overwrite"),
+		onObject("patch as a dry run", "", `patch kc {name} -n {ns} --type=merge --dry-run=server -o yaml -p {"spec":{"region":"us"}}`),
+		onObject("replace scale", `{"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"{name}","namespace":"{ns}"},"spec":{"replicas":2}}`, "replace --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}/scale -f -"),
+		onObject("delete raw", "", "delete --raw /apis/k8s.starter.org/v1alpha1/namespaces/{ns}/kubernetesclusters/{name}"),
+		onObject("edit status", "", "edit kc {name} -n {ns} --subresource=status"),
+		onObject("expose", "", "expose kc {name} -n {ns}"),
+		onObject("wait for creation", "", "wait kc/{name} -n {ns} --for=create --timeout=30s"),
+		onObject("replace", changedManifest, "replace -f -"),
+		onObject("replace with force", changedManifest, "replace --force -f -"),
+		onObject("patch", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":6}}`),
+		onObject("patch in JSON", "", `patch kc {name} -n {ns} --type=json -p [{"op":"test","path":"/metadata/namespace","value":"{ns}"},{"op":"add","path":"/spec/region","value":"us"}]`),
+		onObject("patch with a strategic merge", "", `patch kc {name} -n {ns} -p {"spec":{"nodeCount":6}}`),
+		onObject("patch status", "", `patch kc {name} -n {ns} --subresource=status --type=merge -p {"status":{"nodeCount":6}}`),
+		onObject("patch with a wrong type", "", `patch kc {name} -n {ns} --type=merge -p {"spec":{"nodeCount":"six"}}`),
+		onObject("label", "", "label kc {name} -n {ns} color=blue", "label kc {name} -n {ns} color=red", "label kc {name} -n {ns} --overwrite color=red", "label kc {name} -n {ns} color-"),
+		onObject("annotate", "", `annotate kc {name} -n {ns} note={"namespace":"{ns}"}`),
+		onObject("scale", "", "scale kc {name} -n {ns} --replicas=5", "scale kc {name} -n {ns} --current-replicas=9 --replicas=6"),
+		onObject("delete", "", "delete kc {name} -n {ns}", "delete kc {name} -n {ns}"),
+		onObject("delete in the foreground", "", "delete kc {name} -n {ns} --cascade=foreground"),
+		onObject("delete with cascade orphan", "", "delete kc {name} -n {ns} --cascade=orphan"),
+		onObject("delete with --now", "", "delete kc {name} -n {ns} --now"),
+		onObject("delete as a dry run", "", "delete kc {name} -n {ns} --dry-run=server"),
+		onObject("delete by label", "", "delete kc -n {ns} -l op={name}"),
+		onObject("wait for deletion", "", "delete kc {name} -n {ns} --wait=false", "wait kc/{name} -n {ns} --for=delete --timeout=30s"),
+		editOperation("edit", "edit kc {name} -n {ns}", "s/nodeCount: 3/nodeCount: 4/"),
+		editOperation("edit without changes", "edit kc {name} -n {ns}", "s/no such line/-/"),
+		editOperation("edit the namespace", "edit kc {name} -n {ns} -o json", `s/"namespace":.*/"namespace": "nowhere",/`),
 	}
 }

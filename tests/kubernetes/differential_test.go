@@ -24,138 +24,142 @@ import (
 	"claimgate.dev/tests/kubernetes/compare"
 )
 
-// pair is a local namespace with its remote one, and a namespace of the control plane that stands
-// for the same where it is asked directly. Local and direct names are of one length, so that kubectl
-// makes columns of one width; the remote one is longer, so that bytes move when names are mapped.
-type pair struct{ local, remote, direct string }
+// namespaceNames is a local namespace, its remote namespace, and a namespace of the control plane
+// that the direct route uses in its place. Local and direct names have the same length, so that
+// kubectl prints columns of the same width. The remote name is longer, so that mapping moves bytes.
+type namespaceNames struct{ local, remote, direct string }
 
 var (
-	// Only read from, after it was seeded.
-	reading = pair{"harbour", "app-ns-4", "app-ns5"}
-	writing = pair{"estuary", "app-ns-6", "app-ns7"}
+	// Operations only read here, after seed has filled it.
+	readNamespaces  = namespaceNames{"harbour", "app-ns-4", "app-ns5"}
+	writeNamespaces = namespaceNames{"estuary", "app-ns-6", "app-ns7"}
 )
 
-// step is one request. In path and body {ns} is the namespace, {name} the operation's own object,
-// and {x} what an earlier step kept as x.
+// step is one request. In its path and body, {ns} is the namespace, {name} the operation's own
+// object, and {x} a value that an earlier step saved as x.
 type step struct {
 	method, path, body string
-	// As "Name: value".
+	// Each in the form "Name: value".
 	headers []string
-	// Kept for later steps, as "x=path.in.the.answer"; of a continue token, as one of long ago.
-	keep   string
-	isAged bool
-	// Of a watch: hang up after so many lines, or events in protobuf; what is done once its headers came.
-	lines  int
-	during []step
-	// Ask again if a watch ends before its lines came: kube-apiserver gives no guarantee on bookmarks
-	// (apiserver/pkg/storage/cacher, dispatchEvents), and now and then leaves one out.
-	unsure bool
-	// Not compared: what it is answered depends on how far a garbage collector came meanwhile.
-	isQuiet bool
-	// A resource that is not exposed, and left out of what the control plane lists.
-	unexposed string
-	// By HTTP/1.1.
-	http1 bool
-	// Of a WebSocket: frames that are sent after the lines came.
+	// A value of the answer for later steps, as "x=path.in.the.answer". With expireToken, a
+	// continue token is made to look old.
+	save        string
+	expireToken bool
+	// For watches: close after this many lines, or events in protobuf. The steps run once the
+	// headers have arrived.
+	lines     int
+	whileOpen []step
+	// Repeat a watch that ends before its lines came. kube-apiserver does not guarantee bookmarks
+	// (apiserver/pkg/storage/cacher, dispatchEvents) and sometimes omits one.
+	retryIfCut bool
+	// The answer depends on the progress of a garbage collector.
+	notCompared bool
+	// A resource that claimgate does not expose; it is removed from the control plane's resource
+	// list.
+	ignoredResource string
+	// Use HTTP/1.1.
+	overHTTP1 bool
+	// For WebSockets: frames to send after the lines came.
 	frames [][]byte
 }
 
 // command is a call of kubectl.
 type command struct {
 	args, stdin string
-	// A script for sed, as KUBE_EDITOR.
+	// A sed script that serves as KUBE_EDITOR.
 	edit string
 }
 
-// operation is what is done both ways. The answers of all steps and commands are compared.
+// operation runs on both routes. The answers to all of its steps and commands are compared.
 type operation struct {
 	name     string
 	steps    []step
 	commands []command
-	// What is asked once its commands ended, which costs less than another process.
+	// Requests after the commands. They cost less than another kubectl process.
 	after []step
-	// Of the directory in which its commands run, by path.
+	// The files in the directory in which the commands run, by path.
 	files map[string]string
-	// What its own object is called, if not after it.
+	// The name of its own object; derived from the operation's name if empty.
 	object string
 }
 
-func (o operation) own() string { return cmp.Or(o.object, slug(o.name)) }
+func (o operation) objectName() string { return cmp.Or(o.object, objectNameFor(o.name)) }
 
-// side is one of the two ways to the control plane.
-type side struct {
-	cluster         *cluster
-	client, client1 *http.Client
-	kubeconfig      string
-	namespace       string
-	// Names that are never to be seen on this side.
-	secrets []string
+// route is one of the two routes to the control plane.
+type route struct {
+	cluster             *cluster
+	client, http1Client *http.Client
+	kubeconfig          string
+	namespace           string
+	// Names that must not appear on this route.
+	forbiddenNames []string
 }
 
-// sides are the direct way, with the connector's own identity, and the way through the app cluster.
-func sides(t *testing.T, namespaces pair) (direct, through side) {
+// routes returns the direct route, with the connector's identity, and the route through the app
+// cluster and claimgate.
+func routes(t *testing.T, namespaces namespaceNames) (direct, proxied route) {
 	t.Helper()
-	connector := theBed.path("direct.kubeconfig")
-	writeFile(connector, theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", theBed.cp.port), "connector"))
-	direct = side{theBed.cp, client("connector"), http1("connector"), connector, namespaces.direct, nil}
-	through = side{theBed.app, client("admin"), http1("admin"), theBed.app.kubeconfig, namespaces.local, secrets()}
-	return direct, through
+	connector := env.path("direct.kubeconfig")
+	writeFile(connector, env.certificates.kubeconfig(fmt.Sprintf("https://localhost:%d", env.controlPlane.port), "connector"))
+	direct = route{env.controlPlane, userClient("connector"), http1Client("connector"), connector, namespaces.direct, nil}
+	proxied = route{env.app, userClient("admin"), http1Client("admin"), env.app.kubeconfig, namespaces.local, remoteNamespaces()}
+	return direct, proxied
 }
 
-func http1(user string) *http.Client {
-	transport := client(user).Transport.(*http.Transport)
+func http1Client(user string) *http.Client {
+	transport := userClient(user).Transport.(*http.Transport)
 	transport.ForceAttemptHTTP2 = false
 	return &http.Client{Transport: transport}
 }
 
-// endedEarly is in the observation of a watch that came to its end before its lines did.
+// endedEarly marks the observation of a watch that ended before its lines came.
 const endedEarly = "\nended early\n"
 
-// stepTime is what one step may take at most, on a machine that is busy.
+// stepTime bounds one step on a busy machine.
 const stepTime = 60 * time.Second
 
-func (s side) names() compare.Names { return compare.Names{s.namespace: "NAMESPACE"} }
+func (s route) names() compare.Names { return compare.Names{s.namespace: "NAMESPACE"} }
 
-// observe carries an operation out.
-func (s side) observe(o operation) string {
-	known := map[string]string{"{ns}": s.namespace, "{name}": o.own()}
-	s.secrets = slices.DeleteFunc(slices.Clone(s.secrets), o.knows)
+// observe runs an operation and returns its observation.
+func (s route) observe(o operation) string {
+	known := map[string]string{"{ns}": s.namespace, "{name}": o.objectName()}
+	s.forbiddenNames = slices.DeleteFunc(slices.Clone(s.forbiddenNames), o.mentions)
 	var text strings.Builder
-	ask := func(steps []step) {
+	runSteps := func(steps []step) {
 		for _, step := range steps {
-			if seen := s.request(step, known); !step.isQuiet {
-				text.WriteString(seen + "\n")
+			if observation := s.request(step, known); !step.notCompared {
+				text.WriteString(observation + "\n")
 			}
 		}
 	}
-	ask(o.steps)
-	dir := o.directory(known)
+	runSteps(o.steps)
+	dir := o.filesDirectory(known)
 	defer os.RemoveAll(dir)
 	for _, command := range o.commands {
 		text.WriteString(s.kubectl(command, dir, known) + "\n")
 	}
-	ask(o.after)
+	runSteps(o.after)
 	return text.String()
 }
 
-// directory is a new one with the operation's files, and "" if it has none.
-func (o operation) directory(known map[string]string) string {
+// filesDirectory creates a directory with the operation's files. It returns "" if there are none.
+func (o operation) filesDirectory(known map[string]string) string {
 	if o.files == nil {
 		return ""
 	}
-	dir, err := os.MkdirTemp(theBed.dir, "files-")
+	dir, err := os.MkdirTemp(env.dir, "files-")
 	must(err)
 	for name, text := range o.files {
 		path := filepath.Join(dir, name)
 		must(os.MkdirAll(filepath.Dir(path), 0o755))
-		writeFile(path, fill(text, known))
+		writeFile(path, fillTemplate(text, known))
 	}
 	return dir
 }
 
-func (s side) request(step step, known map[string]string) string {
-	if step.unsure {
-		step.unsure = false
+func (s route) request(step step, known map[string]string) string {
+	if step.retryIfCut {
+		step.retryIfCut = false
 		for range 3 {
 			if text := s.request(step, known); !strings.Contains(text, endedEarly) && !strings.Contains(text, compare.BrokenOff) {
 				return text
@@ -164,30 +168,30 @@ func (s side) request(step step, known map[string]string) string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()
-	url := fmt.Sprintf("https://localhost:%d%s", s.cluster.port, fill(step.path, known))
-	r, err := http.NewRequestWithContext(ctx, step.method, url, strings.NewReader(fill(step.body, known)))
+	url := fmt.Sprintf("https://localhost:%d%s", s.cluster.port, fillTemplate(step.path, known))
+	r, err := http.NewRequestWithContext(ctx, step.method, url, strings.NewReader(fillTemplate(step.body, known)))
 	must(err)
 	for _, header := range step.headers {
 		name, value, _ := strings.Cut(header, ": ")
 		r.Header.Add(name, value)
 	}
 	client := s.client
-	if step.http1 {
-		client = s.client1
+	if step.overHTTP1 {
+		client = s.http1Client
 	}
 	response, err := client.Do(r)
 	if err != nil {
 		return compare.Failure(err)
 	}
 	defer response.Body.Close()
-	var during strings.Builder
-	for _, step := range step.during {
-		during.WriteString(s.request(step, known) + "\n")
+	var whileOpen strings.Builder
+	for _, step := range step.whileOpen {
+		whileOpen.WriteString(s.request(step, known) + "\n")
 	}
 	body, messages, err := read(response, step)
-	text := compare.Reply(response, body, s.names()) + messages + s.leaks(compare.Decoded(response, body), fmt.Append(nil, response.Header))
-	if step.unexposed != "" && s.cluster == theBed.cp {
-		text = withoutResource(text, step.unexposed)
+	text := compare.Reply(response, body, s.names()) + messages + s.findLeaks(compare.Decoded(response, body), fmt.Append(nil, response.Header))
+	if step.ignoredResource != "" && s.cluster == env.controlPlane {
+		text = withoutResource(text, step.ignoredResource)
 	}
 	switch {
 	case errors.Is(err, io.EOF):
@@ -195,17 +199,18 @@ func (s side) request(step step, known map[string]string) string {
 	case err != nil:
 		text += "\n" + compare.Failure(err)
 	}
-	if step.keep != "" {
-		name, path, _ := strings.Cut(step.keep, "=")
-		known["{"+name+"}"] = find(body, path)
-		if step.isAged {
-			known["{"+name+"}"] = aged(find(body, path))
+	if step.save != "" {
+		name, path, _ := strings.Cut(step.save, "=")
+		known["{"+name+"}"] = findField(body, path)
+		if step.expireToken {
+			known["{"+name+"}"] = expiredToken(findField(body, path))
 		}
 	}
-	return text + "\n" + during.String()
+	return text + "\n" + whileOpen.String()
 }
 
-// read takes so many lines, or all; of a WebSocket it also tells of the messages.
+// read reads the lines of a step, or the whole body. Of a WebSocket it also returns a description
+// of the messages.
 func read(response *http.Response, step step) (body []byte, messages string, err error) {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return readMessages(response.Body.(io.ReadWriteCloser), step)
@@ -233,7 +238,7 @@ func read(response *http.Response, step step) (body []byte, messages string, err
 	return body, "", nil
 }
 
-// gzipLines takes the members of which the first have so many lines, as one.
+// gzipLines reads gzip members until they contain this many lines, and returns them as one member.
 func gzipLines(from *bufio.Reader, lines int) ([]byte, error) {
 	var plain, packed bytes.Buffer
 	reader, err := gzip.NewReader(from)
@@ -252,8 +257,8 @@ func gzipLines(from *bufio.Reader, lines int) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// find looks up what a later step needs; it is no part of the comparison.
-func find(body []byte, path string) string {
+// findField returns a value for a later step. It is not part of the comparison.
+func findField(body []byte, path string) string {
 	var value any
 	json.Unmarshal(body, &value)
 	for _, name := range strings.Split(path, ".") {
@@ -263,141 +268,141 @@ func find(body []byte, path string) string {
 	return fmt.Sprint(value)
 }
 
-func (s side) kubectl(c command, dir string, known map[string]string) string {
+func (s route) kubectl(c command, dir string, known map[string]string) string {
 	args := []string{"--kubeconfig", s.kubeconfig}
 	for _, arg := range strings.Split(c.args, " ") {
-		// A space within an argument is written as an underscore.
-		args = append(args, strings.ReplaceAll(fill(arg, known), "_", " "))
+		// Arguments are separated by spaces; an underscore stands for a space inside an argument.
+		args = append(args, strings.ReplaceAll(fillTemplate(arg, known), "_", " "))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stepTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary("kubectl"), args...)
-	// Processes as short as these would spend a sixth of their time on collecting garbage.
-	cmd.Env = append(cmd.Environ(), "GOGC=400", "HOME="+theBed.dir, "KUBE_EDITOR=sed -i '"+c.edit+"'")
+	// Garbage collection would take a sixth of the time of such short processes.
+	cmd.Env = append(cmd.Environ(), "GOGC=400", "HOME="+env.dir, "KUBE_EDITOR=sed -i '"+c.edit+"'")
 	cmd.Dir = dir
-	cmd.Stdin = strings.NewReader(fill(c.stdin, known))
+	cmd.Stdin = strings.NewReader(fillTemplate(c.stdin, known))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		return compare.Failure(err)
 	}
-	seen := compare.Command(stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), s.names())
-	return seen + s.leaks(stdout.Bytes(), stderr.Bytes())
+	observation := compare.Command(stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), s.names())
+	return observation + s.findLeaks(stdout.Bytes(), stderr.Bytes())
 }
 
-func fill(template string, known map[string]string) string {
+func fillTemplate(template string, known map[string]string) string {
 	for name, value := range known {
 		template = strings.ReplaceAll(template, name, value)
 	}
 	return template
 }
 
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+var invalidNameCharacters = regexp.MustCompile(`[^a-z0-9]+`)
 
-const slugMax = 50
+const objectNameMax = 50
 
-// slug is a name for an operation's own object, another one for each name.
-func slug(name string) string {
-	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-")
-	if len(slug) > slugMax {
+// objectNameFor returns the name of an operation's own object, unique for each operation name.
+func objectNameFor(name string) string {
+	slug := strings.Trim(invalidNameCharacters.ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if len(slug) > objectNameMax {
 		hash := fnv.New32a()
 		hash.Write([]byte(name))
-		slug = fmt.Sprintf("%s-%08x", strings.Trim(slug[:slugMax-9], "-"), hash.Sum32())
+		slug = fmt.Sprintf("%s-%08x", strings.Trim(slug[:objectNameMax-9], "-"), hash.Sum32())
 	}
 	return "o-" + slug
 }
 
-// theme is a list of operations, and where they are done.
-type theme struct {
-	namespaces pair
+// operationGroup is a list of operations and their namespaces.
+type operationGroup struct {
+	namespaces namespaceNames
 	operations func() []operation
 }
 
-func themes() []theme {
-	return []theme{
-		{reading, readOperations},
-		{reading, expiredOperations},
-		{writing, watchOperations},
-		{writing, metadataOperations},
-		{writing, copyOperations},
-		{writing, writeOperations},
-		{writing, errorOperations},
-		{writing, textOperations},
-		{writing, orphanOperations},
-		{writing, suiteOperations},
-		{reading, discoveryOperations},
-		{reading, amongStrangers},
-		{unmapped, unmappedOperations},
-		{reading, kubectlReads},
-		{reading, kubectlGets},
-		{reading, kubectlLooks},
-		{writing, kubectlWrites},
-		{writing, kubectlMoreWrites},
+func commonGroups() []operationGroup {
+	return []operationGroup{
+		{readNamespaces, readOperations},
+		{readNamespaces, expiredOperations},
+		{writeNamespaces, watchOperations},
+		{writeNamespaces, metadataOperations},
+		{writeNamespaces, mappedMetadataPatchOperations},
+		{writeNamespaces, writeOperations},
+		{writeNamespaces, errorOperations},
+		{writeNamespaces, messageOperations},
+		{writeNamespaces, deletionPolicyOperations},
+		{writeNamespaces, scopeOperations},
+		{readNamespaces, discoveryOperations},
+		{readNamespaces, foreignClaimLists},
+		{unmappedNamespaces, unmappedOperations},
+		{readNamespaces, kubectlReads},
+		{readNamespaces, kubectlGets},
+		{readNamespaces, kubectlReadsAndDryRuns},
+		{writeNamespaces, kubectlWrites},
+		{writeNamespaces, kubectlMoreWrites},
 	}
 }
 
-// oddThemes are what hardly any client does, in all its spellings.
-func oddThemes() []theme {
-	return []theme{
-		{writing, cborOperations},
-		{writing, formOperations},
-		{writing, jsonPatchOperations},
-		{writing, versionOperations},
+// uncommonGroups are requests that few clients send, in all spellings.
+func uncommonGroups() []operationGroup {
+	return []operationGroup{
+		{writeNamespaces, cborOperations},
+		{writeNamespaces, uncommonFormOperations},
+		{writeNamespaces, jsonPatchOperations},
+		{writeNamespaces, versionOperations},
 	}
 }
 
-// TestBothWaysAreTheSame is the differential suite.
-func TestBothWaysAreTheSame(t *testing.T) {
-	results := runThemes(t, themes())
-	if wanted.String() == "" {
-		isWhole(t, results)
+// TestResponsesMatchControlPlane is the differential suite.
+func TestResponsesMatchControlPlane(t *testing.T) {
+	results := runGroups(t, commonGroups())
+	if operationFilter.String() == "" {
+		assertSuiteIsComplete(t, results)
 	}
 }
 
-// TestOddFormsAreTheSameBothWays is the rest of it.
-func TestOddFormsAreTheSameBothWays(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" && wanted.String() == "" {
-		t.Skip("only by `run --all`")
+// TestUncommonRequestsMatchControlPlane is the slow part of the differential suite.
+func TestUncommonRequestsMatchControlPlane(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" && operationFilter.String() == "" {
+		t.Skip("only with `run --all`")
 	}
-	runThemes(t, oddThemes())
+	runGroups(t, uncommonGroups())
 }
 
-// runThemes does what is in them both ways, and reports.
-func runThemes(t *testing.T, themes []theme) []result {
+// runGroups runs groups of operations on both routes and reports the results.
+func runGroups(t *testing.T, groups []operationGroup) []result {
 	t.Helper()
-	t.Cleanup(func() { emptyBothWays(t) })
+	t.Cleanup(func() { deleteTestClaims(t) })
 	seed(t)
-	seedStrangers(t)
+	createForeignClaims(t)
 	must(eventually(90*time.Second, func() error {
-		// The aggregator looks for OpenAPI once a minute.
-		_, err := theBed.try(theBed.app.kubeconfig, "", "explain", "kc.spec")
+		// The aggregator refreshes OpenAPI once a minute.
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "explain", "kc.spec")
 		return err
 	}))
 	compactVersions()
 	var results []result
-	for _, theme := range themes {
+	for _, group := range groups {
 		begin := time.Now()
-		direct, through := sides(t, theme.namespaces)
-		results = append(results, runBothWays(direct, through, slices.DeleteFunc(theme.operations(), isLeftOut))...)
+		direct, proxied := routes(t, group.namespaces)
+		results = append(results, compareOperations(direct, proxied, slices.DeleteFunc(group.operations(), isExcluded))...)
 		t.Logf("%d operations after %s", len(results), time.Since(begin))
 	}
 	report(t, results)
 	return results
 }
 
-// wanted are the operations that are run, by their names, while one works on a few: BED_OPERATIONS.
-var wanted = regexp.MustCompile(os.Getenv("BED_OPERATIONS"))
+// operationFilter selects operations by name, from TEST_OPERATIONS.
+var operationFilter = regexp.MustCompile(os.Getenv("TEST_OPERATIONS"))
 
-func isLeftOut(o operation) bool { return !wanted.MatchString(o.name) }
+func isExcluded(o operation) bool { return !operationFilter.MatchString(o.name) }
 
-// emptyBothWays leaves no claims to tests that count them.
-func emptyBothWays(t *testing.T) {
+// deleteTestClaims deletes the suite's objects, because later tests count claims.
+func deleteTestClaims(t *testing.T) {
 	t.Helper()
-	for _, namespaces := range []pair{reading, writing} {
+	for _, namespaces := range []namespaceNames{readNamespaces, writeNamespaces} {
 		for _, namespace := range []string{namespaces.remote, namespaces.direct} {
 			for _, resource := range []string{"kubernetesclusters", "networks"} {
 				path := "/apis/" + groupVersion + "/namespaces/" + namespace + "/" + resource
-				request(t, theBed.cp, "DELETE", path, "", nil)
+				sendAsAdmin(t, env.controlPlane, "DELETE", path, "", nil)
 			}
 		}
 	}

@@ -12,57 +12,57 @@ import (
 	"claimgate.dev/tests/kubernetes/compare"
 )
 
-// result is a row of the table at the end.
+// result is a row of the final table.
 type result struct {
 	operation, verdict string
-	// All that differs.
+	// All differences.
 	differences string
-	why         string
+	reason      string
 	fails       bool
-	isByKubectl bool
+	usesKubectl bool
 }
 
-// What an operation can be found to be.
+// The verdicts on an operation.
 const (
-	isSame          = "same"
-	isDifferent     = "DIFFERENT"
-	isNoLonger      = "NO LONGER DIFFERENT"
-	isRacy          = "racy"
-	isDifferentOnce = "DIFFERENT ONCE"
-	isLeak          = "LEAK"
-	isNoMeasure     = "BROKEN OFF DIRECTLY"
+	verdictSame              = "same"
+	verdictDifferent         = "DIFFERENT"
+	verdictNoLongerDifferent = "NO LONGER DIFFERENT"
+	verdictRacy              = "racy"
+	verdictDifferentOnce     = "DIFFERENT ONCE"
+	verdictLeak              = "LEAK"
+	verdictNoBaseline        = "DIRECT ANSWER CUT OFF"
 )
 
-// operationsMin is how many operations there are at least, without the odd ones, and of kubectl there is one in
-// three.
+// operationsMin is the least number of operations without the uncommon ones. At least a third of
+// all use kubectl.
 const operationsMin = 1500
 
-// differentOnceMax is the number of operations that may be different once and then the same. On a busy
-// machine a watch of a second, or kubectl's patience, ends on one side before what it waits for came. A
-// fault that comes and goes is in more of them.
+// differentOnceMax is the number of operations that may differ once and be equal in the second run.
+// On a busy machine a watch of one second, or a kubectl timeout, can end on one route before the
+// expected event. An intermittent fault affects more operations.
 const differentOnceMax = 3
 
-// tolerated is a difference that does not fail the test. What differs is in a file of the
-// operation's name in accepted/, all of it, and what is not there has to be the same. The text is one
-// to know it by that claimgate's side has in it.
-type tolerated struct{ operation, through, why string }
+// expectedDifference is a difference that does not fail the test. The file in accepted/ with the
+// operation's name contains all differing lines; everything else must be equal. The marker is a
+// text that identifies the difference.
+type expectedDifference struct{ operation, marker, reason string }
 
-// concurrently is the number of operations at once.
-const concurrently = 6
+// operationsInParallel is the number of operations at a time.
+const operationsInParallel = 6
 
-// runBothWays carries operations out on both sides and compares what is seen.
-func runBothWays(direct, through side, operations []operation) []result {
+// compareOperations runs operations on both routes and compares the observations.
+func compareOperations(direct, proxied route, operations []operation) []result {
 	results := make([]result, len(operations))
-	places := make(chan struct{}, concurrently)
+	permits := make(chan struct{}, operationsInParallel)
 	var all sync.WaitGroup
 	for i, o := range operations {
-		places <- struct{}{}
+		permits <- struct{}{}
 		all.Go(func() {
-			defer func() { <-places }()
-			results[i] = runOneBothWays(direct, through, o)
+			defer func() { <-permits }()
+			results[i] = compareOperation(direct, proxied, o)
 			if results[i].fails {
-				o.object = "again-" + o.own()
-				results[i] = judgeTwo(results[i], runOneBothWays(direct, through, o))
+				o.object = "again-" + o.objectName()
+				results[i] = decideAfterRetry(results[i], compareOperation(direct, proxied, o))
 			}
 		})
 	}
@@ -70,86 +70,94 @@ func runBothWays(direct, through side, operations []operation) []result {
 	return results
 }
 
-// judgeTwo judges an operation that was different once, by a second try with objects of its own. Whether a
-// fault that comes and goes is behind it tells their number, unless it is known that the control plane
-// itself answers the same in two ways. A leak is one also when it comes and goes.
-func judgeTwo(first, second result) result {
+// decideAfterRetry decides on an operation that differed, after a second run with objects of its
+// own. The number of such operations reveals intermittent faults, except for operations that the
+// control plane itself answers in two ways. A leak is always a failure.
+func decideAfterRetry(first, second result) result {
 	switch {
-	case first.verdict == isLeak:
+	case first.verdict == verdictLeak:
 		return first
 	case second.fails:
 		return second
 	}
-	first.verdict, first.fails = isDifferentOnce, false
+	first.verdict, first.fails = verdictDifferentOnce, false
 	for _, known := range racyOperations {
-		if known.operation == first.operation && strings.Contains(first.differences, known.through) {
-			first.verdict, first.why = isRacy, known.why
+		if known.operation == first.operation && strings.Contains(first.differences, known.marker) {
+			first.verdict, first.reason = verdictRacy, known.reason
 		}
 	}
 	return first
 }
 
-func runOneBothWays(direct, through side, o operation) result {
+func compareOperation(direct, proxied route, o operation) result {
 	var left, right string
 	var both sync.WaitGroup
 	both.Go(func() { left = direct.observe(o) })
-	both.Go(func() { right = through.observe(o) })
+	both.Go(func() { right = proxied.observe(o) })
 	both.Wait()
-	keepObservations(o.own(), left, right)
-	// By the name that is in the files of differences, also when it is done again.
-	differences := strings.ReplaceAll(compare.Differences(left, right), o.own(), slug(o.name))
-	r := judge(o.name, differences)
+	keepObservations(o.objectName(), left, right)
+	// Use the object name of the first run, which the files in accepted/ contain.
+	differences := strings.ReplaceAll(compare.Differences(left, right), o.objectName(), objectNameFor(o.name))
+	r := decideVerdict(o.name, differences)
 	switch {
-	case strings.Contains(right, leak):
-		r.verdict, r.fails, r.why = isLeak, true, ""
-	case strings.Contains(left, compare.NoAnswer) && !slices.Contains(brokenOffDirectly, o.name):
-		r.verdict, r.fails, r.why = isNoMeasure, true, "an answer that ended too early is no measure"
+	case strings.Contains(right, leakMarker):
+		r.verdict, r.fails, r.reason = verdictLeak, true, ""
+	case strings.Contains(left, compare.NoAnswer) && !slices.Contains(cutOffDirectly, o.name):
+		r.verdict, r.fails, r.reason = verdictNoBaseline, true, "a direct answer that ended too early cannot be compared"
 	}
-	r.isByKubectl = o.commands != nil
+	r.usesKubectl = o.commands != nil
 	return r
 }
 
-// isOlder says that the control plane is, of which the lists of differences were not made.
-func isOlder() bool { return os.Getenv("BED_CONTROL_PLANE_BIN") != os.Getenv("KUBERNETES_BIN") }
+// isOlderControlPlane reports whether the control plane runs an older Kubernetes than the lists of
+// differences were made for.
+func isOlderControlPlane() bool {
+	return os.Getenv("TEST_CONTROL_PLANE_BIN") != os.Getenv("KUBERNETES_BIN")
+}
 
-func judge(name, differences string) result {
-	r := result{operation: name, verdict: isSame, differences: differences}
+func decideVerdict(name, differences string) result {
+	r := result{operation: name, verdict: verdictSame, differences: differences}
 	if differences != "" {
-		r.verdict, r.fails = isDifferent, true
+		r.verdict, r.fails = verdictDifferent, true
 	}
-	lists := map[string][]tolerated{"accepted": acceptedDifferences, "known": knownDifferences}
-	if isOlder() {
-		lists["older"] = olderDifferences
+	lists := map[string][]expectedDifference{"accepted": acceptedInMode(), "known": knownBugs}
+	if isOlderControlPlane() {
+		lists["older"] = acceptedWithOlder
 	}
 	for verdict, list := range lists {
 		for _, known := range list {
 			switch {
 			case known.operation != name:
-			case differences == "" && isOlder() && slices.Contains(sameWithOlder, name):
+			case differences == "" && isOlderControlPlane() && slices.Contains(sameWithOlder, name):
 			case differences == "":
-				r.verdict, r.fails, r.why = isNoLonger, true, "strike it from the list of "+verdict+" differences"
-			case !strings.Contains(differences, known.through):
+				r.verdict, r.fails, r.reason = verdictNoLongerDifferent, true, "remove it from the list of "+verdict+" differences"
+			case !strings.Contains(differences, known.marker):
 			case isAccepted(name, differences):
-				r.verdict, r.fails, r.why = verdict, false, known.why
+				r.verdict, r.fails, r.reason = verdict, false, known.reason
 			default:
-				r.why = "not as in " + acceptedFiles(name)[0]
+				r.reason = "does not match " + acceptedFiles(name)[0]
 			}
 		}
 	}
 	return r
 }
 
-// acceptedFiles are where an operation's differences are, which may be others with an older control plane.
+// acceptedFiles returns the files with an operation's accepted differences. With an older control
+// plane, accepted/older/ comes first, and with the shared mapping accepted/shared/.
 func acceptedFiles(name string) []string {
-	base := strings.TrimPrefix(slug(name), "o-") + ".diff"
+	base := strings.TrimPrefix(objectNameFor(name), "o-") + ".diff"
 	files := []string{filepath.Join("accepted", base)}
-	if isOlder() {
+	if isOlderControlPlane() {
 		files = append([]string{filepath.Join("accepted", "older", base)}, files...)
+	}
+	if isShared() {
+		files = append([]string{filepath.Join("accepted", "shared", base)}, files...)
 	}
 	return files
 }
 
-// isAccepted compares with the file; with BED_ACCEPT it is written, to be looked at before it is kept.
+// isAccepted compares with the file. With TEST_ACCEPT it writes the file; review it
+// before you commit it.
 func isAccepted(name, differences string) bool {
 	files := acceptedFiles(name)
 	for _, file := range files {
@@ -157,7 +165,7 @@ func isAccepted(name, differences string) bool {
 			return true
 		}
 	}
-	if os.Getenv("BED_ACCEPT") == "" {
+	if os.Getenv("TEST_ACCEPT") == "" {
 		return false
 	}
 	must(os.MkdirAll(filepath.Dir(files[0]), 0o755))
@@ -167,13 +175,13 @@ func isAccepted(name, differences string) bool {
 
 func (r result) row() string {
 	row := fmt.Sprintf("%-9s  %s", r.verdict, r.operation)
-	if r.verdict != isSame {
-		row += ": " + r.why + compare.Brief(r.differences)
+	if r.verdict != verdictSame {
+		row += ": " + r.reason + compare.Brief(r.differences)
 	}
 	return row
 }
 
-// report prints the table, and fails on what is not tolerated.
+// report prints the table and fails the test on unexpected differences.
 func report(t *testing.T, results []result) {
 	t.Helper()
 	var text strings.Builder
@@ -181,46 +189,68 @@ func report(t *testing.T, results []result) {
 	for _, r := range results {
 		count[r.verdict]++
 		if seen[r.operation] {
-			t.Errorf("two operations are called %q", r.operation)
+			t.Errorf("two operations are named %q", r.operation)
 		}
 		seen[r.operation] = true
-		if other, known := objects[slug(r.operation)]; known && other != r.operation {
-			t.Errorf("%q and %q have one object between them", other, r.operation)
+		if other, known := objects[objectNameFor(r.operation)]; known && other != r.operation {
+			t.Errorf("%q and %q use the same object", other, r.operation)
 		}
-		objects[slug(r.operation)] = r.operation
+		objects[objectNameFor(r.operation)] = r.operation
 		fmt.Fprintln(&text, r.row())
 		if r.fails {
 			t.Error(r.row())
 		}
 	}
-	if once := count[isDifferentOnce]; once > differentOnceMax {
-		t.Errorf("%d operations were different once, more than %d", once, differentOnceMax)
+	if differentOnce := count[verdictDifferentOnce]; differentOnce > differentOnceMax {
+		t.Errorf("%d operations differed once, more than %d", differentOnce, differentOnceMax)
 	}
-	byKubectl := countByKubectl(results)
-	fmt.Printf("%s%d operations, %d of them kubectl's: %v\n", text.String(), len(results), byKubectl, count)
+	byKubectl := countKubectlOperations(results)
+	fmt.Printf("%s%d operations, %d of them with kubectl: %v\n", text.String(), len(results), byKubectl, count)
 }
 
-func countByKubectl(results []result) int {
-	return len(slices.DeleteFunc(slices.Clone(results), func(r result) bool { return !r.isByKubectl }))
+func countKubectlOperations(results []result) int {
+	return len(slices.DeleteFunc(slices.Clone(results), func(r result) bool { return !r.usesKubectl }))
 }
 
-// isWhole looks whether operations were lost, and whether the lists of differences name such as there are.
-func isWhole(t *testing.T, results []result) {
+// assertSuiteIsComplete checks that no operations were lost, and that the lists of differences name
+// existing operations.
+func assertSuiteIsComplete(t *testing.T, results []result) {
 	t.Helper()
-	there := map[string]bool{}
-	for _, theme := range slices.Concat(themes(), oddThemes()) {
-		for _, o := range theme.operations() {
-			there[o.name] = true
+	existing := map[string]bool{}
+	for _, group := range slices.Concat(commonGroups(), uncommonGroups()) {
+		for _, o := range group.operations() {
+			existing[o.name] = true
 		}
 	}
-	for _, list := range [][]tolerated{acceptedDifferences, knownDifferences, racyOperations} {
+	for _, list := range [][]expectedDifference{acceptedDifferences, sharedDifferences, knownBugs, racyOperations} {
 		for _, known := range list {
-			if !there[known.operation] {
-				t.Errorf("no operation is called %q", known.operation)
+			if !existing[known.operation] {
+				t.Errorf("no operation is named %q", known.operation)
 			}
 		}
 	}
-	if byKubectl := countByKubectl(results); len(results) < operationsMin || 3*byKubectl < len(results) {
-		t.Errorf("%d operations are fewer than %d, or %d of kubectl less than a third", len(results), operationsMin, byKubectl)
+	if byKubectl := countKubectlOperations(results); len(results) < operationsMin || 3*byKubectl < len(results) {
+		t.Errorf("%d operations, want at least %d; %d use kubectl, want at least a third", len(results), operationsMin, byKubectl)
 	}
+}
+
+// remoteItself returns names with which the direct route uses the remote namespace itself.
+func remoteItself(local string) namespaceNames {
+	return namespaceNames{local, mapping[local], mapping[local]}
+}
+
+// assertSameResponse runs an operation on the control plane, as the connector, and in the local
+// namespace through the app cluster. The observations must be equal after they are scrubbed. It
+// returns the scrubbed observation of the app cluster.
+func assertSameResponse(t *testing.T, namespaces namespaceNames, o operation, scrubs ...func(string) string) string {
+	t.Helper()
+	direct, proxied := routes(t, namespaces)
+	left, right := direct.observe(o), proxied.observe(o)
+	for _, scrub := range scrubs {
+		left, right = scrub(left), scrub(right)
+	}
+	if differences := compare.Differences(left, right); differences != "" {
+		t.Errorf("%s differs\n%s", o.name, differences)
+	}
+	return right
 }

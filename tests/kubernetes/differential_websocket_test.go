@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// handshake is what a request for a WebSocket has.
+// handshake is the header of a WebSocket request.
 var handshake = []string{
 	"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: https://localhost",
 }
 
-// Frames of RFC 6455.
+// Frames of RFC 6455: opcodes, bits and lengths.
 const (
 	continuation, text, binaryData   = 0, 1, 2
 	closing, ping, pong              = 8, 9, 10
@@ -24,10 +24,10 @@ const (
 	length16, length64, longestShort = 126, 127, 125
 )
 
-// byWebSocket makes a step one that asks for an upgrade; other headers stand in for the usual ones
-// of the same name, or go with them.
+// byWebSocket turns a step into a WebSocket request. Headers in other replace those of the
+// handshake with the same name, or are added.
 func byWebSocket(step step, other ...string) step {
-	step.http1 = true
+	step.overHTTP1 = true
 	for _, usual := range handshake {
 		name, _, _ := strings.Cut(usual, ":")
 		if !slices.ContainsFunc(other, func(header string) bool { return strings.HasPrefix(header, name+":") }) {
@@ -42,12 +42,12 @@ func byWebSocket(step step, other ...string) step {
 	return step
 }
 
-func (s step) sending(frames ...[]byte) step {
+func (s step) sendingFrames(frames ...[]byte) step {
 	s.frames = frames
 	return s
 }
 
-// frame is one from a client, masked with zeros.
+// frame returns a client's frame, masked with zeros.
 func frame(kind byte, payload string) []byte {
 	head := []byte{final | kind, masked | byte(len(payload))}
 	if len(payload) > longestShort {
@@ -56,8 +56,9 @@ func frame(kind byte, payload string) []byte {
 	return append(append(head, 0, 0, 0, 0), payload...)
 }
 
-// readMessages takes what comes until so many lines came, and after the step's frames were sent until
-// the server closes. Told of are the payloads of all data, and the kind of each frame.
+// readMessages reads frames until the step's lines have arrived. Then it sends the step's frames
+// and reads until the server closes. It returns the payloads of all data frames and a description
+// of each frame.
 func readMessages(socket io.ReadWriter, step step) (body []byte, kinds string, err error) {
 	kinds = "\n--- frames"
 	reader := bufio.NewReader(socket)
@@ -78,11 +79,11 @@ func readMessages(socket io.ReadWriter, step step) (body []byte, kinds string, e
 		switch kind {
 		case final | text:
 			body = append(body, payload...)
-			kinds += fmt.Sprintf("\n%d of %d lines", kind, bytes.Count(payload, []byte("\n")))
+			kinds += fmt.Sprintf("\n%d with %d lines", kind, bytes.Count(payload, []byte("\n")))
 		case final | binaryData:
-			// As they come without messages.
+			// As protobuf events come without WebSocket: each after its length.
 			body = append(bigendian.BigEndian.AppendUint32(body, uint32(len(payload))), payload...)
-			kinds += fmt.Sprintf("\n%d of one event", kind)
+			kinds += fmt.Sprintf("\n%d with one event", kind)
 		case final | closing:
 			return body, kinds + fmt.Sprintf("\n%d %x", kind, payload), nil
 		default:
@@ -91,8 +92,8 @@ func readMessages(socket io.ReadWriter, step step) (body []byte, kinds string, e
 	}
 }
 
-// readFrame takes one from a server, which masks none. Its kind has the bits for its end and for
-// extensions.
+// readFrame reads a frame from a server, which does not mask frames. The kind includes the bits for
+// the end of the message and for extensions.
 func readFrame(reader io.Reader) (kind byte, payload []byte, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(reader, head[:]); err != nil {
@@ -112,78 +113,73 @@ func readFrame(reader io.Reader) (kind byte, payload []byte, err error) {
 }
 
 func websocketOperations() []operation {
-	seen := created().keeping(ownVersion)
-	list := get(oneOfThem).keeping(ownVersion)
+	creation := createOwn().saving(saveVersion)
+	list := get(ownListPath).saving(saveVersion)
 	large := strings.Repeat("x", 60_000)
 	var all []operation
-	for _, form := range []struct{ name, query, accept string }{
-		{"JSON", "", "Accept: application/json"},
-		{"Table", "", acceptTable},
-		{"Table without objects", "&includeObject=None", acceptTable},
-		{"metadata", "", acceptPart},
-	} {
+	for _, form := range watchForms {
 		all = append(all,
-			single("WebSocket "+form.name, list, byWebSocket(watching(watchOwn+fromOwn+form.query, 3, changes(), form.accept))),
-			single("WebSocket everywhere "+form.name, seen, byWebSocket(watching(everywhereMy+fromOwn+form.query, 2, changes()[1:], form.accept))),
-			single("WebSocket everywhere by namespace "+form.name, seen, byWebSocket(watching(everywhereBy+fromOwn+form.query, 2, changes()[1:], form.accept))),
-			single("WebSocket list "+form.name, created(), byWebSocket(watching(watchOwn+initial+form.query, 2, nil, form.accept))),
+			single("WebSocket "+form.name, list, byWebSocket(watchLines(watchOwn+fromSavedVersion+form.query, 3, ownChanges(), form.accept))),
+			single("WebSocket for all namespaces "+form.name, creation, byWebSocket(watchLines(watchAllByLabel+fromSavedVersion+form.query, 2, ownChanges()[1:], form.accept))),
+			single("WebSocket for all namespaces by namespace "+form.name, creation, byWebSocket(watchLines(watchAllByField+fromSavedVersion+form.query, 2, ownChanges()[1:], form.accept))),
+			single("WebSocket list "+form.name, createOwn(), byWebSocket(watchLines(watchOwn+initialEvents+form.query, 2, nil, form.accept))),
 		)
 	}
-	all = append(all, refusedHandshakes()...)
+	all = append(all, handshakeVariants()...)
 	return append(all,
-		single("watch by WebSocket", created(), byWebSocket(get(watchOwn+short))),
-		single("WebSocket on nothing", byWebSocket(get(watchOwn+short))),
-		single("WebSocket by the legacy path", created(), byWebSocket(get(legacy+"/{name}?timeoutSeconds=1"))),
-		single("WebSocket by labels that go", seen, byWebSocket(watching(resourcePath+"?watch=true&labelSelector=op%3D{name}"+fromOwn, 1,
-			[]step{patch(mergePatch, own, `{"metadata":{"labels":null}}`)}))),
-		single("WebSocket and gzip", created(), byWebSocket(watching(watchOwn, 1, nil, "Accept-Encoding: gzip"))),
-		single("WebSocket from version 1", byWebSocket(get(watchOwn+"&resourceVersion=1"+short))),
-		single("WebSocket from version 1, Table", byWebSocket(get(watchOwn+"&resourceVersion=1"+short, acceptTable))),
-		single("WebSocket from a future version", byWebSocket(get(watchOwn+"&resourceVersion=999999999"+short))),
-		single("WebSocket from no version", byWebSocket(get(watchOwn+"&resourceVersion=abc"+short))),
-		single("WebSocket by a broken selector", byWebSocket(get(resourcePath+"?watch=true&labelSelector=a+in+b"+short))),
+		single("watch by WebSocket", createOwn(), byWebSocket(get(watchOwn+oneSecond))),
+		single("WebSocket on a missing object's watch", byWebSocket(get(watchOwn+oneSecond))),
+		single("WebSocket by the legacy path", createOwn(), byWebSocket(get(legacyPath+"/{name}?timeoutSeconds=1"))),
+		single("WebSocket by labels that are removed", creation, byWebSocket(watchLines(resourcePath+"?watch=true&labelSelector=op%3D{name}"+fromSavedVersion, 1,
+			[]step{patch(mergePatch, ownPath, `{"metadata":{"labels":null}}`)}))),
+		single("WebSocket with gzip", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil, "Accept-Encoding: gzip"))),
+		single("WebSocket from version 1", byWebSocket(get(watchOwn+"&resourceVersion=1"+oneSecond))),
+		single("WebSocket from version 1, Table", byWebSocket(get(watchOwn+"&resourceVersion=1"+oneSecond, acceptTable))),
+		single("WebSocket from a future version", byWebSocket(get(watchOwn+"&resourceVersion=999999999"+oneSecond))),
+		single("WebSocket from an invalid version", byWebSocket(get(watchOwn+"&resourceVersion=abc"+oneSecond))),
+		single("WebSocket by an invalid selector", byWebSocket(get(resourcePath+"?watch=true&labelSelector=a+in+b"+oneSecond))),
 		single("WebSocket on a missing resource", byWebSocket(get("/apis/"+groupVersion+"/namespaces/{ns}/nothings?watch=true"))),
 		single("WebSocket on a missing version", byWebSocket(get("/apis/k8s.starter.org/v9/namespaces/{ns}/kubernetesclusters?watch=true"))),
-		single("WebSocket that closes", created(), byWebSocket(watching(watchOwn, 1, nil)).sending(frame(closing, "\x03\xe8"))),
-		single("WebSocket that closes with no code", created(), byWebSocket(watching(watchOwn, 1, nil)).sending(frame(closing, ""))),
-		single("WebSocket that pings", created(), byWebSocket(watching(watchOwn, 1, nil)).sending(frame(ping, "there?"), frame(ping, ""), frame(closing, "\x03\xe8"))),
-		single("WebSocket that talks", created(), byWebSocket(watching(watchOwn, 1, nil)).sending(
+		single("WebSocket that closes", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil)).sendingFrames(frame(closing, "\x03\xe8"))),
+		single("WebSocket that closes without a code", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil)).sendingFrames(frame(closing, ""))),
+		single("WebSocket that pings", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil)).sendingFrames(frame(ping, "there?"), frame(ping, ""), frame(closing, "\x03\xe8"))),
+		single("WebSocket that sends data", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil)).sendingFrames(
 			frame(text, "hello"), frame(binaryData, large), frame(pong, "x"), frame(ping, "x"), frame(closing, "\x03\xe8"))),
-		single("WebSocket that does not mask", created(), byWebSocket(watching(watchOwn, 1, nil)).sending([]byte{final | text, 1, 'x'})),
+		single("WebSocket that does not mask", createOwn(), byWebSocket(watchLines(watchOwn, 1, nil)).sendingFrames([]byte{final | text, 1, 'x'})),
 	)
 }
 
-// refusedHandshakes are those that kube-apiserver refuses, and those that one might expect it to.
-func refusedHandshakes() []operation {
-	with := func(name string, other ...string) operation {
-		return single("WebSocket with "+name, created(), byWebSocket(get(watchOwn+short), other...))
+// handshakeVariants are unusual WebSocket handshakes. kube-apiserver rejects some of them.
+func handshakeVariants() []operation {
+	withHeaders := func(name string, other ...string) operation {
+		return single("WebSocket with "+name, createOwn(), byWebSocket(get(watchOwn+oneSecond), other...))
 	}
 	return []operation{
-		with("protocol binary.k8s.io", "Sec-WebSocket-Protocol: binary.k8s.io"),
-		with("protocol base64.binary.k8s.io", "Sec-WebSocket-Protocol: base64.binary.k8s.io"),
-		with("an unknown protocol", "Sec-WebSocket-Protocol: whatever"),
-		with("two protocols", "Sec-WebSocket-Protocol: binary.k8s.io, base64.binary.k8s.io"),
-		with("two headers of protocols", "Sec-WebSocket-Protocol: binary.k8s.io", "Sec-WebSocket-Protocol: base64.binary.k8s.io"),
-		with("a protocol and a comma", "Sec-WebSocket-Protocol: binary.k8s.io,"),
-		with("an extension", "Sec-WebSocket-Extensions: permessage-deflate"),
-		with("no origin", "Origin: "),
-		with("an origin of null", "Origin: null"),
-		with("a path as origin", "Origin: /"),
-		with("an origin of another scheme", "Origin: chrome-extension://abc"),
-		with("no key", "Sec-WebSocket-Key: "),
-		with("a short key", "Sec-WebSocket-Key: abc"),
-		with("no version", "Sec-WebSocket-Version: "),
-		with("version 8", "Sec-WebSocket-Version: 8"),
-		with("capitals", "Connection: UPGRADE", "Upgrade: WebSocket"),
-		with("more in Connection", "Connection: keep-alive, Upgrade"),
-		with("the upgrade second in Connection", "Connection: keep-alive", "Connection: Upgrade"),
-		with("no upgrade in Connection", "Connection: keep-alive"),
-		with("no protocol to upgrade to", "Upgrade: "),
-		with("SPDY instead", "Upgrade: SPDY/3.1"),
-		single("WebSocket by HEAD", byWebSocket(step{method: "HEAD", path: watchOwn + short})),
-		single("WebSocket by POST to the legacy path", byWebSocket(step{method: "POST", path: legacy + "?timeoutSeconds=1"})),
-		single("WebSocket on an object", created(), byWebSocket(get(own))),
+		withHeaders("protocol binary.k8s.io", "Sec-WebSocket-Protocol: binary.k8s.io"),
+		withHeaders("protocol base64.binary.k8s.io", "Sec-WebSocket-Protocol: base64.binary.k8s.io"),
+		withHeaders("an unknown protocol", "Sec-WebSocket-Protocol: whatever"),
+		withHeaders("two protocols in one header", "Sec-WebSocket-Protocol: binary.k8s.io, base64.binary.k8s.io"),
+		withHeaders("two protocol headers", "Sec-WebSocket-Protocol: binary.k8s.io", "Sec-WebSocket-Protocol: base64.binary.k8s.io"),
+		withHeaders("a protocol and a trailing comma", "Sec-WebSocket-Protocol: binary.k8s.io,"),
+		withHeaders("an extension", "Sec-WebSocket-Extensions: permessage-deflate"),
+		withHeaders("no origin", "Origin: "),
+		withHeaders("the origin null", "Origin: null"),
+		withHeaders("a path as its origin", "Origin: /"),
+		withHeaders("an origin with another scheme", "Origin: chrome-extension://abc"),
+		withHeaders("no key", "Sec-WebSocket-Key: "),
+		withHeaders("a short key", "Sec-WebSocket-Key: abc"),
+		withHeaders("no version", "Sec-WebSocket-Version: "),
+		withHeaders("version 8", "Sec-WebSocket-Version: 8"),
+		withHeaders("capitalised headers", "Connection: UPGRADE", "Upgrade: WebSocket"),
+		withHeaders("several values in Connection", "Connection: keep-alive, Upgrade"),
+		withHeaders("Upgrade in a second Connection header", "Connection: keep-alive", "Connection: Upgrade"),
+		withHeaders("no Upgrade in Connection", "Connection: keep-alive"),
+		withHeaders("no Upgrade header", "Upgrade: "),
+		withHeaders("SPDY as the protocol", "Upgrade: SPDY/3.1"),
+		single("WebSocket by HEAD", byWebSocket(step{method: "HEAD", path: watchOwn + oneSecond})),
+		single("WebSocket by POST to the legacy path", byWebSocket(step{method: "POST", path: legacyPath + "?timeoutSeconds=1"})),
+		single("WebSocket on an object", createOwn(), byWebSocket(get(ownPath))),
 		single("WebSocket on a list", byWebSocket(get(resourcePath+"?fieldSelector=metadata.name%3D{name}"))),
-		single("WebSocket on a missing object", byWebSocket(get(own))),
+		single("WebSocket on a missing object", byWebSocket(get(ownPath))),
 	}
 }

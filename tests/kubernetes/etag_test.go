@@ -14,19 +14,21 @@ import (
 
 const openapiIndex = "/openapi/v3"
 
-// served is somewhere that OpenAPI is served.
-type served struct {
+// openapiServer is a server of OpenAPI documents.
+type openapiServer struct {
 	name   string
 	client *http.Client
 	port   int
 }
 
-func openapiOf(c *cluster) served { return served{c.name, admin(), c.port} }
+func openapiOf(c *cluster) openapiServer { return openapiServer{c.name, adminClient(), c.port} }
 
-func openapiOfClaimgate() served { return served{"claimgate", client("developer"), theBed.port} }
+func openapiOfClaimgate() openapiServer {
+	return openapiServer{"claimgate", userClient("developer"), env.port}
+}
 
-// get asks without following a redirect.
-func (s served) get(t *testing.T, path, ifNoneMatch string) *http.Response {
+// get sends a request and does not follow redirects.
+func (s openapiServer) get(t *testing.T, path, ifNoneMatch string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest("GET", fmt.Sprintf("https://localhost:%d%s", s.port, path), nil)
 	must(err)
@@ -42,10 +44,10 @@ func (s served) get(t *testing.T, path, ifNoneMatch string) *http.Response {
 	return response
 }
 
-// url is where the index says that the claims' document is.
-func (s served) url(t *testing.T) string {
+// documentURL returns the URL of the claims' document from the index.
+func (s openapiServer) documentURL(t *testing.T) string {
 	t.Helper()
-	status, body, err := ask(s.client, s.port, "GET", openapiIndex, "", nil)
+	status, body, err := sendRequest(s.client, s.port, "GET", openapiIndex, "", nil)
 	if err != nil || status != 200 {
 		t.Fatal(status, body, err)
 	}
@@ -56,35 +58,33 @@ func (s served) url(t *testing.T) string {
 	return index.Paths["apis/"+groupVersion].ServerRelativeURL
 }
 
-// tags are the ETags of the documents, and the hash in the index, which the app cluster reads once a minute.
-func (s served) tags(t *testing.T) map[string]string {
+// tags returns the ETags of the documents and the hash in the index, which the app cluster reads
+// once a minute.
+func (s openapiServer) tags(t *testing.T) map[string]string {
 	t.Helper()
 	tags := map[string]string{}
-	err := eventually(published, func() error {
+	await(t, publishTimeout, func() error {
 		for _, path := range []string{openapiV2, openapiIndex, openapiV3} {
 			tags[path] = s.get(t, path, "").Header.Get("Etag")
 		}
-		tags["hash"] = s.url(t)
+		tags["hash"] = s.documentURL(t)
 		if want := openapiV3 + "?hash=" + strings.Trim(tags[openapiV3], `"`); tags["hash"] != want {
-			return fmt.Errorf("%s: the index says %s, not %s", s.name, tags["hash"], want)
+			return fmt.Errorf("%s: the index contains %s, want %s", s.name, tags["hash"], want)
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return tags
 }
 
-func sameTags(t *testing.T, when string, got, want map[string]string) {
+func assertSameTags(t *testing.T, when string, got, want map[string]string) {
 	t.Helper()
 	if !maps.Equal(got, want) {
-		t.Errorf("%s: %v, not %v", when, got, want)
+		t.Errorf("%s: tags are %v, want %v", when, got, want)
 	}
 }
 
-// otherTags are all other ones; the app cluster's index has none.
-func otherTags(t *testing.T, when string, got, want map[string]string) {
+// assertOtherTags requires all tags to differ; the app cluster's index has no ETag.
+func assertOtherTags(t *testing.T, when string, got, want map[string]string) {
 	t.Helper()
 	for _, path := range slices.Sorted(maps.Keys(want)) {
 		if want[path] == got[path] && want[path] != "" {
@@ -93,80 +93,81 @@ func otherTags(t *testing.T, when string, got, want map[string]string) {
 	}
 }
 
-// refreshed waits until claimgate has asked the control plane twice: once may have begun before.
-func refreshed(t *testing.T) {
+// awaitDiscoveryTwice waits for two refreshes, because the first may have started before the
+// change.
+func awaitDiscoveryTwice(t *testing.T) {
 	t.Helper()
 	for range 2 {
-		if err := refreshedWithin(deadline); err != nil {
+		if err := awaitDiscoveryRefresh(deadline); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// kube-apiserver's own document is the measure. Two things the aggregator leaves to no server behind it:
-// it says itself that nothing may be kept unasked, and it makes a failure of a redirect, so claimgate
-// serves the document by any hash.
-func TestOpenAPIIsKeptByItsHash(t *testing.T) {
-	document(t, theBed.app, openapiV3, "/kubernetesclusters/{name}\"", "/networks/{name}\"")
-	const asked, kept = "no-cache, private", "public, immutable"
-	for _, at := range []struct {
-		served
+// kube-apiserver's own document is the reference. The aggregator differs in two ways: it sends
+// `no-cache` itself, and it turns a redirect of the server behind it into an error. So claimgate
+// serves the document for any hash.
+func TestOpenAPIWithHashIsCacheable(t *testing.T) {
+	awaitDocument(t, env.app, openapiV3, "/kubernetesclusters/{name}\"", "/networks/{name}\"")
+	const revalidated, cacheable = "no-cache, private", "public, immutable"
+	for _, server := range []struct {
+		openapiServer
 		byHash  string
 		byOther int
 	}{
-		{openapiOf(theBed.cp), kept, 301},
-		{openapiOfClaimgate(), kept, 200},
-		{openapiOf(theBed.app), asked, 200},
+		{openapiOf(env.controlPlane), cacheable, 301},
+		{openapiOfClaimgate(), cacheable, 200},
+		{openapiOf(env.app), revalidated, 200},
 	} {
-		url := at.url(t)
+		url := server.documentURL(t)
 		_, hash, _ := strings.Cut(url, "?hash=")
 		etag := strconv.Quote(hash)
-		is := func(what string, response *http.Response, status int, control string) {
+		check := func(what string, response *http.Response, status int, control string) {
 			t.Helper()
 			header := response.Header
 			if response.StatusCode != status || header.Get("Etag") != etag {
-				t.Errorf("%s: %s: %d with ETag %s, not %d with %s", at.name, what, response.StatusCode, header.Get("Etag"), status, etag)
+				t.Errorf("%s: %s: status %d with ETag %s, want %d with %s", server.name, what, response.StatusCode, header.Get("Etag"), status, etag)
 			}
 			if got := header.Values("Cache-Control"); !slices.Equal(got, []string{control}) {
-				t.Errorf("%s: %s: Cache-Control %q, not %q", at.name, what, got, control)
+				t.Errorf("%s: %s: Cache-Control is %q, want %q", server.name, what, got, control)
 			}
 			if _, has := header["Content-Type"]; has == (status == 304) {
-				t.Errorf("%s: %s: %d with Content-Type %q", at.name, what, status, header.Get("Content-Type"))
+				t.Errorf("%s: %s: status %d with Content-Type %q", server.name, what, status, header.Get("Content-Type"))
 			}
 		}
-		byHash := at.get(t, url, "")
-		is("the right hash", byHash, 200, at.byHash)
+		byHash := server.get(t, url, "")
+		check("correct hash", byHash, 200, server.byHash)
 		expires, err := time.Parse(time.RFC1123, byHash.Header.Get("Expires"))
 		if days := time.Until(expires).Hours() / 24; err != nil || days < 364 || days > 367 {
-			t.Errorf("%s: Expires %q: %v", at.name, byHash.Header.Get("Expires"), err)
+			t.Errorf("%s: Expires %q: %v", server.name, byHash.Header.Get("Expires"), err)
 		}
-		is("the right hash and ETag", at.get(t, url, etag), 304, at.byHash)
-		is("the right hash and another ETag", at.get(t, url, `"other"`), 200, at.byHash)
-		is("no hash", at.get(t, openapiV3, ""), 200, asked)
-		is("the right ETag", at.get(t, openapiV3, etag), 304, asked)
-		is("the right ETag, weakly", at.get(t, openapiV3, "W/"+etag), 304, asked)
-		is("any ETag", at.get(t, openapiV3, "*"), 304, asked)
-		is("another ETag", at.get(t, openapiV3, `"other"`), 200, asked)
-		byOther := at.get(t, openapiV3+"?hash=OTHER", "")
-		is("another hash", byOther, at.byOther, asked)
-		if location := byOther.Header.Get("Location"); (location != "") != (at.byOther == 301) || location != "" && location != url {
-			t.Errorf("%s: another hash leads to %q, not %q", at.name, location, url)
+		check("correct hash and ETag", server.get(t, url, etag), 304, server.byHash)
+		check("correct hash and another ETag", server.get(t, url, `"other"`), 200, server.byHash)
+		check("no hash", server.get(t, openapiV3, ""), 200, revalidated)
+		check("correct ETag", server.get(t, openapiV3, etag), 304, revalidated)
+		check("correct weak ETag", server.get(t, openapiV3, "W/"+etag), 304, revalidated)
+		check("any ETag", server.get(t, openapiV3, "*"), 304, revalidated)
+		check("another ETag", server.get(t, openapiV3, `"other"`), 200, revalidated)
+		byOther := server.get(t, openapiV3+"?hash=OTHER", "")
+		check("another hash", byOther, server.byOther, revalidated)
+		if location := byOther.Header.Get("Location"); (location != "") != (server.byOther == 301) || location != "" && location != url {
+			t.Errorf("%s: another hash redirects to %q, want %q", server.name, location, url)
 		}
-		v2 := at.get(t, openapiV2, "").Header.Get("Etag")
-		if got := at.get(t, openapiV2, v2).StatusCode; got != 304 || v2 == "" {
-			t.Errorf("%s: %s with ETag %s is answered %d", at.name, openapiV2, v2, got)
+		v2 := server.get(t, openapiV2, "").Header.Get("Etag")
+		if got := server.get(t, openapiV2, v2).StatusCode; got != 304 || v2 == "" {
+			t.Errorf("%s: %s with ETag %s returns %d", server.name, openapiV2, v2, got)
 		}
-		if got := at.get(t, openapiV2, `"other"`).StatusCode; got != 200 {
-			t.Errorf("%s: %s with another ETag is answered %d", at.name, openapiV2, got)
+		if got := server.get(t, openapiV2, `"other"`).StatusCode; got != 200 {
+			t.Errorf("%s: %s with another ETag returns %d", server.name, openapiV2, got)
 		}
 	}
 }
 
-// Those who ask by way of a Service reach any of several instances, before and after one starts anew.
-func TestOpenAPIHasOneETagOfAllInstances(t *testing.T) {
+// Clients of a Service reach any instance, before and after it restarts.
+func TestOpenAPIETagsAreEqualOnAllInstances(t *testing.T) {
 	want := openapiOfClaimgate().tags(t)
-	port, _, _ := anotherClaimgate(t, "claimgate-etag", "auto")
-	sameTags(t, "another instance", served{"another", client("developer"), port}.tags(t), want)
-	must(theBed.restartClaimgate())
-	sameTags(t, "started anew", openapiOfClaimgate().tags(t), want)
+	second := startSecondClaimgate(t, newInstance("claimgate-etag", "auto"))
+	assertSameTags(t, "another instance", openapiServer{"another", userClient("developer"), second.port}.tags(t), want)
+	must(env.restartClaimgate())
+	assertSameTags(t, "after a restart", openapiOfClaimgate().tags(t), want)
 }

@@ -21,39 +21,39 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// client is an HTTP client with a user's certificate, or none.
-func client(user string) *http.Client {
+// userClient returns an HTTP client with a user's certificate, or without one.
+func userClient(user string) *http.Client {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(theBed.pki.read("server-ca.crt"))
+	roots.AppendCertsFromPEM(env.certificates.read("server-ca.crt"))
 	config := &tls.Config{RootCAs: roots}
 	if user != "" {
-		pair, err := tls.X509KeyPair(theBed.pki.read(user+".crt"), theBed.pki.read(user+".key"))
+		pair, err := tls.X509KeyPair(env.certificates.read(user+".crt"), env.certificates.read(user+".key"))
 		must(err)
 		config.Certificates = []tls.Certificate{pair}
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true}}
 }
 
-var admins = map[string]*http.Client{}
+var adminClients = map[string]*http.Client{}
 
-func admin() *http.Client {
-	if admins["admin"] == nil {
-		admins["admin"] = client("admin")
+func adminClient() *http.Client {
+	if adminClients["admin"] == nil {
+		adminClients["admin"] = userClient("admin")
 	}
-	return admins["admin"]
+	return adminClients["admin"]
 }
 
-// request asks an API server as its administrator.
-func request(t *testing.T, c *cluster, method, path, body string, headers map[string]string) (int, string) {
+// sendAsAdmin sends a request to an API server as its administrator.
+func sendAsAdmin(t *testing.T, c *cluster, method, path, body string, headers map[string]string) (int, string) {
 	t.Helper()
-	status, text, err := ask(admin(), c.port, method, path, body, headers)
+	status, text, err := sendRequest(adminClient(), c.port, method, path, body, headers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return status, text
 }
 
-func ask(client *http.Client, port int, method, path, body string, headers map[string]string) (int, string, error) {
+func sendRequest(client *http.Client, port int, method, path, body string, headers map[string]string) (int, string, error) {
 	r, err := http.NewRequest(method, fmt.Sprintf("https://localhost:%d%s", port, path), strings.NewReader(body))
 	must(err)
 	for key, value := range headers {
@@ -85,7 +85,7 @@ func watch(t *testing.T, c *cluster, namespace string) <-chan event {
 	return watchPath(t, c, fmt.Sprintf("/apis/%s/namespaces/%s/kubernetesclusters", groupVersion, namespace))
 }
 
-// watchPath does so with the events of a path; the channel is closed when the watch ends.
+// watchPath streams the events of a path. It closes the channel when the watch ends.
 func watchPath(t *testing.T, c *cluster, path string) <-chan event {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,7 +93,7 @@ func watchPath(t *testing.T, c *cluster, path string) <-chan event {
 	url := fmt.Sprintf("https://localhost:%d%s?watch=true", c.port, path)
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	must(err)
-	response, err := admin().Do(r)
+	response, err := adminClient().Do(r)
 	if err != nil || response.StatusCode != 200 {
 		t.Fatal(err, response)
 	}
@@ -113,9 +113,10 @@ func watchPath(t *testing.T, c *cluster, path string) <-chan event {
 	return events
 }
 
-func writeClaim(namespace, name string) string {
-	file := theBed.path(name + "-claim.yaml")
-	must(os.WriteFile(file, []byte(claim(namespace, name)), 0o600))
+// writeStoredClaim writes the manifest of a local claim, as claimgate stores it, to a file.
+func writeStoredClaim(namespace, name string) string {
+	file := env.path(name + "-claim.json")
+	must(os.WriteFile(file, []byte(storedManifest(newClaim(name, "stored"), namespace)), 0o600))
 	return file
 }
 
@@ -125,10 +126,10 @@ func decodeToken(token string) string {
 	return string(text)
 }
 
-// nothingThere is what Go's multiplexer says of a path that it does not serve.
-const nothingThere = "404 page not found\n"
+// notFoundText is the answer of Go's multiplexer for a path that is not served.
+const notFoundText = "404 page not found\n"
 
-func TestDirectConnections(t *testing.T) {
+func TestDirectConnectionsAreAuthenticated(t *testing.T) {
 	claims := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
 	forged := map[string]string{"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
 	for _, c := range []struct {
@@ -144,17 +145,17 @@ func TestDirectConnections(t *testing.T) {
 		{"developer", "/apis/k8s.starter.org/v1alpha1/namespaces/default/composites", 404},
 		{"developer", "/nowhere", 404}, {"developer", "/apis/other.org/v1", 404},
 	} {
-		status, body, err := ask(client(c.user), theBed.port, "GET", c.path, "", forged)
+		status, body, err := sendRequest(userClient(c.user), env.port, "GET", c.path, "", forged)
 		if err != nil || status != c.status {
-			t.Errorf("%q %s: %d, not %d: %s %v", c.user, c.path, status, c.status, body, err)
+			t.Errorf("%q %s: status %d, want %d: %s %v", c.user, c.path, status, c.status, body, err)
 		}
-		if c.status >= 400 && body != nothingThere && !strings.Contains(body, `"kind":"Status"`) {
-			t.Errorf("%q %s: no Status: %s", c.user, c.path, body)
+		if c.status >= 400 && body != notFoundText && !strings.Contains(body, `"kind":"Status"`) {
+			t.Errorf("%q %s: the body is not a Status: %s", c.user, c.path, body)
 		}
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestBadInputIsRejected(t *testing.T) {
 	claims := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
 	big := strings.Repeat("x", 4<<20)
 	object := func(more string) string {
@@ -165,88 +166,87 @@ func TestBadInput(t *testing.T) {
 		status                   int
 		reason                   string
 	}{
-		"malformed":       {"POST", claims, "application/json", `{"a":]}`, 400, "BadRequest"},
-		"truncated":       {"POST", claims, "application/json", object(``), 400, "BadRequest"},
-		"two values":      {"POST", claims, "application/json", object(`}}{}`), 400, "BadRequest"},
-		"oversized":       {"POST", claims, "application/json", object(`},"spec":{"notes":"` + big + `"}}`), 413, "RequestEntityTooLarge"},
-		"other namespace": {"POST", claims, "application/json", object(`,"namespace":"team-a"}}`), 400, "BadRequest"},
-		"remote name":     {"POST", claims, "application/json", object(`,"namespace":"app-ns-1"}}`), 400, "BadRequest"},
-		"protobuf":        {"POST", claims, "application/vnd.kubernetes.protobuf", "k8s\x00abc", 415, "UnsupportedMediaType"},
-		"text":            {"POST", claims, "text/plain", "hello", 415, "UnsupportedMediaType"},
-		"strategic":       {"PATCH", claims + "/bad", "application/strategic-merge-patch+json", "{}", 415, "UnsupportedMediaType"},
-		"unknown path":    {"GET", "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters/a/b/c", "", "", 404, "NotFound"},
-		"no such":         {"GET", "/apis/" + groupVersion + "/namespaces/default/nothings", "", "", 404, ""},
-		"subresource":     {"GET", claims + "/bad/exec", "", "", 404, "NotFound"},
-		"all namespaces":  {"DELETE", "/apis/" + groupVersion + "/kubernetesclusters", "", "", 404, ""},
-		"no kind":         {"POST", claims, "application/json", `{"metadata":{"name":"bad","namespace":"default"}}`, 400, "BadRequest"},
-		"foreign token":   {"GET", "/apis/" + groupVersion + "/kubernetesclusters?limit=1&continue=abc", "", "", 400, "BadRequest"},
-		"copied metadata": {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata","path":"/spec/notes"}]`, 400, "BadRequest"},
-		"copied oddly":    {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"x/metadata","path":"/spec/notes"}]`, 400, "BadRequest"},
+		"malformed":                    {"POST", claims, "application/json", `{"a":]}`, 400, "BadRequest"},
+		"truncated":                    {"POST", claims, "application/json", object(``), 400, "BadRequest"},
+		"two values":                   {"POST", claims, "application/json", object(`}}{}`), 400, "BadRequest"},
+		"oversized":                    {"POST", claims, "application/json", object(`},"spec":{"notes":"` + big + `"}}`), 413, "RequestEntityTooLarge"},
+		"other namespace":              {"POST", claims, "application/json", object(`,"namespace":"team-a"}}`), 400, "BadRequest"},
+		"remote name":                  {"POST", claims, "application/json", object(`,"namespace":"` + mapping["default"] + `"}}`), 400, "BadRequest"},
+		"protobuf":                     {"POST", claims, "application/vnd.kubernetes.protobuf", "k8s\x00abc", 415, "UnsupportedMediaType"},
+		"text":                         {"POST", claims, "text/plain", "hello", 415, "UnsupportedMediaType"},
+		"strategic":                    {"PATCH", claims + "/bad", "application/strategic-merge-patch+json", "{}", 415, "UnsupportedMediaType"},
+		"unknown path":                 {"GET", "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters/a/b/c", "", "", 404, "NotFound"},
+		"missing resource":             {"GET", "/apis/" + groupVersion + "/namespaces/default/nothings", "", "", 404, ""},
+		"subresource":                  {"GET", claims + "/bad/exec", "", "", 404, "NotFound"},
+		"all namespaces":               {"DELETE", "/apis/" + groupVersion + "/kubernetesclusters", "", "", 404, ""},
+		"no kind":                      {"POST", claims, "application/json", `{"metadata":{"name":"bad","namespace":"default"}}`, 400, "BadRequest"},
+		"foreign token":                {"GET", "/apis/" + groupVersion + "/kubernetesclusters?limit=1&continue=abc", "", "", 400, "BadRequest"},
+		"copied metadata":              {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"/metadata","path":"/spec/notes"}]`, 422, "Invalid"},
+		"copied metadata, odd pointer": {"PATCH", claims + "/bad", "application/json-patch+json", `[{"op":"copy","from":"x/metadata","path":"/spec/notes"}]`, 422, "Invalid"},
 	} {
 		headers := map[string]string{}
 		if c.kind != "" {
 			headers["Content-Type"] = c.kind
 		}
-		for _, port := range []int{theBed.app.port, theBed.port} {
+		for _, port := range []int{env.app.port, env.port} {
 			user := "developer"
-			if port == theBed.app.port {
+			if port == env.app.port {
 				user = "admin"
 			}
-			status, body, err := ask(client(user), port, c.method, c.path, c.body, headers)
+			status, body, err := sendRequest(userClient(user), port, c.method, c.path, c.body, headers)
 			var answer struct{ Kind, Reason string }
 			json.Unmarshal([]byte(body), &answer)
-			said := answer.Kind == "Status" && answer.Reason == c.reason || c.reason == "" && body == nothingThere
-			if err != nil || status != c.status || !said {
-				t.Errorf("%s: %d %s %v", name, status, body, err)
+			isExpected := answer.Kind == "Status" && answer.Reason == c.reason || c.reason == "" && body == notFoundText
+			if err != nil || status != c.status || !isExpected {
+				t.Errorf("%s: status %d: %s %v", name, status, body, err)
 			}
-			lacks(t, body, "app-ns-")
+			assertLacks(t, body, "-ns-")
 		}
 	}
-	contains(t, app(t, "get", "kc", "-A", "-o", "name"), "")
+	assertContains(t, inAppCluster(t, "get", "kc", "-A", "-o", "name"), "")
 }
 
-// TestRefusalsQuoteWhatTheClientSent is about the first 30 bytes of a body, which kube-apiserver quotes
-// wherever they end.
-func TestRefusalsQuoteWhatTheClientSent(t *testing.T) {
-	path := "/apis/" + groupVersion + "/namespaces/" + writing.local + "/kubernetesclusters"
+// kube-apiserver quotes the first 30 bytes of an invalid body, wherever that cuts it.
+func TestErrorsQuoteTheClientsBody(t *testing.T) {
+	path := "/apis/" + groupVersion + "/namespaces/" + writeNamespaces.local + "/kubernetesclusters"
 	for _, more := range []int{0, 100_000} {
-		body := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":"a"},"spec":{"notes":%q}}`, writing.local, strings.Repeat("n", more))
-		code, text := request(t, theBed.app, "POST", path, body, map[string]string{"Content-Type": "application/json"})
-		quoted := fmt.Sprintf(`({\"metadata\":{\"namespace\":\"%.4s ...)`, writing.local)
+		body := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":"a"},"spec":{"notes":%q}}`, writeNamespaces.local, strings.Repeat("n", more))
+		code, text := sendAsAdmin(t, env.app, "POST", path, body, map[string]string{"Content-Type": "application/json"})
+		quoted := fmt.Sprintf(`({\"metadata\":{\"namespace\":\"%.4s ...)`, writeNamespaces.local)
 		if code != http.StatusBadRequest || !strings.Contains(text, quoted) || strings.Contains(text, "app-") {
 			t.Errorf("%d %.300s ... %s", code, text, text[max(0, len(text)-200):])
 		}
 	}
 }
 
-func TestHeaderBounds(t *testing.T) {
+func TestHeaderLimits(t *testing.T) {
 	claims := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
-	for user, most := range map[string]int{"front-proxy-client": 1 << 20, "developer": 16 << 10} {
-		c := client(user)
+	for user, maxBytes := range map[string]int{"front-proxy-client": 1 << 20, "developer": 16 << 10} {
+		c := userClient(user)
 		someone := map[string]string{"X-Remote-User": "someone"}
-		large := map[string]string{"X-Remote-User": "someone", "X-Large": strings.Repeat("x", most-2048)}
-		if status, _, err := ask(c, theBed.port, "GET", claims, "", large); err != nil || status != 200 {
-			t.Errorf("%s with %d bytes: %d %v", user, most-2048, status, err)
+		large := map[string]string{"X-Remote-User": "someone", "X-Large": strings.Repeat("x", maxBytes-2048)}
+		if status, _, err := sendRequest(c, env.port, "GET", claims, "", large); err != nil || status != 200 {
+			t.Errorf("%s with %d bytes: status %d: %v", user, maxBytes-2048, status, err)
 		}
 		many := map[string]string{"X-Remote-User": "someone"}
 		for i := range 1001 {
 			many[fmt.Sprintf("a%d", i)] = ""
 		}
-		// 1,001 fields are more than 16 KiB as HPACK counts them; Go's client does not even send those.
-		status, _, err := ask(c, theBed.port, "GET", claims, "", many)
+		// 1,001 fields exceed 16 KiB in HPACK's count; Go's client does not send them.
+		status, _, err := sendRequest(c, env.port, "GET", claims, "", many)
 		if user == "front-proxy-client" && (err != nil || status != 431) {
-			t.Errorf("%s with 1,001 fields: %d %v", user, status, err)
+			t.Errorf("%s with 1,001 fields: status %d: %v", user, status, err)
 		}
-		if status, _, err := ask(c, theBed.port, "GET", claims, "", someone); err != nil || status != 200 {
-			t.Errorf("%s: the connection did not survive: %d %v", user, status, err)
+		if status, _, err := sendRequest(c, env.port, "GET", claims, "", someone); err != nil || status != 200 {
+			t.Errorf("%s: the connection broke: status %d: %v", user, status, err)
 		}
 	}
 }
 
-// One program of client-go, which puts all that it does on one HTTP/2 connection.
-func TestManyWatchesOfOneProgram(t *testing.T) {
+// client-go sends all requests of one program on one HTTP/2 connection.
+func TestManyWatchesOnOneConnection(t *testing.T) {
 	const count = 250
-	program, err := dynamic.NewForConfig(restConfig(theBed.app))
+	program, err := dynamic.NewForConfig(restConfig(env.app))
 	must(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -257,13 +257,13 @@ func TestManyWatchesOfOneProgram(t *testing.T) {
 		defer watch.Stop()
 		all = append(all, watch)
 	}
-	plane(t, "apply", "-f", writeClaim("app-ns-2", "everybody"))
-	defer plane(t, "delete", "kc", "-n", "app-ns-2", "everybody")
+	onControlPlane(t, "apply", "-f", writeStoredClaim("team-a", "everybody"))
+	defer onControlPlane(t, "delete", "kc", "-n", mapping["team-a"], remoteName("team-a", "everybody"))
 	for i, watch := range all {
 		for {
 			event, open := <-watch.ResultChan()
 			if !open {
-				t.Fatalf("watch %d of %d got nothing", i, count)
+				t.Fatalf("watch %d of %d received no event", i, count)
 			}
 			claim, is := event.Object.(*unstructured.Unstructured)
 			if is && claim.GetName() == "everybody" && claim.GetNamespace() == "team-a" {

@@ -7,12 +7,12 @@ import (
 )
 
 func TestKubeRs(t *testing.T) {
-	program := os.Getenv("BED_KUBE_RS")
+	program := os.Getenv("TEST_KUBE_RS")
 	if program == "" {
-		t.Skip("only by tests/kube-rs/run")
+		t.Skip("only with tests/kube-rs/run")
 	}
-	client := exec.CommandContext(within(t, slowDeadline), program)
-	client.Env = append(client.Environ(), "KUBECONFIG="+theBed.app.kubeconfig)
+	client := exec.CommandContext(testContext(t, slowDeadline), program)
+	client.Env = append(client.Environ(), "KUBECONFIG="+env.app.kubeconfig)
 	out, err := client.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

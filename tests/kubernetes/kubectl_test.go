@@ -10,24 +10,27 @@ import (
 	"time"
 )
 
-// both runs a command in the app cluster and, with the remote namespace, on the control plane, and
-// compares what people see.
-func both(t *testing.T, name string, args ...string) {
+// assertSameOutput runs a command in the app cluster and, with the remote namespace, on the control
+// plane. It compares the output. In the shared mapping, names differ too, so only the differential
+// suite compares them.
+func assertSameOutput(t *testing.T, name string, args ...string) {
 	t.Helper()
-	remote := make([]string, len(args))
-	copy(remote, args)
 	local := append([]string{"-n", "default"}, args...)
-	remote = append([]string{"-n", "app-ns-1"}, remote...)
-	a, c := scrub(app(t, local...)), scrub(plane(t, remote...))
+	if isShared() {
+		assertNoLeaks(t, inAppCluster(t, local...))
+		return
+	}
+	remote := append([]string{"-n", mapping["default"]}, args...)
+	a, c := scrubOutput(inAppCluster(t, local...)), scrubOutput(onControlPlane(t, remote...))
 	if a != c {
-		t.Fatalf("%s: app cluster\n%s\ncontrol plane\n%s", name, a, c)
+		t.Fatalf("%s: in the app cluster\n%s\non the control plane\n%s", name, a, c)
 	}
 }
 
-var scrubbed = regexp.MustCompile(`app-ns-1\b|[0-9]+m?s\b|"?resourceVersion"?: "?[0-9]+"?`)
+var scrubPattern = regexp.MustCompile(`app-ns-1\b|[0-9]+m?s\b|"?resourceVersion"?: "?[0-9]+"?`)
 
-func scrub(text string) string {
-	return scrubbed.ReplaceAllStringFunc(text, func(found string) string {
+func scrubOutput(text string) string {
+	return scrubPattern.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "app-ns-1" {
 			return "default"
 		}
@@ -35,11 +38,11 @@ func scrub(text string) string {
 	})
 }
 
-func TestAPIResourcesAndExplain(t *testing.T) {
+func TestAPIResourcesAndExplainMatchControlPlane(t *testing.T) {
 	wide := []string{"api-resources", "--api-group", "k8s.starter.org", "-o", "wide"}
-	local, remote := app(t, wide...), plane(t, wide...)
+	local, remote := inAppCluster(t, wide...), onControlPlane(t, wide...)
 	if strings.Contains(local, "composites") {
-		t.Fatalf("a resource that is no claim is exposed:\n%s", local)
+		t.Fatalf("a resource that is not a claim is exposed:\n%s", local)
 	}
 	line := func(text string) string {
 		for _, line := range strings.Split(text, "\n") {
@@ -50,134 +53,131 @@ func TestAPIResourcesAndExplain(t *testing.T) {
 		return ""
 	}
 	if line(local) == "" || line(local) != line(remote) {
-		t.Fatalf("%q is not %q", line(local), line(remote))
+		t.Fatalf("app cluster lists %q, control plane %q", line(local), line(remote))
 	}
-	// The aggregator looks for OpenAPI once a minute.
+	// The aggregator refreshes OpenAPI once a minute.
 	var explained string
-	err := eventually(90*time.Second, func() (err error) {
-		explained, err = theBed.try(theBed.app.kubeconfig, "", "explain", "kc.spec", "--recursive")
+	await(t, 90*time.Second, func() (err error) {
+		explained, err = env.tryKubectl(env.app.kubeconfig, "", "explain", "kc.spec", "--recursive")
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := plane(t, "explain", "kc.spec", "--recursive"); explained != want {
-		t.Fatalf("%s\nis not\n%s", explained, want)
+	if want := onControlPlane(t, "explain", "kc.spec", "--recursive"); explained != want {
+		t.Fatalf("app cluster explains\n%s\ncontrol plane explains\n%s", explained, want)
 	}
 }
 
-func TestKubectlVerbs(t *testing.T) {
+func TestKubectlVerbsWork(t *testing.T) {
 	const name = "verbs"
-	file := theBed.path("verbs.yaml")
+	file := env.path("verbs.yaml")
 	must(os.WriteFile(file, []byte(claim("default", name)), 0o600))
-	app(t, "apply", "-f", file)
-	t.Cleanup(func() { theBed.try(theBed.app.kubeconfig, "", "delete", "kc", name, "--ignore-not-found") })
+	inAppCluster(t, "apply", "-f", file)
+	t.Cleanup(func() { env.tryKubectl(env.app.kubeconfig, "", "delete", "kc", name, "--ignore-not-found") })
 	for _, output := range []string{"", "wide", "yaml", "json", "name"} {
-		both(t, "get -o "+output, "get", "kc", name, "-o", output)
-		both(t, "list -o "+output, "get", "kc", "-o", output)
+		assertSameOutput(t, "get -o "+output, "get", "kc", name, "-o", output)
+		assertSameOutput(t, "list -o "+output, "get", "kc", "-o", output)
 	}
-	contains(t, app(t, "get", "kc", "-A"), "default", name)
-	both(t, "describe", "describe", "kc", name)
-	contains(t, app(t, "apply", "-f", file), "unchanged")
+	assertContains(t, inAppCluster(t, "get", "kc", "-A"), "default", name)
+	assertSameOutput(t, "describe", "describe", "kc", name)
+	assertContains(t, inAppCluster(t, "apply", "-f", file), "unchanged")
 
-	app(t, "patch", "kc", name, "--type=merge", "-p", `{"spec":{"nodeCount":4}}`)
-	app(t, "patch", "kc", name, "--type=json", "-p",
+	inAppCluster(t, "patch", "kc", name, "--type=merge", "-p", `{"spec":{"nodeCount":4}}`)
+	inAppCluster(t, "patch", "kc", name, "--type=json", "-p",
 		`[{"op":"test","path":"/metadata/namespace","value":"default"},{"op":"replace","path":"/spec/region","value":"us"}]`)
-	app(t, "label", "kc", name, "colour=blue")
-	app(t, "annotate", "kc", name, `note={"namespace":"default"}`)
-	app(t, "scale", "kc", name, "--replicas=5")
-	both(t, "after patches", "get", "kc", name, "-o", "yaml")
-	contains(t, app(t, "get", "kc", name, "-o", "jsonpath={.spec}{.metadata.labels}"), `"nodeCount":5`, `"us"`, "blue")
-	contains(t, app(t, "get", "kc", "-l", "colour=blue", "-o", "name"), name)
-	contains(t, app(t, "get", "kc", "--field-selector", "metadata.namespace=default", "-A", "-o", "name"), name)
+	inAppCluster(t, "label", "kc", name, "color=blue")
+	inAppCluster(t, "annotate", "kc", name, `note={"namespace":"default"}`)
+	inAppCluster(t, "scale", "kc", name, "--replicas=5")
+	assertSameOutput(t, "after patches", "get", "kc", name, "-o", "yaml")
+	assertContains(t, inAppCluster(t, "get", "kc", name, "-o", "jsonpath={.spec}{.metadata.labels}"), `"nodeCount":5`, `"us"`, "blue")
+	assertContains(t, inAppCluster(t, "get", "kc", "-l", "color=blue", "-o", "name"), name)
+	assertContains(t, inAppCluster(t, "get", "kc", "--field-selector", "metadata.namespace=default", "-A", "-o", "name"), name)
 
-	must(os.WriteFile(theBed.path("editor"), []byte("#!/bin/sh\nsed -i 's/region: us/region: asia/' \"$1\"\n"), 0o755))
-	app(t, "edit", "kc", name)
-	contains(t, plane(t, "get", "kc", "-n", "app-ns-1", name, "-o", "yaml"), "region: asia")
+	must(os.WriteFile(env.path("editor"), []byte("#!/bin/sh\nsed -i 's/region: us/region: asia/' \"$1\"\n"), 0o755))
+	inAppCluster(t, "edit", "kc", name)
+	assertContains(t, onControlPlane(t, "get", "kc", "-n", mapping["default"], remoteName("default", name), "-o", "yaml"), "region: asia")
 
-	out, err := theBed.try(theBed.app.kubeconfig, claim("default", name), "diff", "-f", "-")
+	out, err := env.tryKubectl(env.app.kubeconfig, claim("default", name), "diff", "-f", "-")
 	if err == nil || !strings.Contains(out, "region") {
 		t.Fatalf("diff: %v %s", err, out)
 	}
-	lacks(t, out, "app-ns-1")
-	replaced := strings.Replace(app(t, "get", "kc", name, "-o", "yaml"), "region: asia", "region: mars", 1)
-	kubectl(t, theBed.app, replaced, "replace", "-f", "-")
-	contains(t, app(t, "get", "kc", name, "-o", "yaml"), "region: mars")
+	assertNoLeaks(t, out)
+	replaced := strings.Replace(inAppCluster(t, "get", "kc", name, "-o", "yaml"), "region: asia", "region: mars", 1)
+	kubectl(t, env.app, replaced, "replace", "-f", "-")
+	assertContains(t, inAppCluster(t, "get", "kc", name, "-o", "yaml"), "region: mars")
 
-	contains(t, kubectl(t, theBed.app, claim("default", "dry"), "create", "--dry-run=server", "-f", "-"), "server dry run")
-	if _, err := theBed.try(theBed.app.kubeconfig, "", "get", "kc", "dry"); err == nil {
-		t.Fatal("a dry run left a claim behind")
+	assertContains(t, kubectl(t, env.app, claim("default", "dry"), "create", "--dry-run=server", "-f", "-"), "server dry run")
+	if _, err := env.tryKubectl(env.app.kubeconfig, "", "get", "kc", "dry"); err == nil {
+		t.Fatal("a dry run created a claim")
 	}
 }
 
-func TestStatusAndWait(t *testing.T) {
-	kubectl(t, theBed.app, claim("default", "waits"), "create", "-f", "-")
+func TestKubectlWaitSeesStatus(t *testing.T) {
+	kubectl(t, env.app, claim("default", "waits"), "create", "-f", "-")
 	done := make(chan error, 1)
 	go func() {
-		_, err := theBed.try(theBed.app.kubeconfig, "", "wait", "--for=condition=Ready", "--timeout=30s", "kc/waits")
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "wait", "--for=condition=Ready", "--timeout=30s", "kc/waits")
 		done <- err
 	}()
-	plane(t, "-n", "app-ns-1", "patch", "kc", "waits", "--subresource=status", "--type=merge", "-p",
+	onControlPlane(t, "-n", mapping["default"], "patch", "kc", remoteName("default", "waits"), "--subresource=status", "--type=merge", "-p",
 		`{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	both(t, "status", "get", "kc", "waits", "--subresource=status", "-o", "yaml")
-	app(t, "delete", "kc", "waits")
+	assertSameOutput(t, "status", "get", "kc", "waits", "--subresource=status", "-o", "yaml")
+	inAppCluster(t, "delete", "kc", "waits")
 }
 
-func TestServerSideApply(t *testing.T) {
+func TestServerSideApplyAfterClientSideApply(t *testing.T) {
 	text := claim("default", "ssa")
-	kubectl(t, theBed.app, text, "apply", "-f", "-")
-	kubectl(t, theBed.app, text, "apply", "--server-side", "-f", "-")
-	kubectl(t, theBed.app, text, "apply", "--server-side", "-f", "-")
-	annotation := app(t, "get", "kc", "ssa", "-o", "jsonpath={.metadata.annotations}")
-	contains(t, annotation, `\"namespace\":\"default\"`)
-	lacks(t, annotation, "app-ns-1")
-	app(t, "delete", "kc", "ssa")
+	kubectl(t, env.app, text, "apply", "-f", "-")
+	kubectl(t, env.app, text, "apply", "--server-side", "-f", "-")
+	kubectl(t, env.app, text, "apply", "--server-side", "-f", "-")
+	annotation := inAppCluster(t, "get", "kc", "ssa", "-o", "jsonpath={.metadata.annotations}")
+	assertContains(t, annotation, `\"namespace\":\"default\"`)
+	assertNoLeaks(t, annotation)
+	inAppCluster(t, "delete", "kc", "ssa")
 }
 
-// Nothing that it owns keeps a claim, but the collectors have to look.
-func TestDeleteCascades(t *testing.T) {
-	waitForCollector(t)
+// The claims own nothing, but the collectors must still look at them.
+func TestKubectlDeleteWithEachCascadeMode(t *testing.T) {
+	awaitCollectorWatch(t)
 	for _, cascade := range []string{"background", "foreground", "orphan"} {
 		name := "cascade-" + cascade
-		kubectl(t, theBed.app, claim("default", name), "create", "-f", "-")
-		app(t, "delete", "kc", name, "--cascade="+cascade, "--timeout=30s")
-		if _, err := theBed.try(theBed.cp.kubeconfig, "", "get", "kc", "-n", "app-ns-1", name); err == nil {
-			t.Fatalf("%s is still there", name)
+		kubectl(t, env.app, claim("default", name), "create", "-f", "-")
+		inAppCluster(t, "delete", "kc", name, "--cascade="+cascade, "--timeout=30s")
+		if _, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "kc", "-n", mapping["default"], remoteName("default", name)); err == nil {
+			t.Fatalf("%s still exists", name)
 		}
 	}
 }
 
-func TestUnknownFieldIsRefusedAsByTheControlPlane(t *testing.T) {
+func TestUnknownFieldErrorMatchesControlPlane(t *testing.T) {
 	bad := func(ns string) string {
 		return strings.Replace(claim(ns, "bad"), "nodeCount", "nodeCoun", 1)
 	}
-	_, local := theBed.try(theBed.app.kubeconfig, bad("default"), "create", "-f", "-")
-	_, remote := theBed.try(theBed.cp.kubeconfig, bad("app-ns-1"), "create", "-f", "-")
+	_, local := env.tryKubectl(env.app.kubeconfig, bad("default"), "create", "-f", "-")
+	_, remote := env.tryKubectl(env.controlPlane.kubeconfig, bad(mapping["default"]), "create", "-f", "-")
 	if local == nil || remote == nil {
 		t.Fatal("an unknown field was accepted")
 	}
 	message := func(err error) string { return err.Error()[strings.Index(err.Error(), "Error from"):] }
 	if message(local) != message(remote) {
-		t.Fatalf("%s\nis not\n%s", local, remote)
+		t.Fatalf("app cluster returned\n%s\ncontrol plane returned\n%s", local, remote)
 	}
 }
 
 func TestWatchShowsChangesMadeOnTheControlPlane(t *testing.T) {
-	events := watch(t, theBed.app, "default")
-	file, begin := writeClaim("app-ns-1", "seen"), time.Now()
-	plane(t, "apply", "-f", file)
+	events := watch(t, env.app, "default")
+	file, begin := writeStoredClaim("default", "seen"), time.Now()
+	onControlPlane(t, "apply", "-f", file)
 	for {
 		select {
 		case event := <-events:
 			if event.name() == "seen" {
 				if event.namespace() != "default" {
-					t.Fatalf("namespace %q", event.namespace())
+					t.Fatalf("namespace is %q", event.namespace())
 				}
-				t.Logf("after %s", time.Since(begin))
-				plane(t, "delete", "kc", "-n", "app-ns-1", "seen")
+				t.Logf("event after %s", time.Since(begin))
+				onControlPlane(t, "delete", "kc", "-n", mapping["default"], remoteName("default", "seen"))
 				return
 			}
 		case <-time.After(3 * time.Second):
@@ -186,14 +186,14 @@ func TestWatchShowsChangesMadeOnTheControlPlane(t *testing.T) {
 	}
 }
 
-func TestForeignClaimsAreNeverSeen(t *testing.T) {
-	kubectl(t, theBed.app, claim("default", "mine"), "apply", "-f", "-")
-	kubectl(t, theBed.app, claim("team-a", "mine-too"), "apply", "-f", "-")
+func TestForeignClaimsAreNeverReturned(t *testing.T) {
+	kubectl(t, env.app, claim("default", "mine"), "apply", "-f", "-")
+	kubectl(t, env.app, claim("team-a", "mine-too"), "apply", "-f", "-")
 	base := "/apis/" + groupVersion + "/kubernetesclusters"
 	for _, query := range []string{
 		"", "?limit=1", "?limit=2", "?labelSelector=", "?fieldSelector=metadata.name%3Dstranger",
 		"?fieldSelector=metadata.namespace%3Dapp-ns-9-other", "?fieldSelector=metadata.namespace!%3Ddefault",
-		"?fieldSelector=metadata.namespace%3Dapp-ns-1", "?resourceVersion=0",
+		"?fieldSelector=metadata.namespace%3D" + mapping["default"], "?resourceVersion=0",
 	} {
 		for _, accept := range []string{
 			"application/json", "application/json;as=Table;v=v1;g=meta.k8s.io",
@@ -204,21 +204,21 @@ func TestForeignClaimsAreNeverSeen(t *testing.T) {
 				if include != "" {
 					path += map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + include
 				}
-				pages(t, path, accept)
+				assertNoForeignClaims(t, path, accept)
 			}
 		}
 	}
-	for _, ns := range append(foreign, "app-ns-1", "app-ns-2") {
-		if _, err := theBed.try(theBed.app.kubeconfig, "", "get", "kc", "-n", ns, "stranger"); err == nil {
-			t.Fatalf("%s/stranger was seen", ns)
+	for _, ns := range append(foreignNamespaces, mapping["default"], mapping["team-a"]) {
+		if _, err := env.tryKubectl(env.app.kubeconfig, "", "get", "kc", "-n", ns, "stranger"); err == nil {
+			t.Fatalf("%s/stranger was returned", ns)
 		}
-		out := app(t, "get", "kc", "-n", ns, "-o", "json")
-		lacks(t, out, "stranger", "mine")
+		out := inAppCluster(t, "get", "kc", "-n", ns, "-o", "json")
+		assertLacks(t, out, "stranger", "mine")
 	}
 }
 
-// pages reads a list to its end and looks for what must not be there.
-func pages(t *testing.T, path, accept string) {
+// assertNoForeignClaims reads all pages of a list and checks each.
+func assertNoForeignClaims(t *testing.T, path, accept string) {
 	t.Helper()
 	token := ""
 	for range 20 {
@@ -226,41 +226,49 @@ func pages(t *testing.T, path, accept string) {
 		if token != "" {
 			url += map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")] + "continue=" + token
 		}
-		status, body := request(t, theBed.app, "GET", url, "", map[string]string{"Accept": accept})
+		status, body := sendAsAdmin(t, env.app, "GET", url, "", map[string]string{"Accept": accept})
 		if status != 200 {
-			t.Fatalf("%s: %d %s", url, status, body)
+			t.Fatalf("%s: status %d: %s", url, status, body)
 		}
-		lacks(t, body, "stranger", "app-ns-", "remainingItemCount")
+		assertLacks(t, body, "stranger", "-ns-", "remainingItemCount")
+		assertNoLeaks(t, body)
 		var list struct{ Metadata struct{ Continue string } }
 		must(json.Unmarshal([]byte(body), &list))
 		if token = list.Metadata.Continue; token == "" {
 			return
 		}
-		lacks(t, decodeToken(token), "app-ns-", "other")
+		assertLacks(t, decodeToken(token), "-ns-", "other")
 	}
-	t.Fatalf("%s has no end", path)
+	t.Fatalf("%s does not end after 20 pages", path)
 }
 
-func TestPeoplesBytesComeBackAsTheyWere(t *testing.T) {
-	object := `{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"annotations":{"mine":"{\"namespace\":\"app-ns-1\", \"\\u0041\":1e2}"},"name":"bytes","namespace":"default"},"spec":{"notes":"in app-ns-1","parameters":{"big":12345678901234567890,"metadata":{"namespace":"app-ns-1"}},"template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"app-ns-1"}}}}`
-	path := "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
-	status, body := request(t, theBed.app, "POST", path, object, map[string]string{"Content-Type": "application/json"})
+func TestUserDataIsReturnedUnchanged(t *testing.T) {
+	remoteNamespace := mapping["default"]
+	inRemote := func(text string) string { return strings.ReplaceAll(text, "{ns}", remoteNamespace) }
+	object := inRemote(`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"annotations":{"mine":"{\"namespace\":\"{ns}\", \"\\u0041\":1e2}"},"name":"bytes","namespace":"default"},"spec":{"notes":"in {ns}","parameters":{"big":12345678901234567890,"metadata":{"namespace":"{ns}"}},"template":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","namespace":"{ns}"}}}}`)
+	status, body := sendAsAdmin(t, env.app, "POST", claimsPath, object, map[string]string{"Content-Type": "application/json"})
 	if status != 201 {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("status %d: %s", status, body)
 	}
-	_, body = request(t, theBed.app, "GET", path+"/bytes", "", nil)
-	_, remote := request(t, theBed.cp, "GET", strings.Replace(path, "default", "app-ns-1", 1)+"/bytes", "", nil)
-	if want := strings.Replace(remote, `"name":"bytes","namespace":"app-ns-1"`, `"name":"bytes","namespace":"default"`, 1); body != want {
-		t.Fatalf("%s\nis not\n%s", body, want)
+	_, body = sendAsAdmin(t, env.app, "GET", claimsPath+"/bytes", "", nil)
+	stored := strings.Replace(claimsPath, "default", remoteNamespace, 1) + "/" + remoteName("default", "bytes")
+	_, remote := sendAsAdmin(t, env.controlPlane, "GET", stored, "", nil)
+	// Own labels and annotations are in the metadata only.
+	want, got := remote[strings.Index(remote, `"spec":`):], body[strings.Index(body, `"spec":`):]
+	if !isShared() {
+		want, got = strings.Replace(remote, `"name":"bytes","namespace":"`+remoteNamespace+`"`, `"name":"bytes","namespace":"default"`, 1), body
 	}
-	contains(t, body, `"{\"namespace\":\"app-ns-1\", \"\\u0041\":1e2}"`, `"metadata":{"name":"x","namespace":"app-ns-1"}`)
-	app(t, "delete", "kc", "bytes")
+	if got != want {
+		t.Fatalf("returned\n%s\nwant\n%s", got, want)
+	}
+	assertContains(t, body, inRemote(`"{\"namespace\":\"{ns}\", \"\\u0041\":1e2}"`), inRemote(`"metadata":{"name":"x","namespace":"{ns}"}`))
+	inAppCluster(t, "delete", "kc", "bytes")
 }
 
-func TestAUserWithoutRightsGetsTheAppClustersAnswer(t *testing.T) {
-	file := theBed.path("nobody.kubeconfig")
-	must(os.WriteFile(file, []byte(theBed.pki.kubeconfig(fmt.Sprintf("https://localhost:%d", theBed.app.port), "nobody")), 0o600))
-	_, err := theBed.try(file, "", "get", "kc")
+func TestUserWithoutRightsGetsAppClusterError(t *testing.T) {
+	file := env.path("nobody.kubeconfig")
+	must(os.WriteFile(file, []byte(env.certificates.kubeconfig(fmt.Sprintf("https://localhost:%d", env.app.port), "nobody")), 0o600))
+	_, err := env.tryKubectl(file, "", "get", "kc")
 	if err == nil || !strings.Contains(err.Error(), `User "nobody" cannot list resource "kubernetesclusters"`) {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// link is the network between claimgate and the control plane, which can fail in several ways.
+// link is the network between claimgate and the control plane. It can fail in several ways.
 type link struct {
 	target string
 	port   int
@@ -15,11 +15,11 @@ type link struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[net.Conn]bool
-	// Bytes that came from the control plane.
+	// Bytes received from the control plane.
 	received int64
-	// Set: new connections are accepted and never answered, and what is open passes nothing on.
-	silent chan struct{}
-	// If not 0, connections break after so many more bytes from the control plane.
+	// While set, new connections are accepted but not served, and open ones forward nothing.
+	stalled chan struct{}
+	// If not 0, connections break after this many more bytes from the control plane.
 	cutAfter int64
 }
 
@@ -50,7 +50,7 @@ func (l *link) listen() error {
 
 func (l *link) serve(client net.Conn) {
 	defer client.Close()
-	if wait := l.silence(); wait != nil {
+	if wait := l.stalledChannel(); wait != nil {
 		<-wait
 		return
 	}
@@ -76,7 +76,7 @@ func (l *link) copy(to, from net.Conn, fromControlPlane bool) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if wait := l.silence(); wait != nil {
+		if wait := l.stalledChannel(); wait != nil {
 			<-wait
 			return
 		}
@@ -94,7 +94,7 @@ func (l *link) copy(to, from net.Conn, fromControlPlane bool) {
 	}
 }
 
-// count counts what came, and says whether the connection is to break before it.
+// count adds received bytes and reports whether the connection must break before forwarding them.
 func (l *link) count(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,26 +110,26 @@ func (l *link) count(n int64) bool {
 	return false
 }
 
-func (l *link) setCut(bytes int64) {
+func (l *link) cutAfterBytes(bytes int64) {
 	l.mu.Lock()
 	l.cutAfter = bytes
 	l.mu.Unlock()
 }
 
-func (l *link) bytes() int64 {
+func (l *link) receivedBytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.received
 }
 
-func (l *link) silence() chan struct{} {
+func (l *link) stalledChannel() chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.silent
+	return l.stalled
 }
 
-// refuse closes everything: dialling again is refused.
-func (l *link) refuse() {
+// refuseConnections closes the listener and all connections, so that new connections are refused.
+func (l *link) refuseConnections() {
 	l.mu.Lock()
 	l.listener.Close()
 	for conn := range l.conns {
@@ -138,15 +138,15 @@ func (l *link) refuse() {
 	l.mu.Unlock()
 }
 
-// fallSilent keeps connections open and passes nothing on.
-func (l *link) fallSilent() {
+// stopForwarding keeps connections open and forwards nothing.
+func (l *link) stopForwarding() {
 	l.mu.Lock()
-	l.silent = make(chan struct{})
+	l.stalled = make(chan struct{})
 	l.mu.Unlock()
 }
 
-// drop closes what is open and keeps accepting.
-func (l *link) drop() {
+// closeConnections closes open connections and keeps accepting new ones.
+func (l *link) closeConnections() {
 	l.mu.Lock()
 	for conn := range l.conns {
 		conn.Close()
@@ -154,12 +154,12 @@ func (l *link) drop() {
 	l.mu.Unlock()
 }
 
-// restore works again.
+// restore ends all failures.
 func (l *link) restore() error {
 	l.mu.Lock()
-	if l.silent != nil {
-		close(l.silent)
-		l.silent = nil
+	if l.stalled != nil {
+		close(l.stalled)
+		l.stalled = nil
 	}
 	l.cutAfter = 0
 	l.listener.Close()

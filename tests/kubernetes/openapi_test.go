@@ -23,67 +23,64 @@ import (
 	strictjson "sigs.k8s.io/json"
 )
 
-// published is the time in which what a control plane serves has to be seen in the app cluster, whose
-// aggregator looks once a minute.
-const published = 90 * time.Second
+// publishTimeout bounds the time until a change of the control plane's APIs is visible in the app
+// cluster. Its aggregator refreshes once a minute.
+const publishTimeout = 90 * time.Second
 
 const (
 	openapiV2 = "/openapi/v2"
 	openapiV3 = "/openapi/v3/apis/" + groupVersion
 )
 
-// document is an OpenAPI document of a cluster, awaited until it has all of these.
-func document(t *testing.T, c *cluster, path string, has ...string) []byte {
+// awaitDocument waits until an OpenAPI document contains all of these texts, and returns it.
+func awaitDocument(t *testing.T, c *cluster, path string, has ...string) []byte {
 	t.Helper()
 	var body string
-	err := eventually(published, func() error {
+	await(t, publishTimeout, func() error {
 		var status int
-		if status, body = request(t, c, "GET", path, "", map[string]string{"Accept": "application/json"}); status != 200 {
-			return fmt.Errorf("%s: %d %s", path, status, body)
+		if status, body = sendAsAdmin(t, c, "GET", path, "", map[string]string{"Accept": "application/json"}); status != 200 {
+			return fmt.Errorf("%s: status %d: %s", path, status, body)
 		}
 		for _, word := range has {
 			if !strings.Contains(body, word) {
-				return fmt.Errorf("%s: no %s", path, word)
+				return fmt.Errorf("%s does not contain %s", path, word)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return []byte(body)
 }
 
-// decodeOnce refuses a member that is there twice.
-func decodeOnce(t *testing.T, text []byte) map[string]any {
+// decodeUnique decodes JSON and rejects duplicate members.
+func decodeUnique(t *testing.T, text []byte) map[string]any {
 	t.Helper()
 	var value map[string]any
-	twice, err := strictjson.UnmarshalStrict(text, &value)
-	if err != nil || len(twice) > 0 {
-		t.Fatal(err, twice)
+	duplicates, err := strictjson.UnmarshalStrict(text, &value)
+	if err != nil || len(duplicates) > 0 {
+		t.Fatal(err, duplicates)
 	}
 	return value
 }
 
-// refs calls with each reference below a value.
-func refs(value any, with func(string)) {
+// visitRefs calls a function with each reference below a value.
+func visitRefs(value any, visit func(string)) {
 	switch value := value.(type) {
 	case map[string]any:
-		if ref, is := value["$ref"].(string); is {
-			with(ref)
+		if ref, isPresent := value["$ref"].(string); isPresent {
+			visit(ref)
 		}
-		for _, below := range value {
-			refs(below, with)
+		for _, child := range value {
+			visitRefs(child, visit)
 		}
 	case []any:
-		for _, below := range value {
-			refs(below, with)
+		for _, child := range value {
+			visitRefs(child, visit)
 		}
 	}
 }
 
-// lookup follows a reference such as #/definitions/x.
-func lookup(document map[string]any, ref string) any {
+// resolveRef returns the value of a reference like #/definitions/x.
+func resolveRef(document map[string]any, ref string) any {
 	var value any = document
 	for _, name := range strings.Split(strings.TrimPrefix(ref, "#/"), "/") {
 		members, _ := value.(map[string]any)
@@ -92,71 +89,72 @@ func lookup(document map[string]any, ref string) any {
 	return value
 }
 
-func noneDangles(t *testing.T, document map[string]any) {
+func assertNoDanglingRefs(t *testing.T, document map[string]any) {
 	t.Helper()
-	refs(document, func(ref string) {
-		if lookup(document, ref) == nil {
-			t.Errorf("nothing at %s", ref)
+	visitRefs(document, func(ref string) {
+		if resolveRef(document, ref) == nil {
+			t.Errorf("dangling reference %s", ref)
 		}
 	})
 }
 
-// exposed are the paths of a document that belong to claims, and all that these refer to, by reference.
-func exposed(t *testing.T, document map[string]any) (paths, reached map[string]any) {
+// claimPathsAndRefs returns the paths of claims in a document, and everything they refer to, by
+// reference.
+func claimPathsAndRefs(t *testing.T, document map[string]any) (paths, reached map[string]any) {
 	t.Helper()
 	paths, reached = map[string]any{}, map[string]any{}
 	all, _ := document["paths"].(map[string]any)
 	var follow func(string)
 	follow = func(ref string) {
 		if _, seen := reached[ref]; !seen {
-			reached[ref] = lookup(document, ref)
-			refs(reached[ref], follow)
+			reached[ref] = resolveRef(document, ref)
+			visitRefs(reached[ref], follow)
 		}
 	}
 	for path, item := range all {
 		if strings.HasPrefix(path, "/apis/"+groupVersion+"/") && !strings.Contains(path, "/composites") {
 			paths[path] = item
-			refs(item, follow)
+			visitRefs(item, follow)
 		}
 	}
 	if len(paths) == 0 {
-		t.Fatal("no paths of claims")
+		t.Fatal("the document has no paths of claims")
 	}
 	return paths, reached
 }
 
-// same compares members by name.
-func same(t *testing.T, what string, got, want map[string]any) {
+// assertSameMembers compares members by name.
+func assertSameMembers(t *testing.T, what string, got, want map[string]any) {
 	t.Helper()
 	for name := range want {
 		if !reflect.DeepEqual(got[name], want[name]) {
-			t.Errorf("%s %s: %v, not %v", what, name, got[name], want[name])
+			t.Errorf("%s %s is %v, want %v", what, name, got[name], want[name])
 		}
 	}
 	for name := range got {
-		if _, is := want[name]; !is {
-			t.Errorf("%s %s is not the control plane's", what, name)
+		if _, isPresent := want[name]; !isPresent {
+			t.Errorf("%s %s does not exist on the control plane", what, name)
 		}
 	}
 }
 
-// renamed is a name of Kubernetes' own with what the aggregator puts behind one that is taken by something
-// else (kube-openapi's pkg/aggregator): the app cluster's own definition, where its version of Kubernetes has
-// other words for it.
-var renamed = regexp.MustCompile(`("(?:#/definitions/)?io\.k8s\.[^"]*)_v[0-9]+"`)
+// aggregatorSuffix matches a Kubernetes definition with the suffix that the aggregator adds if the
+// name is taken by a different definition (kube-openapi's pkg/aggregator). That is the app
+// cluster's own definition where its Kubernetes version describes it differently.
+var aggregatorSuffix = regexp.MustCompile(`("(?:#/definitions/)?io\.k8s\.[^"]*)_v[0-9]+"`)
 
-// unrenamed is the app cluster's document with the names of the control plane. Nothing else may have been
-// renamed: a claim's definition, or a parameter, of which the name says what is in it, would be there twice;
-// nor may anything of two clusters of one version.
-func unrenamed(t *testing.T, text []byte) map[string]any {
+// withoutSuffixes decodes the app cluster's document and restores the control plane's names. The
+// aggregator must not rename anything else: a renamed definition or parameter of a claim would
+// exist twice. With two clusters of one version it must rename nothing.
+func withoutSuffixes(t *testing.T, text []byte) map[string]any {
 	t.Helper()
-	isSkewed := os.Getenv("BED_APP_BIN") != os.Getenv("BED_CONTROL_PLANE_BIN")
-	merged := decodeOnce(t, text)
-	for _, of := range []string{"definitions", "parameters"} {
-		members, _ := merged[of].(map[string]any)
+	isSkewed := os.Getenv("TEST_APP_BIN") != os.Getenv("TEST_CONTROL_PLANE_BIN")
+	merged := decodeUnique(t, text)
+	for _, section := range []string{"definitions", "parameters"} {
+		members, _ := merged[section].(map[string]any)
 		for name := range members {
-			if hasSuffix.MatchString(name) && (!isSkewed || !renamed.MatchString(strconv.Quote(name))) {
-				t.Errorf("%s: %s was renamed", of, name)
+			if versionSuffix.MatchString(name) && (!isSkewed || !aggregatorSuffix.MatchString(strconv.Quote(name))) {
+				t.Errorf("%s: %s was renamed", section, name)
 			}
 		}
 	}
@@ -164,32 +162,32 @@ func unrenamed(t *testing.T, text []byte) map[string]any {
 		return merged
 	}
 	var document map[string]any
-	must(strictjson.UnmarshalCaseSensitivePreserveInts(renamed.ReplaceAll(text, []byte(`$1"`)), &document))
+	must(strictjson.UnmarshalCaseSensitivePreserveInts(aggregatorSuffix.ReplaceAll(text, []byte(`$1"`)), &document))
 	return document
 }
 
-var hasSuffix = regexp.MustCompile(`_v[0-9]+$`)
+var versionSuffix = regexp.MustCompile(`_v[0-9]+$`)
 
-// ofClaims are the definitions that are not Kubernetes' own.
-func ofClaims(definitions map[string]any) map[string]any {
+// claimDefinitions returns the definitions that are not Kubernetes' own.
+func claimDefinitions(definitions map[string]any) map[string]any {
 	claims := maps.Clone(definitions)
 	maps.DeleteFunc(claims, func(ref string, _ any) bool { return strings.HasPrefix(ref, "#/definitions/io.k8s.") })
 	return claims
 }
 
-// The app cluster's v2, in which the aggregator merged everything, as kubectl and Argo CD parse it.
-func TestOpenAPIv2IsReadByStrictParsers(t *testing.T) {
-	text := document(t, theBed.app, openapiV2, ".KubernetesCluster\"", ".Network\"")
-	merged := decodeOnce(t, text)
-	noneDangles(t, merged)
-	lacks(t, string(text), "composites")
-	direct := decodeOnce(t, document(t, theBed.cp, openapiV2, ".KubernetesCluster\"", ".Network\""))
-	gotPaths, gotReached := exposed(t, unrenamed(t, text))
-	wantPaths, wantReached := exposed(t, direct)
-	same(t, "path", gotPaths, wantPaths)
-	same(t, "definition", ofClaims(gotReached), ofClaims(wantReached))
+// The app cluster's merged v2 document, as kubectl and Argo CD parse it.
+func TestOpenAPIv2WorksWithStrictParsers(t *testing.T) {
+	text := awaitDocument(t, env.app, openapiV2, ".KubernetesCluster\"", ".Network\"")
+	merged := decodeUnique(t, text)
+	assertNoDanglingRefs(t, merged)
+	assertLacks(t, string(text), "composites")
+	direct := decodeUnique(t, awaitDocument(t, env.controlPlane, openapiV2, ".KubernetesCluster\"", ".Network\""))
+	gotPaths, gotReached := claimPathsAndRefs(t, withoutSuffixes(t, text))
+	wantPaths, wantReached := claimPathsAndRefs(t, direct)
+	assertSameMembers(t, "path", gotPaths, wantPaths)
+	assertSameMembers(t, "definition", claimDefinitions(gotReached), claimDefinitions(wantReached))
 
-	client, err := discovery.NewDiscoveryClientForConfig(restConfig(theBed.app))
+	client, err := discovery.NewDiscoveryClientForConfig(restConfig(env.app))
 	must(err)
 	protobuf, err := client.OpenAPISchema()
 	must(err)
@@ -200,7 +198,7 @@ func TestOpenAPIv2IsReadByStrictParsers(t *testing.T) {
 		resources, err := kubectlopenapi.NewOpenAPIData(document)
 		must(err)
 		if resources.LookupResource(claimKind) == nil {
-			t.Errorf("%s: kubectl finds no schema", name)
+			t.Errorf("%s: kubectl finds no schema for claims", name)
 		}
 		models, err := proto.NewOpenAPIData(document)
 		must(err)
@@ -210,7 +208,7 @@ func TestOpenAPIv2IsReadByStrictParsers(t *testing.T) {
 		}
 		kind := parser.Type(claimKind)
 		if kind == nil || !kind.IsValid() {
-			t.Fatalf("%s: Argo CD finds no type", name)
+			t.Fatalf("%s: Argo CD finds no type for claims", name)
 		}
 		if _, err := kind.FromUnstructured(claim.Object); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -231,33 +229,33 @@ func TestOpenAPIv2IsReadByStrictParsers(t *testing.T) {
 	}
 	claim.Object["spec"] = map[string]any{"nodeCoun": int64(3)}
 	if _, err := converter.ObjectToTyped(claim); err == nil {
-		t.Error("an unknown field has a type")
+		t.Error("an unknown field was accepted")
 	}
 }
 
-func TestOpenAPIv3IsTheControlPlanes(t *testing.T) {
+func TestOpenAPIv3MatchesControlPlane(t *testing.T) {
 	has := []string{"/kubernetesclusters/{name}\"", "/networks/{name}\""}
-	text := document(t, theBed.app, openapiV3, has...)
-	got := decodeOnce(t, text)
-	want := decodeOnce(t, document(t, theBed.cp, openapiV3, has...))
-	noneDangles(t, got)
-	gotPaths, gotReached := exposed(t, got)
-	wantPaths, wantReached := exposed(t, want)
-	same(t, "path", gotPaths, wantPaths)
-	same(t, "schema", gotReached, wantReached)
+	text := awaitDocument(t, env.app, openapiV3, has...)
+	got := decodeUnique(t, text)
+	want := decodeUnique(t, awaitDocument(t, env.controlPlane, openapiV3, has...))
+	assertNoDanglingRefs(t, got)
+	gotPaths, gotReached := claimPathsAndRefs(t, got)
+	wantPaths, wantReached := claimPathsAndRefs(t, want)
+	assertSameMembers(t, "path", gotPaths, wantPaths)
+	assertSameMembers(t, "schema", gotReached, wantReached)
 	for _, document := range []map[string]any{got, want} {
 		delete(document, "paths")
 		delete(document, "components")
 	}
-	same(t, "member", got, want)
+	assertSameMembers(t, "member", got, want)
 	if _, err := openapiv3.ParseDocument(text); err != nil {
 		t.Error(err)
 	}
-	client, err := discovery.NewDiscoveryClientForConfig(restConfig(theBed.app))
+	client, err := discovery.NewDiscoveryClientForConfig(restConfig(env.app))
 	must(err)
 	spec, err := openapi3.NewRoot(client.OpenAPIV3()).GVSpec(claims.GroupVersion())
 	must(err)
 	if len(spec.Paths.Paths) != len(gotPaths) {
-		t.Errorf("%d paths, not %d", len(spec.Paths.Paths), len(gotPaths))
+		t.Errorf("the document has %d paths, want %d", len(spec.Paths.Paths), len(gotPaths))
 	}
 }

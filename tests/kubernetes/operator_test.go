@@ -22,14 +22,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// What the operator puts on claims until it has let go of them.
+// operatorFinalizer is the finalizer that the operator adds to claims.
 const operatorFinalizer = "operator.example.org/held"
 
-// operator is as a team writes one: ConfigMaps labelled `order` become claims, and of a claim that is
-// ready a ConfigMap tells how many nodes it has.
+// operator turns ConfigMaps with the label `order` into claims, and writes the node count of each
+// ready claim to a ConfigMap.
 type operator struct{ ctrlclient.Client }
 
-// order makes a claim of a ConfigMap.
+// order creates or updates a claim from a ConfigMap.
 func (o operator) order(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	var order corev1.ConfigMap
 	if err := o.Get(ctx, r.NamespacedName, &order); err != nil {
@@ -48,7 +48,7 @@ func (o operator) order(ctx context.Context, r reconcile.Request) (reconcile.Res
 	return reconcile.Result{}, err
 }
 
-// report makes a ConfigMap of a claim, which owns it.
+// report writes a claim's node count to a ConfigMap that the claim owns.
 func (o operator) report(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	claim := newClaim(r.Name, "operator")
 	if err := o.Get(ctx, r.NamespacedName, claim); err != nil {
@@ -71,13 +71,13 @@ func (o operator) report(ctx context.Context, r reconcile.Request) (reconcile.Re
 	return reconcile.Result{}, err
 }
 
-// startOperator runs it in the app cluster until the test ends.
+// startOperator runs the operator in the app cluster until the test ends.
 func startOperator(t *testing.T) ctrlclient.Client {
 	t.Helper()
 	log.SetLogger(logr.Discard())
-	operators, err := manager.New(restConfig(theBed.app), manager.Options{
+	operators, err := manager.New(restConfig(env.app), manager.Options{
 		Metrics: server.Options{BindAddress: "0"},
-		// Through the cache as well, as with types that are known.
+		// Read unstructured objects through the cache, as it is with typed ones.
 		Client: ctrlclient.Options{Cache: &ctrlclient.CacheOptions{Unstructured: true}},
 	})
 	must(err)
@@ -99,11 +99,11 @@ func startOperator(t *testing.T) ctrlclient.Client {
 	return o.Client
 }
 
-func TestAnOperatorOrdersClaims(t *testing.T) {
-	waitForCollector(t)
+func TestOperatorManagesClaims(t *testing.T) {
+	awaitCollectorWatch(t)
 	cached := startOperator(t)
-	ctx := within(t, slowDeadline)
-	remote := dynamicClient(theBed.cp).Resource(claims).Namespace(clientsRemote)
+	ctx := testContext(t, slowDeadline)
+	remote := stored(claims, clientsLocal)
 	order := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "ordered", Namespace: clientsLocal, Labels: map[string]string{"order": "yes"}},
 		Data:       map[string]string{"nodes": "3"},
@@ -121,7 +121,7 @@ func TestAnOperatorOrdersClaims(t *testing.T) {
 				return err
 			}
 			if nodes, _, _ := unstructured.NestedInt64(claim.Object, "spec", "nodeCount"); nodes != want {
-				return fmt.Errorf("%d nodes, not %d", nodes, want)
+				return fmt.Errorf("the claim has %d nodes, want %d", nodes, want)
 			}
 			return nil
 		})
@@ -131,7 +131,7 @@ func TestAnOperatorOrdersClaims(t *testing.T) {
 			var report corev1.ConfigMap
 			err := cached.Get(ctx, ctrlclient.ObjectKey{Namespace: clientsLocal, Name: "ordered-report"}, &report)
 			if err == nil && report.Data["nodes"] != want {
-				err = fmt.Errorf("%q nodes, not %q", report.Data["nodes"], want)
+				err = fmt.Errorf("the report has %q nodes, want %q", report.Data["nodes"], want)
 			}
 			return err
 		})
@@ -141,35 +141,35 @@ func TestAnOperatorOrdersClaims(t *testing.T) {
 	must(cached.Update(ctx, order))
 	must(nodesThere(4))
 
-	// The control plane's doing is heard of, again and again.
+	// The operator sees each change of the control plane.
 	for _, nodes := range []string{"1", "4"} {
 		status := fmt.Sprintf(`{"status":{"nodeCount":%s,"conditions":[{"type":"Ready","status":"True"}]}}`, nodes)
 		_, err := remote.Patch(ctx, "ordered", types.MergePatchType, []byte(status), metav1.PatchOptions{}, "status")
 		must(err)
 		must(reported(nodes))
 	}
-	// What is owned comes again when somebody removes it.
+	// The operator recreates the report after its deletion.
 	report := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "ordered-report", Namespace: clientsLocal}}
-	before := uid(t, theBed.app, "-n", clientsLocal, "configmap", report.Name)
+	before := uid(t, env.app, "-n", clientsLocal, "configmap", report.Name)
 	must(cached.Delete(ctx, report))
 	must(eventually(deadline, func() error {
-		out, err := theBed.try(theBed.app.kubeconfig, "", "get", "-n", clientsLocal, "configmap", report.Name, "-o", "jsonpath={.metadata.uid}")
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", clientsLocal, "configmap", report.Name, "-o", "jsonpath={.metadata.uid}")
 		if err == nil && out == before {
-			err = fmt.Errorf("it is still the old one")
+			err = fmt.Errorf("the report has not been recreated")
 		}
 		return err
 	}))
 
-	// The claim goes once the operator lets go of it, and what it owned with it.
+	// The claim is deleted once the operator removes its finalizer, and the report with it.
 	must(cached.Delete(ctx, order))
 	claim := newClaim("ordered", "operator")
 	claim.SetNamespace(clientsLocal)
 	must(cached.Delete(ctx, claim))
 	must(eventually(deadline, func() error {
 		if _, err := remote.Get(ctx, "ordered", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("the claim is still there: %v", err)
+			return fmt.Errorf("the claim still exists: %v", err)
 		}
 		return nil
 	}))
-	must(eventually(collected, gone(theBed.app, "-n", clientsLocal, "configmap", report.Name)))
+	must(eventually(collectorTimeout, checkGone(env.app, "-n", clientsLocal, "configmap", report.Name)))
 }

@@ -13,123 +13,130 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const claimsPath = "/apis/" + groupVersion + "/namespaces/default/kubernetesclusters"
 
-func TestNamespaceDeletion(t *testing.T) {
-	app(t, "create", "namespace", "doomed")
-	kubectl(t, theBed.app, claim("doomed", "goes"), "create", "-f", "-")
-	plane(t, "get", "kc", "-n", "app-ns-3", "goes")
-	app(t, "delete", "namespace", "doomed", "--timeout=60s")
-	if _, err := theBed.try(theBed.cp.kubeconfig, "", "get", "kc", "-n", "app-ns-3", "goes"); err == nil {
-		t.Fatal("the claim outlived its namespace")
+func TestNamespaceDeletionDeletesClaims(t *testing.T) {
+	inAppCluster(t, "create", "namespace", "doomed")
+	kubectl(t, env.app, claim("doomed", "goes"), "create", "-f", "-")
+	onControlPlane(t, "get", "kc", "-n", mapping["doomed"], remoteName("doomed", "goes"))
+	inAppCluster(t, "delete", "namespace", "doomed", "--timeout=60s")
+	if _, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "kc", "-n", mapping["doomed"], remoteName("doomed", "goes")); err == nil {
+		t.Fatal("the claim still exists after its namespace was deleted")
 	}
 }
 
-func TestAnUnmappedNamespace(t *testing.T) {
-	app(t, "create", "namespace", "stray")
+func TestUnmappedNamespaceLooksEmptyAndRejectsRequestsByName(t *testing.T) {
+	needsTable(t)
+	inAppCluster(t, "create", "namespace", "stray")
 	for _, accept := range []string{"application/json", "application/json;as=Table;v=v1;g=meta.k8s.io"} {
 		path := strings.Replace(claimsPath, "default", "stray", 1)
-		status, body := request(t, theBed.app, "GET", path, "", map[string]string{"Accept": accept})
-		if status != 200 || !strings.Contains(body, `"resourceVersion":"0"`) {
-			t.Fatalf("%d %s", status, body)
+		status, body := sendAsAdmin(t, env.app, "GET", path, "", map[string]string{"Accept": accept})
+		if status != 200 || !strings.Contains(body, `"resourceVersion":"1"`) {
+			t.Fatalf("status %d: %s", status, body)
 		}
 	}
-	_, err := theBed.try(theBed.app.kubeconfig, claim("stray", "x"), "create", "-f", "-")
+	_, err := env.tryKubectl(env.app.kubeconfig, claim("stray", "x"), "create", "-f", "-")
 	if err == nil || !strings.Contains(err.Error(), "controlPlanes.platform.mapping.namespaces") {
 		t.Fatal(err)
 	}
-	if _, err := theBed.try(theBed.app.kubeconfig, "", "get", "kc", "-n", "stray", "x"); err == nil || !strings.Contains(err.Error(), "NotFound") {
-		t.Fatal(err)
+	for _, verb := range []string{"get", "delete"} {
+		_, err := env.tryKubectl(env.app.kubeconfig, "", verb, "kc", "-n", "stray", "x")
+		if err == nil || !strings.Contains(err.Error(), "Forbidden") || !strings.Contains(err.Error(), "controlPlanes.platform.mapping.namespaces") {
+			t.Fatal(verb, err)
+		}
 	}
 	path := strings.Replace(claimsPath, "default", "stray", 1) +
 		"?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
-	status, body := request(t, theBed.app, "GET", path, "", nil)
+	status, body := sendAsAdmin(t, env.app, "GET", path, "", nil)
 	if status != 200 || !strings.Contains(body, `"k8s.io/initial-events-end":"true"`) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("status %d: %s", status, body)
 	}
-	app(t, "delete", "namespace", "stray", "--timeout=60s")
+	inAppCluster(t, "delete", "namespace", "stray", "--timeout=60s")
 }
 
-// outage breaks the link, looks that the app cluster does not suffer, and that all is well again
-// within the time after the link works.
-func outage(t *testing.T, breakIt func(), within time.Duration) {
+// assertOutageIsHandled breaks the link. Requests must fail with 503 within the given time, and the
+// app cluster must keep working. Claims must be served again after the link is restored.
+func assertOutageIsHandled(t *testing.T, breakIt func(), within time.Duration) {
 	t.Helper()
-	request(t, theBed.app, "GET", claimsPath, "", nil)
+	sendAsAdmin(t, env.app, "GET", claimsPath, "", nil)
 	breakIt()
 	restored := false
 	defer func() {
 		if !restored {
-			mend()
+			endOutage()
 		}
 	}()
 	begin := time.Now()
 	for {
-		status, body, err := ask(admin(), theBed.app.port, "GET", claimsPath, "", nil)
-		took := time.Since(begin)
-		if err != nil || took > within {
-			t.Fatalf("after %s: %d %s %v", took, status, body, err)
+		status, body, err := sendRequest(adminClient(), env.app.port, "GET", claimsPath, "", nil)
+		elapsed := time.Since(begin)
+		if err != nil || elapsed > within {
+			t.Fatalf("after %s: status %d: %s %v", elapsed, status, body, err)
 		}
 		if status == 503 {
-			contains(t, body, `"kind":"Status"`, `control plane \"platform\" does not answer`)
-			t.Logf("503 after %s: %s", took, body)
+			assertContains(t, body, `"kind":"Status"`, `control plane \"platform\" does not answer`)
+			t.Logf("503 after %s: %s", elapsed, body)
 			break
 		}
 		if status != 200 {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("status %d: %s", status, body)
 		}
 	}
-	out := app(t, "get", "apiservice", "v1alpha1.k8s.starter.org", "-o", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
+	out := inAppCluster(t, "get", "apiservice", "v1alpha1.k8s.starter.org", "-o", `jsonpath={.status.conditions[?(@.type=="Available")].status}`)
 	if out != "True" {
-		t.Fatalf("Available is %q", out)
+		t.Fatalf("condition Available is %q", out)
 	}
-	app(t, "get", "namespaces")
-	contains(t, app(t, "api-resources", "--api-group", "k8s.starter.org"), "kubernetesclusters")
-	must(theBed.link.restore())
+	inAppCluster(t, "get", "namespaces")
+	assertContains(t, inAppCluster(t, "api-resources", "--api-group", "k8s.starter.org"), "kubernetesclusters")
+	must(env.link.restore())
 	restored = true
 	begin = time.Now()
-	must(answersAgain())
-	t.Logf("works again after %s", time.Since(begin))
+	must(awaitClaimsServed())
+	t.Logf("claims are served again after %s", time.Since(begin))
 }
 
-// answersAgain waits until claims are served. A dial that was under way when the link was mended
-// still fails, and claimgate rests for up to two seconds after it.
-func answersAgain() error {
+// awaitClaimsServed waits until claims are served. A dial that started before the link was restored
+// still fails, and claimgate then waits up to two seconds.
+func awaitClaimsServed() error {
 	return eventually(3*5*time.Second, func() error {
-		status, body, err := ask(admin(), theBed.app.port, "GET", claimsPath, "", nil)
+		status, body, err := sendRequest(adminClient(), env.app.port, "GET", claimsPath, "", nil)
 		if err != nil || status != 200 {
-			return fmt.Errorf("%d %s %v", status, body, err)
+			return fmt.Errorf("status %d: %s %v", status, body, err)
 		}
 		return nil
 	})
 }
 
-// mend ends an outage, for the next test to find everything well.
-func mend() {
-	must(theBed.link.restore())
-	must(answersAgain())
+// endOutage restores the link and waits, so that the next test starts with a working environment.
+func endOutage() {
+	must(env.link.restore())
+	must(awaitClaimsServed())
 }
 
-func TestControlPlaneRefuses(t *testing.T) {
-	outage(t, theBed.link.refuse, 3*time.Second)
+func TestRefusedConnectionsReturn503(t *testing.T) {
+	assertOutageIsHandled(t, env.link.refuseConnections, 3*time.Second)
 }
 
-func TestControlPlaneFallsSilent(t *testing.T) {
-	// What is established is found out by PING, and the connection after it by the connect timeout.
-	outage(t, theBed.link.fallSilent, 3*(pings+pongs+6*time.Second))
+func TestSilentControlPlaneReturns503(t *testing.T) {
+	// PING detects that an established connection is dead; the next connection runs into the
+	// connect timeout.
+	assertOutageIsHandled(t, env.link.stopForwarding, 3*(pingInterval+pingTimeout+6*time.Second))
 }
 
-func TestAnUnansweredConnectionIsGivenUp(t *testing.T) {
-	theBed.link.fallSilent()
-	theBed.link.drop()
-	defer mend()
-	// The first requests may still be told of the connection that broke.
+func TestConnectTimeoutReturns503(t *testing.T) {
+	env.link.stopForwarding()
+	env.link.closeConnections()
+	defer endOutage()
+	// The first requests may still report the broken connection.
 	for {
 		begin := time.Now()
-		status, body := request(t, theBed.app, "GET", claimsPath, "", nil)
+		status, body := sendAsAdmin(t, env.app, "GET", claimsPath, "", nil)
 		if status != 503 || time.Since(begin) > 3*6*time.Second {
-			t.Fatalf("%d after %s: %s", status, time.Since(begin), body)
+			t.Fatalf("status %d after %s: %s", status, time.Since(begin), body)
 		}
 		if strings.Contains(body, "no connection within 5 s") {
 			t.Logf("after %s: %s", time.Since(begin), body)
@@ -138,61 +145,61 @@ func TestAnUnansweredConnectionIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestACutListIsAnErrorAndNotAShorterList(t *testing.T) {
-	// Such as gzip makes little less of.
+func TestTruncatedListFails(t *testing.T) {
+	// Random data, which gzip compresses badly.
 	random := make([]byte, 3<<18)
 	rand.Read(random)
 	notes := base64.StdEncoding.EncodeToString(random)
 	object := fmt.Sprintf(`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"long"},"spec":{"notes":%q}}`, notes)
 	path := "/apis/" + groupVersion + "/namespaces/team-a/kubernetesclusters"
-	if status, body := request(t, theBed.app, "POST", path, object, map[string]string{"Content-Type": "application/json"}); status != 201 {
-		t.Fatalf("%d %s", status, body)
+	if status, body := sendAsAdmin(t, env.app, "POST", path, object, map[string]string{"Content-Type": "application/json"}); status != 201 {
+		t.Fatalf("status %d: %s", status, body)
 	}
-	defer app(t, "delete", "kc", "-n", "team-a", "long")
-	theBed.link.setCut(300 << 10)
-	status, body, err := ask(admin(), theBed.app.port, "GET", path, "", nil)
-	theBed.link.setCut(0)
+	defer inAppCluster(t, "delete", "kc", "-n", "team-a", "long")
+	env.link.cutAfterBytes(300 << 10)
+	status, body, err := sendRequest(adminClient(), env.app.port, "GET", path, "", nil)
+	env.link.cutAfterBytes(0)
 	if err == nil && status == 200 {
-		t.Fatalf("%d bytes were taken for the whole", len(body))
+		t.Fatalf("a truncated list of %d bytes was returned as complete", len(body))
 	}
-	must(answersAgain())
+	must(awaitClaimsServed())
 }
 
-func TestStartedWhileTheControlPlaneIsAway(t *testing.T) {
-	app(t, "create", "namespace", "kept")
-	theBed.link.refuse()
-	theBed.claimgate.kill()
-	earlier, err := os.ReadFile(theBed.claimgate.log)
+func TestStartWhileControlPlaneIsUnavailable(t *testing.T) {
+	inAppCluster(t, "create", "namespace", "kept")
+	env.link.refuseConnections()
+	env.claimgate.kill()
+	earlier, err := os.ReadFile(env.claimgate.log)
 	must(err)
-	must(theBed.startClaimgate())
+	must(env.startClaimgate())
 	must(eventually(deadline, func() error {
-		log, _ := os.ReadFile(theBed.claimgate.log)
-		if !bytes.Contains(log[len(earlier):], []byte("cannot be asked what it serves")) {
-			return fmt.Errorf("nothing in the log")
+		log, _ := os.ReadFile(env.claimgate.log)
+		if !bytes.Contains(log[len(earlier):], []byte("cannot read discovery and OpenAPI of the control plane")) {
+			return fmt.Errorf("the log does not report the unavailable control plane")
 		}
 		return nil
 	}))
-	if err := theBed.ready(); err == nil {
-		t.Fatal("ready without having seen the control plane")
+	if err := env.ready(); err == nil {
+		t.Fatal("claimgate is ready without having reached the control plane")
 	}
-	status, body, err := ask(client("developer"), theBed.port, "GET", "/apis/"+groupVersion, "", nil)
+	status, body, err := sendRequest(userClient("developer"), env.port, "GET", "/apis/"+groupVersion, "", nil)
 	if err != nil || status != 503 {
-		t.Fatalf("%d %s %v", status, body, err)
+		t.Fatalf("status %d: %s %v", status, body, err)
 	}
-	if _, err := theBed.try(theBed.app.kubeconfig, "", "delete", "namespace", "kept", "--timeout=3s"); err == nil {
-		t.Fatal("a namespace was deleted over claims that nobody has seen")
+	if _, err := env.tryKubectl(env.app.kubeconfig, "", "delete", "namespace", "kept", "--timeout=3s"); err == nil {
+		t.Fatal("the namespace was deleted although its claims are unknown")
 	}
-	must(theBed.link.restore())
-	must(eventually(deadline, theBed.ready))
+	must(env.link.restore())
+	must(eventually(deadline, env.ready))
 	must(eventually(2*deadline, func() error {
-		_, err := theBed.try(theBed.app.kubeconfig, "", "delete", "namespace", "kept", "--timeout=10s", "--ignore-not-found")
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "delete", "namespace", "kept", "--timeout=10s", "--ignore-not-found")
 		return err
 	}))
 }
 
 func TestSIGTERMEndsWatchesCleanly(t *testing.T) {
-	c := client("developer")
-	response, err := c.Get(fmt.Sprintf("https://localhost:%d%s?watch=true", theBed.port, claimsPath))
+	c := userClient("developer")
+	response, err := c.Get(fmt.Sprintf("https://localhost:%d%s?watch=true", env.port, claimsPath))
 	if err != nil || response.StatusCode != 200 {
 		t.Fatal(err)
 	}
@@ -201,18 +208,18 @@ func TestSIGTERMEndsWatchesCleanly(t *testing.T) {
 		_, err := io.Copy(io.Discard, response.Body)
 		ended <- err
 	}()
-	code, err := theBed.claimgate.terminate(10 * time.Second)
+	code, err := env.claimgate.terminate(10 * time.Second)
 	if err != nil || code != 0 {
-		t.Fatalf("exit %d %v", code, err)
+		t.Fatalf("exit code %d: %v", code, err)
 	}
 	if err := <-ended; err != nil {
 		t.Fatalf("the watch ended with %v", err)
 	}
-	must(theBed.startClaimgate())
-	must(eventually(deadline, theBed.ready))
+	must(env.startClaimgate())
+	must(eventually(deadline, env.ready))
 }
 
-// peakKiB is the daemon's greatest memory so far; reset makes it start anew.
+// peakKiB returns a process's peak resident memory since the last resetPeak.
 func peakKiB(p *process) int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	must(err)
@@ -231,22 +238,24 @@ func resetPeak(p *process) {
 }
 
 func TestMemoryStaysFlatOnALargeList(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" {
-		t.Skip("only with --all")
+	if os.Getenv("TEST_SLOW") == "" {
+		t.Skip("only with `run --all`")
 	}
 	const count = 10_000
 	notes := strings.Repeat("n", 1500)
-	path := strings.Replace(claimsPath, "default", "app-ns-2", 1)
+	path := strings.Replace(claimsPath, "default", mapping["team-a"], 1)
 	work := make(chan int)
 	failed := make(chan error, 8)
 	for range 8 {
 		go func() {
 			var last error
 			for i := range work {
-				object := fmt.Sprintf(`{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesCluster","metadata":{"name":"m-%d"},"spec":{"notes":%q}}`, i, notes)
-				status, body, err := ask(admin(), theBed.cp.port, "POST", path, object, map[string]string{"Content-Type": "application/json"})
+				claim := newClaim(fmt.Sprintf("m-%d", i), "memory")
+				must(unstructured.SetNestedField(claim.Object, notes, "spec", "notes"))
+				object := storedManifest(claim, "team-a")
+				status, body, err := sendRequest(adminClient(), env.controlPlane.port, "POST", path, object, map[string]string{"Content-Type": "application/json"})
 				if err != nil || status != 201 {
-					last = fmt.Errorf("%d %s %v", status, body, err)
+					last = fmt.Errorf("status %d: %s %v", status, body, err)
 				}
 			}
 			failed <- last
@@ -259,15 +268,15 @@ func TestMemoryStaysFlatOnALargeList(t *testing.T) {
 	for range 8 {
 		must(<-failed)
 	}
-	defer ask(admin(), theBed.cp.port, "DELETE", path, "", nil)
+	defer sendRequest(adminClient(), env.controlPlane.port, "DELETE", path, "", nil)
 	list := strings.Replace(claimsPath, "default", "team-a", 1)
-	ask(admin(), theBed.app.port, "GET", list+"?limit=10", "", nil)
-	resetPeak(theBed.claimgate)
-	before := peakKiB(theBed.claimgate)
+	sendRequest(adminClient(), env.app.port, "GET", list+"?limit=10", "", nil)
+	resetPeak(env.claimgate)
+	before := peakKiB(env.claimgate)
 	for _, pause := range []time.Duration{0, 10 * time.Millisecond} {
-		r, err := http.NewRequest("GET", fmt.Sprintf("https://localhost:%d%s", theBed.port, list), nil)
+		r, err := http.NewRequest("GET", fmt.Sprintf("https://localhost:%d%s", env.port, list), nil)
 		must(err)
-		response, err := client("developer").Do(r)
+		response, err := userClient("developer").Do(r)
 		must(err)
 		total, buffer := 0, make([]byte, 64<<10)
 		for {
@@ -281,21 +290,21 @@ func TestMemoryStaysFlatOnALargeList(t *testing.T) {
 		}
 		response.Body.Close()
 		if total < 15<<20 {
-			t.Fatalf("only %d bytes", total)
+			t.Fatalf("the list has only %d bytes", total)
 		}
-		grown := peakKiB(theBed.claimgate) - before
-		t.Logf("a list of %d bytes, %s between reads: peak memory grew by %d KiB", total, pause, grown)
-		if grown > 16<<10 {
-			t.Errorf("peak memory grew by %d KiB", grown)
+		growth := peakKiB(env.claimgate) - before
+		t.Logf("a list of %d bytes, %s between reads: peak memory grew by %d KiB", total, pause, growth)
+		if growth > 16<<10 {
+			t.Errorf("peak memory grew by %d KiB", growth)
 		}
 	}
 }
 
-// waitForDiscovery returns when claimgate has looked once more at what the control plane serves.
-func waitForDiscovery() { must(refreshedWithin(slowDeadline)) }
+// awaitDiscovery waits until claimgate has refreshed discovery.
+func awaitDiscovery() { must(awaitDiscoveryRefresh(slowDeadline)) }
 
-// refreshedWithin waits until claimgate has asked for discovery once more.
-func refreshedWithin(most time.Duration) error {
+// awaitDiscoveryRefresh waits until the age of discovery decreases.
+func awaitDiscoveryRefresh(most time.Duration) error {
 	previous := -1.0
 	return eventually(most, func() error {
 		age := discoveryAge()
@@ -307,9 +316,9 @@ func refreshedWithin(most time.Duration) error {
 	})
 }
 
-// discoveryAge is for how many seconds discovery has been known.
+// discoveryAge returns the age of claimgate's discovery in seconds.
 func discoveryAge() float64 {
-	response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", theBed.adminPort))
+	response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", env.adminPort))
 	must(err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
@@ -320,47 +329,47 @@ func discoveryAge() float64 {
 	return age
 }
 
-func TestMemoryStaysFlatWithAThousandOtherCRDs(t *testing.T) {
-	if os.Getenv("BED_SLOW") == "" {
-		t.Skip("only with --all")
+func TestMemoryStaysFlatWithThousandOtherCRDs(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" {
+		t.Skip("only with `run --all`")
 	}
-	resetPeak(theBed.claimgate)
-	before := peakKiB(theBed.claimgate)
+	resetPeak(env.claimgate)
+	before := peakKiB(env.claimgate)
 	var text strings.Builder
 	for i := range 1000 {
 		name := fmt.Sprintf("others%d", i)
-		fmt.Fprintf(&text, crd, name, name[:len(name)-1]+"x"+name[6:], fmt.Sprintf("Other%d", i), fmt.Sprintf("o%d", i), "other")
+		fmt.Fprintf(&text, claimCRD, name, name[:len(name)-1]+"x"+name[6:], fmt.Sprintf("Other%d", i), fmt.Sprintf("o%d", i), "other")
 	}
-	file := theBed.path("thousand.yaml")
+	file := env.path("thousand.yaml")
 	must(os.WriteFile(file, []byte(strings.ReplaceAll(text.String(), "k8s.starter.org", "other.example.org")), 0o600))
-	if _, err := theBed.try(theBed.cp.kubeconfig, "", "create", "-f", file); err != nil {
+	if _, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "create", "-f", file); err != nil {
 		t.Fatal(err)
 	}
-	// A control plane alone takes most of a minute to describe them on a busy machine, and each
-	// question makes it begin anew, so it is asked first whether it serves the last one.
+	// On a busy machine, a control plane needs almost a minute to describe them, and each OpenAPI
+	// request makes it start again. So the test first waits until the last resource is served.
 	must(eventually(slowDeadline, func() error {
-		if status, body := request(t, theBed.cp, "GET", "/apis/other.example.org/v1alpha1/others999", "", nil); status != 200 {
-			return fmt.Errorf("the control plane does not serve the last one: %d %s", status, body)
+		if status, body := sendAsAdmin(t, env.controlPlane, "GET", "/apis/other.example.org/v1alpha1/others999", "", nil); status != 200 {
+			return fmt.Errorf("the control plane does not serve the last resource: %d %s", status, body)
 		}
 		return nil
 	}))
 	must(eventually(slowDeadline, func() error {
-		if _, body := request(t, theBed.cp, "GET", "/openapi/v2", "", nil); !strings.Contains(body, "others999") {
+		if _, body := sendAsAdmin(t, env.controlPlane, "GET", "/openapi/v2", "", nil); !strings.Contains(body, "others999") {
 			time.Sleep(time.Second)
-			return fmt.Errorf("the control plane's OpenAPI lacks the last one")
+			return fmt.Errorf("the control plane's OpenAPI does not contain the last resource")
 		}
 		return nil
 	}))
-	// The second look from here on certainly has the last of them in it.
+	// The second refresh from here on includes the last CRD.
 	for range 2 {
-		waitForDiscovery()
+		awaitDiscovery()
 	}
-	grown := peakKiB(theBed.claimgate) - before
-	t.Logf("peak memory grew by %d KiB", grown)
-	if grown > 64<<10 {
-		t.Errorf("peak memory grew by %d KiB", grown)
+	growth := peakKiB(env.claimgate) - before
+	t.Logf("peak memory grew by %d KiB", growth)
+	if growth > 64<<10 {
+		t.Errorf("peak memory grew by %d KiB", growth)
 	}
-	if syscall.Kill(theBed.claimgate.cmd.Process.Pid, 0) != nil {
-		t.Fatal("claimgate is gone")
+	if syscall.Kill(env.claimgate.cmd.Process.Pid, 0) != nil {
+		t.Fatal("claimgate has ended")
 	}
 }

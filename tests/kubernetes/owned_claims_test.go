@@ -14,9 +14,10 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// owner is what owns a claim on the control plane: a resource that the app cluster knows nothing of and
-// that is deleted there, or another claim, which is deleted from the app cluster. That one's collector
-// sees it without a dependent, and so is done with it at once.
+// owner is a kind of object that owns a claim on the control plane: a composite, which the app
+// cluster does not know and which is deleted on the control plane, or another claim, which is
+// deleted from the app cluster. The app cluster's collector sees no dependents of the latter and
+// finishes at once.
 type owner struct {
 	kind, resource string
 	cluster        *cluster
@@ -25,74 +26,81 @@ type owner struct {
 
 func owners() []owner {
 	return []owner{
-		{"Composite", "composites", theBed.cp, "app-ns-1"},
-		{"Network", "networks", theBed.app, "default"},
+		{"Composite", "composites", env.controlPlane, mapping["default"]},
+		{"Network", "networks", env.app, "default"},
 	}
 }
 
 func (o owner) delete(t *testing.T, name, cascade string) {
 	t.Helper()
+	if o.cluster == env.controlPlane {
+		name = remoteName("default", name)
+	}
 	kubectl(t, o.cluster, "", "-n", o.namespace, "delete", o.resource, name, "--cascade="+cascade, "--wait=false")
 }
 
 func (o owner) isGone(t *testing.T, name string) {
 	t.Helper()
-	isGone(t, theBed.cp, "-n", "app-ns-1", o.resource, name)
+	awaitGone(t, collectorTimeout, env.controlPlane, "-n", mapping["default"], o.resource, remoteName("default", name))
 }
 
-// claimsIn is the client for claims of one cluster in the one namespace.
+// claimsIn returns a client for the claims of a cluster in the local namespace `default`. It takes local
+// names in both clusters.
 func claimsIn(c *cluster) dynamic.ResourceInterface {
-	namespace := map[*cluster]string{theBed.app: "default", theBed.cp: "app-ns-1"}[c]
-	return dynamicClient(c).Resource(claims).Namespace(namespace)
+	if c == env.controlPlane {
+		return stored(claims, "default")
+	}
+	return dynamicClient(c).Resource(claims).Namespace("default")
 }
 
-// owns makes an owner and its claim of one name on the control plane. The claim has a finalizer, and owns a
-// ConfigMap in the app cluster and a Secret on the control plane, which has a finalizer as well. Both
-// collectors know all of them.
-func (o owner) owns(t *testing.T, name string) {
+// createOwnedClaim creates an owner and its claim on the control plane, both with the same name.
+// The claim has a finalizer. It owns a ConfigMap in the app cluster and a Secret on the control
+// plane, which has a finalizer too. Both collectors know all of them.
+func (o owner) createOwnedClaim(t *testing.T, name string) {
 	t.Helper()
 	t.Cleanup(func() {
-		for _, object := range []string{"kc", "secret", o.resource} {
-			theBed.try(theBed.cp.kubeconfig, "", "-n", "app-ns-1", "patch", object, name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-			theBed.try(theBed.cp.kubeconfig, "", "-n", "app-ns-1", "delete", object, name, "--ignore-not-found")
+		remote := remoteName("default", name)
+		for object, name := range map[string]string{"kc": remote, "secret": name, o.resource: remote} {
+			env.tryKubectl(env.controlPlane.kubeconfig, "", "-n", mapping["default"], "patch", object, name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+			env.tryKubectl(env.controlPlane.kubeconfig, "", "-n", mapping["default"], "delete", object, name, "--ignore-not-found")
 		}
-		theBed.try(theBed.app.kubeconfig, "", "delete", "configmap", name, "--ignore-not-found")
+		env.tryKubectl(env.app.kubeconfig, "", "delete", "configmap", name, "--ignore-not-found")
 	})
-	made := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: app-ns-1}\nspec: {}\n", groupVersion, o.kind, name)
-	kubectl(t, theBed.cp, made, "create", "-f", "-")
+	manifest := newObject(o.kind, name)
+	must(unstructured.SetNestedMap(manifest.Object, map[string]any{}, "spec"))
+	kubectl(t, env.controlPlane, storedManifest(manifest, "default"), "create", "-f", "-")
 	blocks := true
 	claim := newClaim(name, "owned")
-	claim.SetNamespace("app-ns-1")
-	claim.SetFinalizers([]string{heldBack})
+	claim.SetFinalizers([]string{holdFinalizer})
 	claim.SetOwnerReferences([]metav1.OwnerReference{{
-		APIVersion: groupVersion, Kind: o.kind, Name: name, BlockOwnerDeletion: &blocks,
-		UID: types.UID(uid(t, theBed.cp, "-n", "app-ns-1", o.resource, name)),
+		APIVersion: groupVersion, Kind: o.kind, Name: remoteName("default", name), BlockOwnerDeletion: &blocks,
+		UID: types.UID(uid(t, env.controlPlane, "-n", mapping["default"], o.resource, remoteName("default", name))),
 	}})
-	created, err := claimsIn(theBed.cp).Create(context.Background(), claim, metav1.CreateOptions{})
+	created, err := claimsIn(env.controlPlane).Create(context.Background(), claim, metav1.CreateOptions{})
 	must(err)
 	id := string(created.GetUID())
-	kubectl(t, theBed.app, ownedBy("ConfigMap", name, groupVersion, "KubernetesCluster", name, id), "create", "-f", "-")
-	kubectl(t, theBed.cp, ownedBy("Secret", name, groupVersion, "KubernetesCluster", name, id), "-n", "app-ns-1", "create", "-f", "-")
-	plane(t, "-n", "app-ns-1", "patch", "secret", name, "--type=merge", "-p", `{"metadata":{"finalizers":["`+heldBack+`"]}}`)
-	collectorHasSeen(t, theBed.app, "ConfigMap", "default")
-	collectorHasSeen(t, theBed.cp, "Secret", "app-ns-1")
+	kubectl(t, env.app, ownedBy("ConfigMap", name, groupVersion, "KubernetesCluster", name, id), "create", "-f", "-")
+	kubectl(t, env.controlPlane, ownedBy("Secret", name, groupVersion, "KubernetesCluster", remoteName("default", name), id), "-n", mapping["default"], "create", "-f", "-")
+	onControlPlane(t, "-n", mapping["default"], "patch", "secret", name, "--type=merge", "-p", `{"metadata":{"finalizers":["`+holdFinalizer+`"]}}`)
+	awaitCollectorPass(t, env.app, "ConfigMap", "default")
+	awaitCollectorPass(t, env.controlPlane, "Secret", mapping["default"])
 }
 
-// update changes a claim from the app cluster, by PUT of all that is read there.
-func update(t *testing.T, name string, change func(*unstructured.Unstructured)) {
+// updateFromAppCluster changes a claim with a PUT of everything the app cluster sees.
+func updateFromAppCluster(t *testing.T, name string, change func(*unstructured.Unstructured)) {
 	t.Helper()
 	backoff := retry.DefaultBackoff
 	backoff.Steps = 20
 	err := retry.RetryOnConflict(backoff, func() error {
-		claim, err := claimsIn(theBed.app).Get(context.Background(), name, metav1.GetOptions{})
+		claim, err := claimsIn(env.app).Get(context.Background(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		if len(claim.GetOwnerReferences()) > 0 || slices.Contains(claim.GetFinalizers(), foreground) {
-			t.Errorf("the app cluster sees what is the control plane's: %v", claim.Object["metadata"])
+			t.Errorf("the app cluster sees metadata that must be hidden: %v", claim.Object["metadata"])
 		}
 		change(claim)
-		_, err = claimsIn(theBed.app).Update(context.Background(), claim, metav1.UpdateOptions{})
+		_, err = claimsIn(env.app).Update(context.Background(), claim, metav1.UpdateOptions{})
 		return err
 	})
 	if err != nil {
@@ -100,103 +108,105 @@ func update(t *testing.T, name string, change func(*unstructured.Unstructured)) 
 	}
 }
 
-func counted(claim *unstructured.Unstructured) {
+func incrementNodeCount(claim *unstructured.Unstructured) {
 	nodes, _, _ := unstructured.NestedInt64(claim.Object, "spec", "nodeCount")
 	must(unstructured.SetNestedField(claim.Object, nodes+1, "spec", "nodeCount"))
 }
 
-// is waits until a claim is so on the control plane.
-func is(t *testing.T, name, what string, so func(*unstructured.Unstructured) bool) {
+// awaitClaim waits until a claim on the control plane satisfies a condition.
+func awaitClaim(t *testing.T, name, description string, condition func(*unstructured.Unstructured) bool) {
 	t.Helper()
-	isSoon(t, func() error {
-		claim, err := claimsIn(theBed.cp).Get(context.Background(), name, metav1.GetOptions{})
-		if err == nil && !so(claim) {
-			err = fmt.Errorf("not %s: %v", what, claim.Object["metadata"])
+	await(t, collectorTimeout, func() error {
+		claim, err := claimsIn(env.controlPlane).Get(context.Background(), name, metav1.GetOptions{})
+		if err == nil && !condition(claim) {
+			err = fmt.Errorf("the claim is not %s: %v", description, claim.Object["metadata"])
 		}
 		return err
 	})
 }
 
-func isDeleted(claim *unstructured.Unstructured) bool { return claim.GetDeletionTimestamp() != nil }
+func isBeingDeleted(claim *unstructured.Unstructured) bool {
+	return claim.GetDeletionTimestamp() != nil
+}
 
-// An owner that is deleted in the foreground takes its claim with it, after all that the claim owns on the
-// control plane; what the claim owns in the app cluster goes after it. Updates from the app cluster, which
-// sees nothing of that, hurry nothing and lose nothing.
-func TestAnOwnerIsDeletedInTheForegroundWhileItsClaimIsUpdated(t *testing.T) {
-	waitForCollector(t)
+// The foreground deletion of an owner deletes its claim after everything that the claim owns on the
+// control plane. The claim's dependents in the app cluster follow. Updates from the app cluster,
+// which sees nothing of the deletion, neither speed it up nor lose metadata.
+func TestUpdatesDuringForegroundDeletionOfOwner(t *testing.T) {
+	awaitCollectorWatch(t)
 	for _, owner := range owners() {
 		name := "taken-by-" + strings.ToLower(owner.kind)
-		owner.owns(t, name)
+		owner.createOwnedClaim(t, name)
 		owner.delete(t, name, "foreground")
-		waits := func(claim *unstructured.Unstructured) bool {
-			return isDeleted(claim) && slices.Equal(claim.GetFinalizers(), []string{heldBack, foreground})
+		isWaiting := func(claim *unstructured.Unstructured) bool {
+			return isBeingDeleted(claim) && slices.Equal(claim.GetFinalizers(), []string{holdFinalizer, foreground})
 		}
-		is(t, name, "deleted in the foreground", waits)
+		awaitClaim(t, name, "deleted in the foreground", isWaiting)
 		for range 3 {
-			update(t, name, counted)
+			updateFromAppCluster(t, name, incrementNodeCount)
 		}
-		// Both collectors have seen all of that by now.
-		collectorHasSeen(t, theBed.app, "ConfigMap", "default")
-		collectorHasSeen(t, theBed.cp, "Secret", "app-ns-1")
-		is(t, name, "kept as it was", func(claim *unstructured.Unstructured) bool {
+		// By now both collectors have seen all of that.
+		awaitCollectorPass(t, env.app, "ConfigMap", "default")
+		awaitCollectorPass(t, env.controlPlane, "Secret", mapping["default"])
+		awaitClaim(t, name, "unchanged", func(claim *unstructured.Unstructured) bool {
 			nodes, _, _ := unstructured.NestedInt64(claim.Object, "spec", "nodeCount")
-			return waits(claim) && nodes == 3 && len(claim.GetOwnerReferences()) == 1
+			return isWaiting(claim) && nodes == 3 && len(claim.GetOwnerReferences()) == 1
 		})
-		lacks(t, app(t, "get", "configmap", name, "-o", "yaml"), "deletionTimestamp")
-		plane(t, "-n", "app-ns-1", "get", owner.resource, name)
+		assertLacks(t, inAppCluster(t, "get", "configmap", name, "-o", "yaml"), "deletionTimestamp")
+		onControlPlane(t, "-n", mapping["default"], "get", owner.resource, remoteName("default", name))
 
-		// The app cluster lets its claim go, and the control plane does not yet.
-		update(t, name, func(claim *unstructured.Unstructured) { claim.SetFinalizers(nil) })
-		collectorHasSeen(t, theBed.app, "ConfigMap", "default")
-		is(t, name, "kept for its Secret", func(claim *unstructured.Unstructured) bool {
+		// The app cluster removes its finalizer; the control plane still keeps the claim.
+		updateFromAppCluster(t, name, func(claim *unstructured.Unstructured) { claim.SetFinalizers(nil) })
+		awaitCollectorPass(t, env.app, "ConfigMap", "default")
+		awaitClaim(t, name, "kept because of its Secret", func(claim *unstructured.Unstructured) bool {
 			return slices.Equal(claim.GetFinalizers(), []string{foreground}) && len(claim.GetOwnerReferences()) == 1
 		})
-		contains(t, plane(t, "-n", "app-ns-1", "get", "secret", name, "-o", "yaml"), "deletionTimestamp")
-		plane(t, "-n", "app-ns-1", "patch", "secret", name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
-		isGone(t, theBed.cp, "-n", "app-ns-1", "secret", name)
-		isGone(t, theBed.cp, "-n", "app-ns-1", "kc", name)
+		assertContains(t, onControlPlane(t, "-n", mapping["default"], "get", "secret", name, "-o", "yaml"), "deletionTimestamp")
+		onControlPlane(t, "-n", mapping["default"], "patch", "secret", name, "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+		awaitGone(t, collectorTimeout, env.controlPlane, "-n", mapping["default"], "secret", name)
+		awaitGone(t, collectorTimeout, env.controlPlane, "-n", mapping["default"], "kc", remoteName("default", name))
 		owner.isGone(t, name)
-		isGone(t, theBed.app, "configmap", name)
+		awaitGone(t, collectorTimeout, env.app, "configmap", name)
 	}
 }
 
-// An owner that leaves its claim behind takes nothing with it, and no update brings it back, though what
-// the app cluster read before names it in what is hidden.
-func TestAnOwnerLeavesItsClaimBehindWhileItIsUpdated(t *testing.T) {
-	waitForCollector(t)
+// The orphan deletion of an owner keeps its claim. No update restores the owner reference, although
+// the app cluster's older copy contains it in the hidden annotation.
+func TestUpdatesDuringOrphanDeletionOfOwner(t *testing.T) {
+	awaitCollectorWatch(t)
 	for _, owner := range owners() {
 		name := "left-by-" + strings.ToLower(owner.kind)
-		owner.owns(t, name)
-		before, err := claimsIn(theBed.app).Get(context.Background(), name, metav1.GetOptions{})
+		owner.createOwnedClaim(t, name)
+		before, err := claimsIn(env.app).Get(context.Background(), name, metav1.GetOptions{})
 		must(err)
 		id := string(before.GetUID())
-		contains(t, before.GetAnnotations()[hiddenAnnotation], owner.kind)
-		update(t, name, counted)
+		assertContains(t, before.GetAnnotations()[hiddenAnnotation], owner.kind)
+		updateFromAppCluster(t, name, incrementNodeCount)
 		updates := int64(1)
 		owner.delete(t, name, "orphan")
-		isSoon(t, func() error {
-			update(t, name, counted)
+		await(t, collectorTimeout, func() error {
+			updateFromAppCluster(t, name, incrementNodeCount)
 			updates++
-			return gone(theBed.cp, "-n", "app-ns-1", owner.resource, name)()
+			return checkGone(env.controlPlane, "-n", mapping["default"], owner.resource, remoteName("default", name))()
 		})
-		// With the annotation as it was once.
-		update(t, name, func(claim *unstructured.Unstructured) {
-			counted(claim)
+		// With the old hidden annotation.
+		updateFromAppCluster(t, name, func(claim *unstructured.Unstructured) {
+			incrementNodeCount(claim)
 			claim.SetAnnotations(before.GetAnnotations())
 		})
 		updates++
-		collectorHasSeen(t, theBed.app, "ConfigMap", "default")
-		collectorHasSeen(t, theBed.cp, "Secret", "app-ns-1")
-		is(t, name, "left as it was, without its owner", func(claim *unstructured.Unstructured) bool {
+		awaitCollectorPass(t, env.app, "ConfigMap", "default")
+		awaitCollectorPass(t, env.controlPlane, "Secret", mapping["default"])
+		awaitClaim(t, name, "kept without its owner", func(claim *unstructured.Unstructured) bool {
 			nodes, _, _ := unstructured.NestedInt64(claim.Object, "spec", "nodeCount")
-			return nodes == updates && len(claim.GetOwnerReferences()) == 0 && !isDeleted(claim) &&
-				slices.Equal(claim.GetFinalizers(), []string{heldBack}) && claim.GetAnnotations()[hiddenAnnotation] == ""
+			return nodes == updates && len(claim.GetOwnerReferences()) == 0 && !isBeingDeleted(claim) &&
+				slices.Equal(claim.GetFinalizers(), []string{holdFinalizer}) && claim.GetAnnotations()[hiddenAnnotation] == ""
 		})
 		for _, owned := range []string{
-			app(t, "get", "configmap", name, "-o", "yaml"), plane(t, "-n", "app-ns-1", "get", "secret", name, "-o", "yaml"),
+			inAppCluster(t, "get", "configmap", name, "-o", "yaml"), onControlPlane(t, "-n", mapping["default"], "get", "secret", name, "-o", "yaml"),
 		} {
-			contains(t, owned, "ownerReferences", id)
-			lacks(t, owned, "deletionTimestamp")
+			assertContains(t, owned, "ownerReferences", id)
+			assertLacks(t, owned, "deletionTimestamp")
 		}
 	}
 }

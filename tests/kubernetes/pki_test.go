@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// pki makes certificates and keeps them as files in one directory.
-type pki struct{ dir string }
+// certificateStore creates certificates and keeps them as files in one directory.
+type certificateStore struct{ dir string }
 
 type authority struct {
 	cert *x509.Certificate
@@ -30,13 +30,13 @@ type authority struct {
 
 const serviceName = "claimgate.claimgate-system.svc"
 
-func newPKI(dir string) (*pki, error) {
-	p := &pki{dir}
+func newCertificateStore(dir string) (*certificateStore, error) {
+	p := &certificateStore{dir}
 	server := p.authority("server-ca")
 	client := p.authority("client-ca")
 	front := p.authority("front-proxy-ca")
 	stranger := p.authority("stranger-ca")
-	// kube-apiserver signs service account tokens with the same key, which has to be RSA or P-256.
+	// kube-apiserver also signs service account tokens with this key, so it must be RSA or P-256.
 	p.leaf(server, "server", "kubernetes", nil, false)
 	p.leaf(server, "claimgate", serviceName, nil, false)
 	p.leaf(front, "front-proxy-client", "front-proxy-client", nil, true)
@@ -49,15 +49,15 @@ func newPKI(dir string) (*pki, error) {
 	return p, nil
 }
 
-func (p *pki) file(name string) string { return filepath.Join(p.dir, name) }
+func (p *certificateStore) file(name string) string { return filepath.Join(p.dir, name) }
 
-func (p *pki) read(name string) []byte {
+func (p *certificateStore) read(name string) []byte {
 	text, err := os.ReadFile(p.file(name))
 	must(err)
 	return text
 }
 
-func (p *pki) authority(name string) authority {
+func (p *certificateStore) authority(name string) authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
 	template := &x509.Certificate{
@@ -73,7 +73,7 @@ func (p *pki) authority(name string) authority {
 	return authority{cert, key}
 }
 
-func (p *pki) leaf(ca authority, file, commonName string, organizations []string, isClient bool) {
+func (p *certificateStore) leaf(ca authority, file, commonName string, organizations []string, isClient bool) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(err)
 	usage := x509.ExtKeyUsageServerAuth
@@ -96,12 +96,12 @@ func (p *pki) leaf(ca authority, file, commonName string, organizations []string
 	p.write(file+".key", "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
 }
 
-func (p *pki) write(name, kind string, der []byte) {
+func (p *certificateStore) write(name, kind string, der []byte) {
 	must(os.WriteFile(p.file(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 }
 
-// kubeconfig is that of a user for a server with a certificate of the server CA.
-func (p *pki) kubeconfig(url, user string) string {
+// kubeconfig returns a user's kubeconfig for a server whose certificate is from the server CA.
+func (p *certificateStore) kubeconfig(url, user string) string {
 	data := func(name string) string { return base64.StdEncoding.EncodeToString(p.read(name)) }
 	return fmt.Sprintf(`apiVersion: v1
 kind: Config

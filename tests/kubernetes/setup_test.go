@@ -3,17 +3,20 @@ package kubernetes
 import (
 	"cmp"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"testing"
 	"time"
 )
 
-const crd = `
+const claimCRD = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: %[1]s.k8s.starter.org}
@@ -55,8 +58,8 @@ spec:
 ---
 `
 
-// networkCRD is a second claim, which has what the first one has not: columns that print the
-// namespace, a selectable field, a default and a rule.
+// networkCRD is a second claim API with features that the first one lacks: columns that print the
+// namespace, a selectable field, a default and a validation rule.
 const networkCRD = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -104,6 +107,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: claimgat
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: claimgate-team-a}]
 `
 
+// claim returns the manifest of a claim. Its last line is the spec.
 func claim(namespace, name string) string {
 	return fmt.Sprintf(`apiVersion: k8s.starter.org/v1alpha1
 kind: KubernetesCluster
@@ -112,40 +116,53 @@ spec: {nodeCount: 3, region: eu}
 `, name, namespace)
 }
 
-func (b *bed) seedControlPlane() error {
+func (e *testEnv) seedControlPlane() error {
 	var text strings.Builder
-	for _, ns := range foreign {
+	for _, ns := range foreignNamespaces {
 		fmt.Fprintf(&text, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
 	}
-	for _, ns := range append(slices.Collect(maps.Values(mapping)), reading.direct, writing.direct) {
+	for _, ns := range append(slices.Collect(maps.Values(mapping)), readNamespaces.direct, writeNamespaces.direct) {
 		fmt.Fprintf(&text, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
 	}
-	fmt.Fprintf(&text, crd, "kubernetesclusters", "kubernetescluster", "KubernetesCluster", "kc", "claim")
-	fmt.Fprintf(&text, crd, "composites", "composite", "Composite", "xc", "composite")
+	fmt.Fprintf(&text, claimCRD, "kubernetesclusters", "kubernetescluster", "KubernetesCluster", "kc", "claim")
+	fmt.Fprintf(&text, claimCRD, "composites", "composite", "Composite", "xc", "composite")
 	text.WriteString(networkCRD + connectorRole)
-	if out, err := b.try(b.cp.kubeconfig, text.String(), "apply", "-f", "-"); err != nil {
+	if out, err := e.tryKubectl(e.controlPlane.kubeconfig, text.String(), "apply", "-f", "-"); err != nil {
 		return fmt.Errorf("%s %w", out, err)
 	}
-	if _, err := b.try(b.cp.kubeconfig, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"); err != nil {
+	if _, err := e.tryKubectl(e.controlPlane.kubeconfig, "", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"); err != nil {
 		return err
 	}
 	text.Reset()
-	for _, ns := range foreign {
+	for _, ns := range foreignNamespaces {
 		text.WriteString(claim(ns, "stranger") + "---\n")
 	}
 	return eventually(deadline, func() error {
-		_, err := b.try(b.cp.kubeconfig, text.String(), "apply", "-f", "-")
+		_, err := e.tryKubectl(e.controlPlane.kubeconfig, text.String(), "apply", "-f", "-")
 		return err
 	})
 }
 
-// config is claimgate's, with these ports of its own and this kubeconfig towards the control plane.
-func (b *bed) config(port, adminPort int, kubeconfig, compression string) string {
-	var rows []string
-	for local, remote := range mapping {
-		rows = append(rows, local+": "+remote)
-	}
-	return fmt.Sprintf(`cluster: team-a
+// instance is a claimgate process: its name, its ports, the link over which it reaches the control
+// plane, and parts of its configuration.
+type instance struct {
+	name                          string
+	port, adminPort               int
+	link                          *link
+	compression, cluster, mapping string
+	pingInterval, pingTimeout     time.Duration
+	// more sections of the configuration
+	more string
+}
+
+// newInstance returns an instance for the environment's app cluster. It has no ports and no link.
+func newInstance(name, compression string) instance {
+	return instance{name: name, compression: compression, cluster: appClusterName, mapping: mappingConfig(), pingInterval: pingInterval, pingTimeout: pingTimeout}
+}
+
+// config returns the configuration with this kubeconfig for the control plane.
+func (i instance) config(kubeconfig string) string {
+	return fmt.Sprintf(`cluster: %s
 listen: {address: "127.0.0.1:%d", certificate: claimgate.crt, key: claimgate.key}
 authentication:
   requestHeader: {clientCa: front-proxy-ca.crt}
@@ -154,32 +171,34 @@ authorization: {directGroups: [dev-users]}
 controlPlanes:
   platform:
     kubeconfig: %s
-    mapping: {namespaces: {%s}}
+    mapping: %s
     compression: %s
     timeouts: {pingInterval: %s, pingTimeout: %s}
 apis: [{group: k8s.starter.org, controlPlane: platform}]
 admin: {address: "127.0.0.1:%d"}
 log: {level: "info,claimgate=debug", format: text}
-`, port, kubeconfig, strings.Join(rows, ", "), compression, pings, pongs, adminPort)
+%s`, i.cluster, i.port, kubeconfig, i.mapping, i.compression, i.pingInterval, i.pingTimeout, i.adminPort, i.more)
 }
 
-func (b *bed) startClaimgate() (err error) {
-	b.claimgate, err = b.runClaimgate("claimgate", b.port, b.adminPort, b.link, cmp.Or(os.Getenv("BED_COMPRESSION"), "auto"))
+func (e *testEnv) startClaimgate() (err error) {
+	i := newInstance("claimgate", cmp.Or(os.Getenv("TEST_COMPRESSION"), "auto"))
+	i.port, i.adminPort, i.link = e.port, e.adminPort, e.link
+	e.claimgate, err = e.runClaimgate(i)
 	return err
 }
 
-// runClaimgate runs one of this name, which reaches the control plane over this link.
-func (b *bed) runClaimgate(name string, port, adminPort int, link *link, compression string) (*process, error) {
-	url, kubeconfig := fmt.Sprintf("https://localhost:%d", link.port), name+"-connector.kubeconfig"
-	must(os.WriteFile(b.path(kubeconfig), []byte(b.pki.kubeconfig(url, "connector")), 0o600))
-	file := b.path(name + ".yaml")
-	must(os.WriteFile(file, []byte(b.config(port, adminPort, kubeconfig, compression)), 0o600))
-	return b.run(name, os.Getenv("BED_CLAIMGATE"), "serve", "--config", file)
+// runClaimgate starts a claimgate.
+func (e *testEnv) runClaimgate(i instance) (*process, error) {
+	url, kubeconfig := fmt.Sprintf("https://localhost:%d", i.link.port), i.name+"-connector.kubeconfig"
+	must(os.WriteFile(e.path(kubeconfig), []byte(e.certificates.kubeconfig(url, "connector")), 0o600))
+	file := e.path(i.name + ".yaml")
+	must(os.WriteFile(file, []byte(i.config(kubeconfig)), 0o600))
+	return e.run(i.name, os.Getenv("TEST_BINARY"), "serve", "--config", file)
 }
 
-func (b *bed) ready() error { return ready(b.adminPort) }
+func (e *testEnv) ready() error { return ready(e.adminPort) }
 
-// ready asks claimgate itself.
+// ready asks claimgate itself whether it is ready.
 func ready(adminPort int) error {
 	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz", adminPort))
 	if err != nil {
@@ -192,12 +211,55 @@ func ready(adminPort int) error {
 	return nil
 }
 
-func (b *bed) restartClaimgate() error {
-	b.claimgate.kill()
-	if err := b.startClaimgate(); err != nil {
+func (e *testEnv) restartClaimgate() error {
+	e.claimgate.kill()
+	if err := e.startClaimgate(); err != nil {
 		return err
 	}
-	return eventually(deadline, b.ready)
+	return eventually(deadline, e.ready)
+}
+
+// restartWith restarts claimgate with a changed configuration. The returned function restarts it with
+// the original one, which also happens at the end of the test.
+func restartWith(t *testing.T, before, after string) (restore func()) {
+	t.Helper()
+	file := env.path("claimgate.yaml")
+	original, err := os.ReadFile(file)
+	must(err)
+	changed := strings.ReplaceAll(string(original), before, after)
+	if changed == string(original) {
+		t.Fatalf("%q is not in the configuration:\n%s", before, original)
+	}
+	restart := func(config string) {
+		must(os.WriteFile(file, []byte(config), 0o600))
+		env.claimgate.kill()
+		env.claimgate, err = env.run("claimgate", os.Getenv("TEST_BINARY"), "serve", "--config", file)
+		must(err)
+		must(eventually(deadline, env.ready))
+	}
+	restore = sync.OnceFunc(func() {
+		restart(string(original))
+		must(awaitClaimsInDiscovery())
+	})
+	t.Cleanup(restore)
+	restart(changed)
+	return restore
+}
+
+// awaitClaimsInDiscovery makes the app cluster read discovery, which it otherwise does once a minute, and waits until
+// it has the claims.
+func awaitClaimsInDiscovery() error {
+	now := fmt.Sprint("checked=", time.Now().UnixNano())
+	if _, err := env.tryKubectl(env.app.kubeconfig, "", "annotate", "apiservice", "v1alpha1.k8s.starter.org", now, "--overwrite"); err != nil {
+		return err
+	}
+	return eventually(slowDeadline, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "api-resources", "--api-group=k8s.starter.org", "--cached=false", "-o", "name")
+		if err == nil && !strings.Contains(out, "kubernetesclusters") {
+			err = fmt.Errorf("the app cluster lists only %q", out)
+		}
+		return err
+	})
 }
 
 // terminate sends SIGTERM and returns the exit code.
@@ -235,26 +297,33 @@ spec:
 
 var availableAfter time.Duration
 
-// register puts claimgate into the app cluster and waits until it is used.
-func (b *bed) register() error {
+// register registers claimgate in the app cluster and waits until claims are served there.
+func (e *testEnv) register() error {
 	text := ""
-	for _, ns := range []string{"team-a", "unmapped", reading.local, writing.local} {
+	for _, ns := range []string{"team-a", "unmapped", readNamespaces.local, writeNamespaces.local} {
 		text += fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\n", ns)
 	}
-	text += fmt.Sprintf(registration, b.port, base64.StdEncoding.EncodeToString(b.pki.read("server-ca.crt")))
-	if err := eventually(deadline, b.ready); err != nil {
+	text += fmt.Sprintf(registration, e.port, base64.StdEncoding.EncodeToString(e.certificates.read("server-ca.crt")))
+	if err := eventually(deadline, e.ready); err != nil {
 		return err
 	}
 	begin := time.Now()
-	if _, err := b.try(b.app.kubeconfig, text, "apply", "-f", "-"); err != nil {
+	if _, err := e.tryKubectl(e.app.kubeconfig, text, "apply", "-f", "-"); err != nil {
 		return err
 	}
-	if _, err := b.try(b.app.kubeconfig, "", "wait", "--for=condition=Available", "--timeout=30s", "apiservice/v1alpha1.k8s.starter.org"); err != nil {
+	if _, err := e.tryKubectl(e.app.kubeconfig, "", "wait", "--for=condition=Available", "--timeout=30s", "apiservice/v1alpha1.k8s.starter.org"); err != nil {
 		return err
 	}
 	availableAfter = time.Since(begin)
 	return eventually(2*deadline, func() error {
-		_, err := b.try(b.app.kubeconfig, "", "get", "kc")
+		if _, err := e.tryKubectl(e.app.kubeconfig, "", "get", "kc"); err != nil {
+			return err
+		}
+		// The app cluster reads OpenAPI later than discovery. Without it, kubectl finds no server-side validation.
+		text, err := e.tryKubectl(e.app.kubeconfig, "", "get", "--raw", "/openapi/v3/apis/k8s.starter.org/v1alpha1")
+		if err == nil && !strings.Contains(text, "fieldValidation") {
+			err = errors.New("the app cluster has no OpenAPI document of claims yet")
+		}
 		return err
 	})
 }

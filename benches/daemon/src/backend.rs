@@ -1,7 +1,7 @@
-//! The control plane behind the proxies: discovery, a LIST, a GET and watches, out of memory.
+//! The control plane behind the proxies: serves discovery, a LIST, a GET and watches from memory.
 //!
-//! It allows the streams of kube-apiserver and otherwise is as fast as can be, so that what is
-//! measured is the proxy.
+//! It allows as many streams as kube-apiserver. Apart from that it is as fast as possible, so that the proxy
+//! dominates the measurement.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,18 +25,21 @@ use tokio_rustls::TlsAcceptor;
 use crate::Error;
 use crate::identities::Identities;
 
-/// What clients of the daemon ask for; the control plane answers the same in any namespace.
+/// The paths that clients request. The control plane returns the same objects for every namespace.
 pub const CLAIMS: &str = "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
 pub const CLAIM: &str =
     "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/cluster-00000";
 
-/// The namespace that the control plane has them in.
+/// The namespace of the claims on the control plane.
 pub const REMOTE: &str = "app-ns-1";
 
-/// kube-apiserver's (apiserver pkg/server/secure_serving.go).
+/// The namespace of the claims in the shared mapping (`claimgate_benches::shared_mapping`).
+pub const SHARED: &str = "team-a";
+
+/// Streams per connection, as many as kube-apiserver allows (`apiserver/pkg/server/secure_serving.go`).
 pub const STREAMS_MAX: u32 = 100;
 
-/// Bytes that wait in a stream's send buffer.
+/// Size of a stream's send buffer in bytes.
 const SEND_BUFFER_BYTES_MAX: usize = 4 << 20;
 
 const DISCOVERY: &str = concat!(
@@ -59,24 +62,36 @@ pub struct Backend {
 }
 
 struct State {
-    list: Bytes,
-    claim: Bytes,
+    table: Objects,
+    shared: Objects,
     frame_bytes: usize,
     watches: Mutex<Vec<Events>>,
 }
 
-/// Where the events of one watch go; it is closed when its client has gone.
+/// The objects of one mapping.
+struct Objects {
+    list: Bytes,
+    claim: Bytes,
+}
+
+/// Sends the events of one watch. It is closed when the client disconnects.
 pub type Events = mpsc::UnboundedSender<Bytes>;
 
 impl Backend {
-    /// Listens on a free port and serves until this process ends. `frame_bytes` of a LIST are sent in
-    /// one frame, or as many as the proxy takes.
+    /// Listens on a free port and serves until this process ends. A LIST is sent in DATA frames of `frame_bytes`,
+    /// or in frames as large as the proxy accepts.
     pub async fn start(identities: &Identities, frame_bytes: Option<usize>) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
-            list: Claims::default().list().into(),
-            claim: claim().into(),
+            table: Objects {
+                list: Claims::default().list().into(),
+                claim: claim(false).into(),
+            },
+            shared: Objects {
+                list: Claims::default().shared_list().into(),
+                claim: claim(true).into(),
+            },
             frame_bytes: frame_bytes.unwrap_or(usize::MAX),
             watches: Mutex::default(),
         });
@@ -90,7 +105,7 @@ impl Backend {
         Ok(Self { address, state })
     }
 
-    /// The watches that are open, in the order in which they came.
+    /// Returns the open watches, oldest first.
     pub fn watches(&self) -> Vec<Events> {
         let mut watches = self.state.watches();
         watches.retain(|events| !events.is_closed());
@@ -98,15 +113,18 @@ impl Backend {
     }
 }
 
-/// One claim as kube-apiserver answers a GET.
-pub fn claim() -> Vec<u8> {
+/// Returns one claim, as kube-apiserver returns it for a GET.
+pub fn claim(is_shared: bool) -> Vec<u8> {
     let one = Claims {
         count: 1,
         ..Claims::default()
     };
-    let event = one.events();
-    let (head, tail) = (br#"{"type":"MODIFIED","object":"#.len(), "}\n".len());
-    event[head..event.len() - tail].to_vec()
+    let list = match is_shared {
+        true => one.shared_list(),
+        false => one.list(),
+    };
+    let list: serde_json::Value = serde_json::from_slice(&list).expect("a list");
+    list["items"][0].to_string().into_bytes()
 }
 
 impl State {
@@ -114,8 +132,8 @@ impl State {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Answer> {
-        let whole = |text: &'static str| Answer::Whole(text.into());
+    fn respond(&self, request: &Request<Incoming>) -> Response<ReplyBody> {
+        let whole = |text: &'static str| ReplyBody::Whole(text.into());
         let is_watch = request
             .uri()
             .query()
@@ -127,8 +145,10 @@ impl State {
             "/openapi/v3" => (JSON, whole(OPENAPI_V3)),
             "/readyz" => ("text/plain", whole("ok")),
             _ if path.ends_with("/kubernetesclusters") && is_watch => (JSON, self.watch()),
-            _ if path.ends_with("/kubernetesclusters") => (JSON, self.list()),
-            _ if path.contains("/kubernetesclusters/") => (JSON, Answer::Whole(self.claim.clone())),
+            _ if path.ends_with("/kubernetesclusters") => (JSON, self.list(path)),
+            _ if path.contains("/kubernetesclusters/") => {
+                (JSON, ReplyBody::Whole(self.objects(path).claim.clone()))
+            }
             _ => {
                 let mut response = Response::new(whole(""));
                 *response.status_mut() = StatusCode::NOT_FOUND;
@@ -142,14 +162,21 @@ impl State {
         response
     }
 
-    fn list(&self) -> Answer {
-        Answer::Pieces(self.list.clone(), self.frame_bytes)
+    fn objects(&self, path: &str) -> &Objects {
+        match path.contains(&format!("/namespaces/{SHARED}/")) {
+            true => &self.shared,
+            false => &self.table,
+        }
     }
 
-    fn watch(&self) -> Answer {
+    fn list(&self, path: &str) -> ReplyBody {
+        ReplyBody::Pieces(self.objects(path).list.clone(), self.frame_bytes)
+    }
+
+    fn watch(&self) -> ReplyBody {
         let (events, receiver) = mpsc::unbounded_channel();
         self.watches().push(events);
-        Answer::Watch(receiver)
+        ReplyBody::Watch(receiver)
     }
 }
 
@@ -161,8 +188,8 @@ async fn connection(
     stream.set_nodelay(true)?;
     let tls = acceptor.accept(stream).await?;
     let service = service_fn(|request| {
-        let answer = state.answer(&request);
-        async move { Ok::<_, Infallible>(answer) }
+        let response = state.respond(&request);
+        async move { Ok::<_, Infallible>(response) }
     });
     Builder::new(TokioExecutor::new())
         .max_concurrent_streams(STREAMS_MAX)
@@ -172,15 +199,15 @@ async fn connection(
     Ok(())
 }
 
-/// A response's body.
-enum Answer {
+/// A response body.
+enum ReplyBody {
     Whole(Bytes),
-    /// So many bytes a frame.
+    /// The remaining bytes, and the size of a frame in bytes.
     Pieces(Bytes, usize),
     Watch(mpsc::UnboundedReceiver<Bytes>),
 }
 
-impl Body for Answer {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Infallible;
 

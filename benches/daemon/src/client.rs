@@ -1,5 +1,5 @@
-//! Clients as kube-apiserver's aggregator is one: Go's flow-control windows, the front proxy's
-//! certificate, the user in headers.
+//! Clients that behave like kube-apiserver's aggregator: they use Go's flow-control windows, the front
+//! proxy's certificate, and request headers for the user.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::Error;
 use crate::identities::NAME;
 
-/// Go's (`net/http/internal/http2`, transportDefaultStreamFlow and transportDefaultConnFlow).
+/// Go's flow-control windows (`net/http/internal/http2`: transportDefaultStreamFlow, transportDefaultConnFlow).
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 
-/// One HTTP/2 connection; clones share it.
+/// One HTTP/2 connection. Clones share it.
 #[derive(Clone)]
 pub struct Client(SendRequest<Empty<Bytes>>);
 
@@ -37,12 +37,15 @@ impl Client {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .handshake(TokioIo::new(tls))
             .await?;
-        // It ends with the last sender, and what it fails with its requests fail with too.
+        // The driver ends with the last sender. If it fails, its requests fail with the same error.
         tokio::spawn(driver);
         Ok(Self(sender))
     }
 
-    /// The answer's headers and its body to come.
+    /// Sends a GET and returns the response once its headers have arrived.
+    ///
+    /// # Errors
+    /// The connection failed, or the status is not 200.
     pub async fn get(&mut self, path: &str) -> Result<Response<Incoming>, Error> {
         let request = Request::get(format!("https://{NAME}{path}"))
             .header("accept", "application/json")
@@ -54,7 +57,7 @@ impl Client {
         let response = self.0.send_request(request).await?;
         match response.status() {
             StatusCode::OK => Ok(response),
-            status => Err(format!("{path} answered {status}").into()),
+            status => Err(format!("GET {path} returned {status}, expected 200").into()),
         }
     }
 }

@@ -1,27 +1,28 @@
-//! Throw-away certificates for all three hops, and TLS as Go speaks it at both ends.
+//! Temporary certificates for all three hops, and TLS settings that match Go's at both ends.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use dev_control_plane::certificates::{Authority, Identity};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::Error;
-use crate::certificates::{Authority, Identity};
 
-/// The one name in all serving certificates.
+/// The DNS name in all serving certificates.
 pub const NAME: &str = "localhost";
 
-/// Files that proxies read, in the folder of the run.
+/// Names of the files that proxies read, in the directory of the run.
 pub const CA: &str = "ca.crt";
 pub const CERTIFICATE: &str = "tls.crt";
 pub const KEY: &str = "tls.key";
 pub const FRONT_PROXY_CA: &str = "front-proxy-ca.crt";
 pub const TOKEN: &str = "token";
 
+/// The certificates of one measurement.
 pub struct Identities {
     ca: String,
     serving: Identity,
@@ -29,7 +30,7 @@ pub struct Identities {
 }
 
 impl Identities {
-    /// Makes them, and writes what proxies need.
+    /// Creates the certificates and writes the files that proxies need.
     pub fn write(dir: &Path) -> Result<Self, Error> {
         let (serving, front) = (Authority::new("serving")?, Authority::new("front-proxy")?);
         let identities = Self {
@@ -45,7 +46,7 @@ impl Identities {
         Ok(identities)
     }
 
-    /// TLS of kube-apiserver as a server: it goes by its own order of cipher suites.
+    /// Returns the TLS configuration of kube-apiserver as a server. The server's order of cipher suites wins.
     pub fn server(&self) -> Result<Arc<ServerConfig>, Error> {
         let (chain, key) = read(&self.serving)?;
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -57,7 +58,7 @@ impl Identities {
         Ok(Arc::new(config))
     }
 
-    /// TLS of kube-apiserver as the front proxy.
+    /// Returns the TLS configuration of kube-apiserver as the front proxy.
     pub fn client(&self) -> Result<Arc<ClientConfig>, Error> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
@@ -79,8 +80,8 @@ fn read(
     Ok((vec![certificate], key))
 }
 
-/// AES-128 first, as Go's crypto/tls has it where there is hardware for AES, so that all proxies
-/// encrypt with the same cipher.
+/// Prefers AES-128, as Go's crypto/tls does on hardware with AES instructions, so that all proxies encrypt with
+/// the same cipher.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {

@@ -1,4 +1,4 @@
-//! A LIST of 10,000 claims and the GET of one, many times.
+//! Measures LISTs of 10,000 claims and GETs of one claim.
 
 use std::future::Future;
 
@@ -7,49 +7,50 @@ use http_body_util::BodyExt;
 
 use crate::backend::{CLAIM, CLAIMS, REMOTE};
 use crate::client::Client;
-use crate::proxy::{Kind, Proxy};
-use crate::{Bed, Error, process};
+use crate::proxy::{Proxy, ProxyKind};
+use crate::{Environment, Error, process};
 
-/// Enough for more than two seconds of a proxy's CPU time, which /proc tells by hundredths.
+/// Number of measured requests. They need more than two seconds of CPU time, because /proc has a resolution
+/// of 10 ms.
 const LISTS: usize = 80;
 const GETS: usize = 50_000;
 
-/// Requests that are under way at once, all on one connection.
+/// Number of concurrent requests, all on one connection.
 const LISTS_AT_ONCE: usize = 2;
 const GETS_AT_ONCE: usize = 16;
 
-/// Before anything is counted: connections are made, memory is mapped.
+/// Number of requests before the measurement, to open connections and map memory.
 const LISTS_BEFORE: usize = 4;
 const GETS_BEFORE: usize = 1000;
 
-/// What one proxy needed in one run.
-pub struct Run {
-    /// CPU seconds for each 10^9 bytes that the client got.
+/// Results of one run of one proxy.
+pub struct RequestResults {
+    /// CPU seconds per 10^9 bytes that the client received.
     pub list_cpu_per_gb: f64,
-    /// The most resident memory in the run of LISTs.
+    /// Peak resident memory during the LISTs.
     pub peak_mib: f64,
-    /// CPU microseconds for each GET.
+    /// CPU microseconds per GET.
     pub get_cpu_us: f64,
 }
 
-pub async fn measure(bed: &Bed, kind: Kind) -> Result<Run, Error> {
-    let proxy = Proxy::start(bed, kind).await?;
-    let client = Client::connect(proxy.address, bed.identities.client()?).await?;
+pub async fn measure(environment: &Environment, kind: ProxyKind) -> Result<RequestResults, Error> {
+    let proxy = Proxy::start(environment, kind).await?;
+    let client = Client::connect(proxy.address, environment.identities.client()?).await?;
     check(&client, kind).await?;
     many(&client, LISTS_BEFORE, LISTS_AT_ONCE, CLAIMS).await?;
-    let (bytes, cpu) = counted(&proxy, many(&client, LISTS, LISTS_AT_ONCE, CLAIMS)).await?;
+    let (bytes, cpu) = measure_cpu(&proxy, many(&client, LISTS, LISTS_AT_ONCE, CLAIMS)).await?;
     let peak_kib = process::resident_peak_kib(proxy.pid())?;
     many(&client, GETS_BEFORE, GETS_AT_ONCE, CLAIM).await?;
-    let (_, get_cpu) = counted(&proxy, many(&client, GETS, GETS_AT_ONCE, CLAIM)).await?;
-    Ok(Run {
+    let (_, get_cpu) = measure_cpu(&proxy, many(&client, GETS, GETS_AT_ONCE, CLAIM)).await?;
+    Ok(RequestResults {
         list_cpu_per_gb: cpu / (bytes as f64 / 1e9),
         peak_mib: peak_kib as f64 / 1024.0,
         get_cpu_us: get_cpu * 1e6 / GETS as f64,
     })
 }
 
-/// What came of it, and the proxy's CPU seconds meanwhile.
-async fn counted<T>(
+/// Runs `work` and returns its result with the CPU seconds that the proxy used meanwhile.
+async fn measure_cpu<T>(
     proxy: &Proxy,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<(T, f64), Error> {
@@ -59,8 +60,8 @@ async fn counted<T>(
     Ok((result, cpu.as_secs_f64()))
 }
 
-/// Whether the proxy does what it is measured at.
-async fn check(client: &Client, kind: Kind) -> Result<(), Error> {
+/// Checks that the proxy maps namespaces if and only if it should.
+async fn check(client: &Client, kind: ProxyKind) -> Result<(), Error> {
     for path in [CLAIM, CLAIMS] {
         let body = client
             .clone()
@@ -70,9 +71,12 @@ async fn check(client: &Client, kind: Kind) -> Result<(), Error> {
             .collect()
             .await?
             .to_bytes();
-        let is_remote = contains(&body, REMOTE);
-        if is_remote == (kind == Kind::Rewriting) {
-            return Err(format!("{kind}: {path} names {REMOTE}: {is_remote}").into());
+        let is_remote = contains(&body, REMOTE) || contains(&body, "claimgate.dev/");
+        if is_remote == kind.is_mapped() || !contains(&body, "\"cluster-00000\"") {
+            return Err(format!(
+                "{kind}: {path} contains the remote namespace {REMOTE}: {is_remote}"
+            )
+            .into());
         }
     }
     Ok(())
@@ -83,7 +87,7 @@ fn contains(body: &Bytes, text: &str) -> bool {
         .any(|window| window == text.as_bytes())
 }
 
-/// Asks `count` times; the bytes of all bodies.
+/// Sends `count` requests and returns the total size of their bodies in bytes.
 async fn many(
     client: &Client,
     count: usize,

@@ -1,15 +1,10 @@
-//! Measures the whole daemon: its CPU and memory, rewriting and passing through, beside Envoy.
+//! Measures the CPU time and memory of the whole daemon, with and without rewriting, and of Envoy.
 //!
-//! This process is both ends: the control plane behind a proxy and the clients before it, on one
-//! core. The proxies are processes of their own on another core, and only what they use is counted.
-//! They take turns, each run in a fresh process, and what is compared is compared within a round.
+//! This process is the control plane behind the proxy and also its clients, on one core. Each proxy is a
+//! separate process on another core, and only that process is measured. The proxies take turns, each run in a
+//! fresh process, and results are compared within a round.
 
 mod backend;
-// The daemon's own file, linked: a crate that depended on all of the daemon would take minutes to
-// build.
-#[allow(dead_code)]
-#[path = "../../../src/dev/certificates.rs"]
-mod certificates;
 mod client;
 mod identities;
 mod list_and_get;
@@ -24,9 +19,9 @@ use clap::Parser;
 
 use backend::Backend;
 use identities::Identities;
-use proxy::{Kind, Programs};
+use proxy::{Programs, ProxyKind};
 
-/// Both ends hold more than the proxies do.
+/// The daemon's allocator. This process buffers more than the proxies do.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -35,27 +30,28 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Measures the whole daemon and prints tables.
 #[derive(Debug, Parser)]
 struct Options {
-    /// claimgate, built with the feature pass-through
+    /// The claimgate binary, built with the feature pass-through
     #[arg(long)]
     claimgate: PathBuf,
+    /// The Envoy binary
     #[arg(long)]
     envoy: PathBuf,
-    /// Where certificates and configurations are written
+    /// The directory for certificates and configuration files
     #[arg(long)]
     dir: PathBuf,
-    /// The core on which proxies run
+    /// The CPU core of the proxies
     #[arg(long)]
     core: usize,
-    /// How often each proxy gets its turn
+    /// Number of runs of each proxy
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Watches that are opened
+    /// Number of watches to open
     #[arg(long, default_value_t = 10_000)]
     watches: usize,
-    /// What is measured, all unless it is said
+    /// Part to measure; all parts by default
     #[arg(long, value_enum)]
     only: Option<Part>,
-    /// Bytes of a frame in which the control plane sends a LIST; as many as fit unless it is said
+    /// Size in bytes of the control plane's DATA frames of a LIST; as large as the proxy accepts by default
     #[arg(long)]
     frame_bytes: Option<usize>,
 }
@@ -66,8 +62,8 @@ enum Part {
     Watches,
 }
 
-/// What a proxy needs to start.
-struct Bed {
+/// Everything that a proxy needs to start.
+struct Environment {
     backend: Backend,
     identities: Identities,
     programs: Programs,
@@ -77,7 +73,7 @@ struct Bed {
 async fn main() -> Result<(), Error> {
     let options = Options::parse();
     let identities = Identities::write(&options.dir)?;
-    let bed = Bed {
+    let environment = Environment {
         backend: Backend::start(&identities, options.frame_bytes).await?,
         identities,
         programs: Programs {
@@ -91,9 +87,9 @@ async fn main() -> Result<(), Error> {
         let mut rounds = Vec::new();
         for round in 1..=options.rounds {
             let mut runs = Vec::new();
-            for kind in Kind::ALL {
+            for kind in ProxyKind::ALL {
                 eprintln!("round {round} of {}: {kind}", options.rounds);
-                runs.push(list_and_get::measure(&bed, kind).await?);
+                runs.push(list_and_get::measure(&environment, kind).await?);
             }
             rounds.push(runs);
         }
@@ -101,9 +97,12 @@ async fn main() -> Result<(), Error> {
     }
     if options.only != Some(Part::Requests) {
         let mut runs = Vec::new();
-        for kind in Kind::ALL {
+        for kind in ProxyKind::ALL {
             eprintln!("{} watches: {kind}", options.watches);
-            runs.push((kind, watches::measure(&bed, kind, options.watches).await?));
+            runs.push((
+                kind,
+                watches::measure(&environment, kind, options.watches).await?,
+            ));
         }
         print!("\n{}", report::watches(&runs));
     }

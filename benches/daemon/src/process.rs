@@ -1,17 +1,17 @@
-//! What a process has used, as Linux tells it.
+//! CPU time and memory of a process, from Linux's /proc.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::Error;
 
-/// `USER_HZ`, in which /proc tells times; the same on all of today's machines.
+/// `USER_HZ`, the unit of times in /proc. It is 100 on all common architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU time in user and kernel mode, of all threads (`man 5 proc_pid_stat`).
+/// Returns the CPU time of all threads in user and kernel mode (`man 5 proc_pid_stat`).
 pub fn cpu(pid: u32) -> Result<Duration, Error> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The command's name may hold anything, brackets too.
+    // The command name may contain any characters, including parentheses.
     let (_, rest) = stat.rsplit_once(')').ok_or("no command in stat")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let ticks = |at: usize| {
@@ -25,12 +25,12 @@ pub fn cpu(pid: u32) -> Result<Duration, Error> {
     Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND))
 }
 
-/// Resident memory now, in KiB.
+/// Returns the current resident memory in KiB.
 pub fn resident_kib(pid: u32) -> Result<u64, Error> {
     status(pid, "VmRSS:")
 }
 
-/// The most resident memory that there ever was, in KiB.
+/// Returns the peak resident memory in KiB.
 pub fn resident_peak_kib(pid: u32) -> Result<u64, Error> {
     status(pid, "VmHWM:")
 }

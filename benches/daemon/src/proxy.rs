@@ -1,4 +1,4 @@
-//! The proxies that are measured, each a process on one core with one worker.
+//! The measured proxies. Each is a process with one worker thread on one core.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -9,37 +9,50 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use crate::backend::{CLAIM, REMOTE, STREAMS_MAX};
+use crate::backend::{CLAIM, REMOTE, SHARED, STREAMS_MAX};
 use crate::client::Client;
 use crate::identities::{CA, CERTIFICATE, FRONT_PROXY_CA, KEY, NAME, TOKEN};
-use crate::{Bed, Error};
+use crate::{Environment, Error};
 
-/// How long a proxy may take until it answers.
+/// How long a proxy may take to start.
 const READY_MAX: Duration = Duration::from_secs(20);
 const READY_POLL: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum ProxyKind {
     Rewriting,
+    /// claimgate with the shared mapping instead of a table.
+    Shared,
     PassingThrough,
     Envoy,
 }
 
-impl Kind {
-    pub const ALL: [Self; 3] = [Self::Rewriting, Self::PassingThrough, Self::Envoy];
+impl ProxyKind {
+    pub const ALL: [Self; 4] = [
+        Self::Rewriting,
+        Self::Shared,
+        Self::PassingThrough,
+        Self::Envoy,
+    ];
+
+    /// Returns whether clients see local names.
+    pub fn is_mapped(self) -> bool {
+        matches!(self, Self::Rewriting | Self::Shared)
+    }
 }
 
-impl Display for Kind {
+impl Display for ProxyKind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rewriting => "claimgate, rewriting",
+            Self::Shared => "claimgate, shared mapping",
             Self::PassingThrough => "claimgate, passing through",
             Self::Envoy => "Envoy, passing through",
         })
     }
 }
 
-/// Where the programs are, and where they run.
+/// The binaries, their working directory and their CPU core.
 pub struct Programs {
     pub claimgate: PathBuf,
     pub envoy: PathBuf,
@@ -47,24 +60,24 @@ pub struct Programs {
     pub core: usize,
 }
 
-/// A running proxy; it is killed when this is dropped, and when this process ends in any way.
+/// A running proxy. It is killed when this value is dropped and when this process ends.
 pub struct Proxy {
     pub address: SocketAddr,
     child: Child,
 }
 
 impl Proxy {
-    /// Starts one and waits until it answers.
-    pub async fn start(bed: &Bed, kind: Kind) -> Result<Self, Error> {
+    /// Starts a proxy and waits until it serves requests.
+    pub async fn start(environment: &Environment, kind: ProxyKind) -> Result<Self, Error> {
         let address = free_address()?;
-        let programs = &bed.programs;
+        let programs = &environment.programs;
         // Both commands become the proxy, so that the process started is the one measured.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "taskset", "--cpu-list"]);
         command.arg(programs.core.to_string());
-        if kind == Kind::Envoy {
+        if kind == ProxyKind::Envoy {
             let config = programs.dir.join("envoy.yaml");
-            fs::write(&config, envoy_config(address, bed))?;
+            fs::write(&config, envoy_config(address, environment))?;
             command
                 .arg(&programs.envoy)
                 .arg("--config-path")
@@ -78,13 +91,13 @@ impl Proxy {
             ]);
         } else {
             let config = programs.dir.join("claimgate.yaml");
-            fs::write(&config, claimgate_config(address, bed))?;
+            fs::write(&config, claimgate_config(kind, address, environment))?;
             command
                 .arg(&programs.claimgate)
                 .args(["serve", "--config"])
                 .arg(config);
             command.env("TOKIO_WORKER_THREADS", "1");
-            if kind == Kind::PassingThrough {
+            if kind == ProxyKind::PassingThrough {
                 command.env("MEASURE_PASS_THROUGH", "1");
             }
         }
@@ -95,38 +108,40 @@ impl Proxy {
             .spawn()?;
         let mut proxy = Self { address, child };
         proxy
-            .wait(bed)
+            .wait(environment)
             .await
             .map_err(|error| format!("{kind}: {error}"))?;
         Ok(proxy)
     }
 
     pub fn pid(&self) -> u32 {
-        // A child that was not waited for has one.
+        // A child that has not been waited for has a process ID.
         self.child.id().unwrap_or_default()
     }
 
-    async fn wait(&mut self, bed: &Bed) -> Result<(), Error> {
-        let tls = bed.identities.client()?;
+    async fn wait(&mut self, environment: &Environment) -> Result<(), Error> {
+        let tls = environment.identities.client()?;
         let until = Instant::now() + READY_MAX;
         loop {
-            let answer = async {
+            let response = async {
                 let mut client = Client::connect(self.address, tls.clone()).await?;
                 client.get(CLAIM).await
             };
-            match answer.await {
+            match response.await {
                 Ok(_) => return Ok(()),
                 Err(why) if Instant::now() > until => return Err(why),
                 Err(_) => {}
             }
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("it ended: {status}").into());
+                return Err(
+                    format!("the process ended before it served requests: {status}").into(),
+                );
             }
             tokio::time::sleep(READY_POLL).await;
         }
     }
 
-    /// Ends it and waits for that.
+    /// Kills the proxy and waits for its end.
     pub async fn stop(mut self) -> Result<(), Error> {
         Ok(self.child.kill().await?)
     }
@@ -136,9 +151,13 @@ fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn claimgate_config(address: SocketAddr, bed: &Bed) -> String {
+fn claimgate_config(kind: ProxyKind, address: SocketAddr, environment: &Environment) -> String {
+    let mapping = match kind {
+        ProxyKind::Shared => format!("{{namespace: {SHARED}, names: readable}}"),
+        _ => format!("{{namespaces: {{default: {REMOTE}}}}}"),
+    };
     format!(
-        "cluster: bench
+        "cluster: team-a
 listen: {{address: '{address}', certificate: {CERTIFICATE}, key: {KEY}}}
 authentication: {{requestHeader: {{clientCa: {FRONT_PROXY_CA}}}}}
 controlPlanes:
@@ -146,19 +165,19 @@ controlPlanes:
     server: 'https://{NAME}:{port}'
     certificateAuthority: {CA}
     tokenFile: {TOKEN}
-    mapping: {{namespaces: {{default: {REMOTE}}}}}
+    mapping: {mapping}
 apis: [{{group: k8s.starter.org, controlPlane: platform}}]
 admin: {{address: ''}}
 log: {{level: error}}
 ",
-        port = bed.backend.address.port(),
+        port = environment.backend.address.port(),
     )
 }
 
-/// Windows and buffers are Envoy's own; what is raised are its bounds for requests (circuit
-/// breakers), what it ends by time, and the version of TLS upstream, to what the daemon speaks. kube-apiserver's
-/// bound for streams has to be told, since streams go out before its settings have come.
-fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
+/// Returns Envoy's configuration. Flow-control windows and buffers keep Envoy's defaults. Circuit breakers and
+/// timeouts are raised, and TLS 1.3 is allowed upstream, as the daemon uses it. The limit of streams is set
+/// because Envoy opens streams before it has received the control plane's SETTINGS.
+fn envoy_config(address: SocketAddr, environment: &Environment) -> String {
     format!(
         r#"static_resources:
   listeners:
@@ -215,6 +234,6 @@ fn envoy_config(address: SocketAddr, bed: &Bed) -> String {
           validation_context: {{trusted_ca: {{filename: {CA}}}}}
 "#,
         port = address.port(),
-        upstream = bed.backend.address.port(),
+        upstream = environment.backend.address.port(),
     )
 }

@@ -1,15 +1,15 @@
-//! Tables, as they stand in the README.
+//! Formats the results as the tables of the README.
 
 use std::fmt::Write;
 
-use crate::list_and_get::Run;
-use crate::proxy::Kind;
-use crate::watches;
+use crate::list_and_get::RequestResults;
+use crate::proxy::ProxyKind;
+use crate::watches::WatchResults;
 
-/// Runs of one round, in the order of [`Kind::ALL`].
-type Round = Vec<Run>;
+/// The results of one round, in the order of [`ProxyKind::ALL`].
+type Round = Vec<RequestResults>;
 
-/// The median, and the least and the greatest beside it.
+/// The median with the smallest and the largest value.
 struct Spread {
     least: f64,
     median: f64,
@@ -26,23 +26,31 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
     }
 }
 
-/// Figures of all rounds, and the rewriting daemon's beside the others' of the same round.
+/// Formats the results of all rounds, with ratios between the rewriting daemon and the others of the same
+/// round.
 pub fn requests(rounds: &[Round]) -> String {
     let mut text = format!(
         "Medians of {} rounds (least to greatest):\n\n\
-         | | LIST, CPU s/GB | rewriting / it | GET, CPU µs | rewriting / it | peak, MiB |\n\
+         | | LIST, CPU s/GB | rewriting / this | GET, CPU µs | rewriting / this | peak, MiB |\n\
          |---|---|---|---|---|---|\n",
         rounds.len()
     );
-    for (at, kind) in Kind::ALL.into_iter().enumerate() {
-        let figure = |of: fn(&Run) -> f64| spread(rounds.iter().map(|round| of(&round[at])));
-        let ratio =
-            |of: fn(&Run) -> f64| spread(rounds.iter().map(|round| of(&round[0]) / of(&round[at])));
-        let list = |run: &Run| run.list_cpu_per_gb;
-        let get = |run: &Run| run.get_cpu_us;
+    for (at, kind) in ProxyKind::ALL.into_iter().enumerate() {
+        let figure = |field: fn(&RequestResults) -> f64| {
+            spread(rounds.iter().map(|round| field(&round[at])))
+        };
+        let ratio = |field: fn(&RequestResults) -> f64| {
+            spread(
+                rounds
+                    .iter()
+                    .map(|round| field(&round[0]) / field(&round[at])),
+            )
+        };
+        let list = |run: &RequestResults| run.list_cpu_per_gb;
+        let get = |run: &RequestResults| run.get_cpu_us;
         let (peak, gets) = (figure(|run| run.peak_mib), figure(get));
         let lists = figure(list);
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "| {kind} | {:.2} ({:.2}–{:.2}) | {} | {:.1} ({:.1}–{:.1}) | {} | {:.0} |",
@@ -67,7 +75,8 @@ fn ratios(at: usize, of: Spread) -> String {
     }
 }
 
-pub fn watches(runs: &[(Kind, watches::Run)]) -> String {
+/// Formats the results of all proxies.
+pub fn watches(runs: &[(ProxyKind, WatchResults)]) -> String {
     let mut text = String::from(
         "| | KiB a watch, idle | after events | opened in, s | its CPU, s | event p50, ms | p99, ms | CPU µs an event |\n\
          |---|---|---|---|---|---|---|---|\n",

@@ -1,4 +1,4 @@
-//! Watches that say little: what they keep in memory, and how long their events are under way.
+//! Measures mostly idle watches: memory per watch and latency of their events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,30 +11,30 @@ use tokio::sync::mpsc;
 
 use crate::backend::{CLAIMS, Events, claim};
 use crate::client::Client;
-use crate::proxy::{Kind, Proxy};
-use crate::{Bed, Error, process};
+use crate::proxy::{Proxy, ProxyKind};
+use crate::{Environment, Error, process};
 
-/// Watches on one connection of a client; the daemon allows the front proxy 1000.
+/// Number of watches per client connection. The daemon allows the front proxy 1000 streams.
 const WATCHES_PER_CONNECTION: usize = 500;
 
-/// Watches that each connection opens at once.
+/// Number of watches that each connection opens concurrently.
 const OPENING_AT_ONCE: usize = 25;
 
-/// How long nothing happens before memory is looked at, so that it is what idle watches keep.
+/// Idle time before memory is read, so that the memory of idle watches is measured.
 const REST: Duration = Duration::from_secs(5);
 
-/// Every watch gets so many events, one in each interval, evenly spread.
+/// Number of events per watch. The events of all watches are spread evenly over each interval.
 const EVENTS_PER_WATCH: u32 = 3;
 const EVENT_EVERY: Duration = Duration::from_secs(10);
 
-/// Longest wait for all watches to open, and for the last event.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Timeout for opening all watches, and for each event.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What one proxy needed.
-pub struct Run {
+/// Results of one proxy.
+pub struct WatchResults {
     pub open: Duration,
     pub open_cpu: Duration,
-    /// KiB of resident memory that each watch added: after opening, and after some events.
+    /// Resident memory per watch in KiB: after opening, and after some events.
     pub idle_kib: f64,
     pub after_events_kib: f64,
     pub latency_p50: Duration,
@@ -43,8 +43,12 @@ pub struct Run {
     pub events_cpu: Duration,
 }
 
-pub async fn measure(bed: &Bed, kind: Kind, count: usize) -> Result<Run, Error> {
-    let proxy = Proxy::start(bed, kind).await?;
+pub async fn measure(
+    environment: &Environment,
+    kind: ProxyKind,
+    count: usize,
+) -> Result<WatchResults, Error> {
+    let proxy = Proxy::start(environment, kind).await?;
     let pid = proxy.pid();
     tokio::time::sleep(REST).await;
     let before_kib = process::resident_kib(pid)?;
@@ -54,23 +58,23 @@ pub async fn measure(bed: &Bed, kind: Kind, count: usize) -> Result<Run, Error> 
     let clock = Instant::now();
     let (sender, mut latencies) = mpsc::unbounded_channel();
     tokio::time::timeout(
-        PATIENCE,
-        open(bed, &proxy, count, &Watcher { clock, sender }),
+        TIMEOUT,
+        open(environment, &proxy, count, &Watcher { clock, sender }),
     )
     .await??;
     let (open, open_cpu) = (begun.elapsed(), process::cpu(pid)? - cpu);
     tokio::time::sleep(REST).await;
     let idle_kib = per_watch(process::resident_kib(pid)?);
 
-    let watches = bed.backend.watches();
+    let watches = environment.backend.watches();
     if watches.len() != count {
         return Err(format!("{} of {count} watches are open", watches.len()).into());
     }
     let cpu = process::cpu(pid)?;
-    send(&watches, clock).await;
+    send(&watches, clock, &claim(kind == ProxyKind::Shared)).await;
     let mut all = Vec::new();
     while all.len() < count * EVENTS_PER_WATCH as usize {
-        let next = tokio::time::timeout(PATIENCE, latencies.recv()).await?;
+        let next = tokio::time::timeout(TIMEOUT, latencies.recv()).await?;
         all.push(next.ok_or("all watches have ended")?);
     }
     let events_cpu = process::cpu(pid)? - cpu;
@@ -78,7 +82,7 @@ pub async fn measure(bed: &Bed, kind: Kind, count: usize) -> Result<Run, Error> 
     let after_events_kib = per_watch(process::resident_kib(pid)?);
     proxy.stop().await?;
     all.sort_unstable();
-    Ok(Run {
+    Ok(WatchResults {
         open,
         open_cpu,
         idle_kib,
@@ -90,19 +94,24 @@ pub async fn measure(bed: &Bed, kind: Kind, count: usize) -> Result<Run, Error> 
     })
 }
 
-/// Reads the events of watches and tells how long each was under way.
+/// Reads the events of watches and reports the latency of each.
 #[derive(Clone)]
 struct Watcher {
     clock: Instant,
     sender: mpsc::UnboundedSender<Duration>,
 }
 
-/// Opens all watches, and leaves each to a task.
-async fn open(bed: &Bed, proxy: &Proxy, count: usize, watcher: &Watcher) -> Result<(), Error> {
+/// Opens all watches and spawns a task for each.
+async fn open(
+    environment: &Environment,
+    proxy: &Proxy,
+    count: usize,
+    watcher: &Watcher,
+) -> Result<(), Error> {
     let left = Arc::new(AtomicUsize::new(count));
     let mut tasks = Vec::new();
     for _ in 0..count.div_ceil(WATCHES_PER_CONNECTION) {
-        let client = Client::connect(proxy.address, bed.identities.client()?).await?;
+        let client = Client::connect(proxy.address, environment.identities.client()?).await?;
         for _ in 0..OPENING_AT_ONCE {
             let (client, left, watcher) = (client.clone(), Arc::clone(&left), watcher.clone());
             tasks.push(tokio::spawn(open_some(client, left, watcher)));
@@ -114,15 +123,15 @@ async fn open(bed: &Bed, proxy: &Proxy, count: usize, watcher: &Watcher) -> Resu
     Ok(())
 }
 
-/// Opens one after the other while any are left.
+/// Opens watches one after the other until enough are open.
 async fn open_some(
     mut client: Client,
     left: Arc<AtomicUsize>,
     watcher: Watcher,
 ) -> Result<(), Error> {
-    let one_less = |left: usize| left.checked_sub(1);
+    let decrement = |left: usize| left.checked_sub(1);
     while left
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, decrement)
         .is_ok()
     {
         let path = format!("{CLAIMS}?watch=true&allowWatchBookmarks=true&timeoutSeconds=3600");
@@ -142,7 +151,7 @@ impl Watcher {
             };
             end.extend_from_slice(&data);
             if let Some(sent) = sent_at(&end) {
-                // Nobody waits for the last ones of a measurement that failed.
+                // The receiver is dropped if the measurement failed.
                 let _ = self.sender.send(self.clock.elapsed().saturating_sub(sent));
                 end.clear();
             }
@@ -150,9 +159,9 @@ impl Watcher {
     }
 }
 
-/// Spreads the events of all watches over time.
-async fn send(watches: &[Events], clock: Instant) {
-    let event = Event::new();
+/// Sends the events of all watches, spread over time.
+async fn send(watches: &[Events], clock: Instant, claim: &[u8]) {
+    let event = Event::new(claim);
     let total = watches.len() * EVENTS_PER_WATCH as usize;
     let (begun, every) = (Instant::now(), EVENT_EVERY / watches.len() as u32);
     let mut sent = 0;
@@ -160,14 +169,14 @@ async fn send(watches: &[Events], clock: Instant) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let due = (begun.elapsed().as_nanos() / every.as_nanos()) as usize;
         for at in sent..due.min(total) {
-            // A watch that has ended is missed by who counts the events.
+            // If a watch has ended, the count of received events is too low and the measurement times out.
             let _ = watches[at % watches.len()].send(event.at(clock.elapsed()));
         }
         sent = due.min(total);
     }
 }
 
-/// An event of 2 KB with the time at its end, where nothing is rewritten.
+/// A 2 KB event with a timestamp at its end, in a member that is not rewritten.
 struct Event(Vec<u8>);
 
 const STAMP: &str = r#","sentAt":""#;
@@ -175,9 +184,9 @@ const STAMP_DIGITS: usize = 20;
 const STAMP_END: &str = "\"}\n";
 
 impl Event {
-    fn new() -> Self {
+    fn new(claim: &[u8]) -> Self {
         let mut event = br#"{"type":"MODIFIED","object":"#.to_vec();
-        event.extend_from_slice(&claim());
+        event.extend_from_slice(claim);
         event.extend_from_slice(STAMP.as_bytes());
         Self(event)
     }
@@ -189,7 +198,7 @@ impl Event {
     }
 }
 
-/// The time at the end of an event, if it has come to its end.
+/// Returns the timestamp of an event, or `None` if the text does not end with one.
 fn sent_at(text: &[u8]) -> Option<Duration> {
     let digits = text.strip_suffix(STAMP_END.as_bytes())?;
     let digits = digits.get(digits.len().checked_sub(STAMP_DIGITS)?..)?;

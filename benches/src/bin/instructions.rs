@@ -1,8 +1,12 @@
-//! One pass over a small list, for callgrind: `instructions CASE best|portable`.
+//! Rewrites a small list once, for callgrind: `instructions CASE best|portable`.
 
-use claimgate_benches::{Claims, cases, chunks, pass, rewriter};
+use claimgate_benches::{
+    Claims, all_namespaces, cases, chunks, daemon_rewriter, one_namespace, pass, rewriter,
+    shared_namespace,
+};
+use json_rewrite::{Handler, Rewriter};
 
-/// Claims in the list, which the count is divided by.
+/// Number of claims in the list. The script `benches/instructions` divides by it.
 const CLAIMS: usize = 500;
 
 fn main() {
@@ -11,18 +15,37 @@ fn main() {
         eprintln!("usage: instructions CASE best|portable");
         std::process::exit(2);
     };
-    let rules = cases().into_iter().find(|(name, _)| name == case);
-    let Some((_, rules)) = rules else {
-        eprintln!("{case} is none of the cases");
-        std::process::exit(2);
-    };
-    let claims = Claims {
+    match case.as_str() {
+        "daemon" => rewrite_list(daemon_rewriter(one_namespace()), path),
+        "daemon-all" => rewrite_list(daemon_rewriter(all_namespaces()), path),
+        "daemon-shared" => {
+            let list = claims().shared_list();
+            rewrite(daemon_rewriter(shared_namespace()), path, list);
+        }
+        _ => match cases().into_iter().find(|(name, _)| name == case) {
+            Some((_, rules)) => rewrite_list(rewriter(&rules), path),
+            None => {
+                eprintln!("unknown case {case}; see instructions.tsv for the known ones");
+                std::process::exit(2);
+            }
+        },
+    }
+}
+
+fn claims() -> Claims {
+    Claims {
         count: CLAIMS,
         ..Claims::default()
-    };
-    let mut rewriter = rewriter(&rules);
+    }
+}
+
+fn rewrite_list(rewriter: Rewriter<impl Handler>, path: &str) {
+    rewrite(rewriter, path, claims().list());
+}
+
+fn rewrite(mut rewriter: Rewriter<impl Handler>, path: &str, list: Vec<u8>) {
     if path == "portable" {
         rewriter = rewriter.portable();
     }
-    println!("{}", pass(rewriter, chunks(claims.list())));
+    println!("{}", pass(rewriter, chunks(list)));
 }

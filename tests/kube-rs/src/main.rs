@@ -1,6 +1,6 @@
-//! A program by kube-rs that orders, lists, watches, scales, operates and deletes claims in an app
-//! cluster, as `tests/kube-rs/run` starts it. It says what it does and ends with the first thing that is not as
-//! it is with a local API.
+//! A kube-rs client that applies, lists, watches, scales, reconciles and deletes claims in an app
+//! cluster. `tests/kube-rs/run` starts it. It prints each step and ends with an error at the first
+//! result that differs from a local API.
 
 mod operator;
 mod scaling;
@@ -16,7 +16,7 @@ use kube::{Client, CustomResource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What the bed's control plane calls a claim, as far as it matters here.
+/// The fields that this client uses of the test environment's claim API.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[kube(
     group = "k8s.starter.org",
@@ -38,100 +38,109 @@ struct ClusterStatus {
     node_count: i64,
 }
 
-/// A local namespace that is mapped.
+/// A mapped local namespace.
 const NAMESPACE: &str = "team-a";
 
-/// What the claims of this program carry, and no others do.
+/// Selects the claims of this program.
 const SELECTOR: &str = "by=kube-rs";
 
 const NAMES: [&str; 5] = ["rs-0", "rs-1", "rs-2", "rs-3", "rs-4"];
 
-/// For all of it, on a machine that is busy.
+/// Timeout of the whole run. Generous, because the machine may be busy.
 const TIME_MAX: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let client = Client::try_default().await?;
     let claims: Api<KubernetesCluster> = Api::namespaced(client.clone(), NAMESPACE);
-    let done = tokio::time::timeout(TIME_MAX, all(client, &claims)).await;
+    let done = tokio::time::timeout(TIME_MAX, run_steps(client, &claims)).await;
     let ours = ListParams::default().labels(SELECTOR);
     claims
         .delete_collection(&DeleteParams::default(), &ours)
         .await?;
-    done.context("it takes too long")?
+    done.context("the steps took too long")?
 }
 
-async fn all(client: Client, claims: &Api<KubernetesCluster>) -> Result<()> {
-    discovers(client.clone()).await.context("discovery")?;
-    applies(claims).await.context("apply")?;
-    lists(claims).await.context("list in a namespace")?;
-    lists(&Api::all(client.clone())).await.context("list")?;
-    watching::by_each_strategy(&client, claims).await?;
-    scaling::scales(claims).await.context("scale")?;
-    scaling::replaces(claims).await.context("replace")?;
-    operator::by_controller(&client, claims)
+async fn run_steps(client: Client, claims: &Api<KubernetesCluster>) -> Result<()> {
+    check_discovery(client.clone()).await.context("discovery")?;
+    check_apply(claims).await.context("apply")?;
+    check_lists(claims).await.context("list in a namespace")?;
+    check_lists(&Api::all(client.clone()))
+        .await
+        .context("list")?;
+    watching::check_each_strategy(&client, claims).await?;
+    scaling::check_scale(claims).await.context("scale")?;
+    scaling::check_replace(claims).await.context("replace")?;
+    operator::check_controller(&client, claims)
         .await
         .context("operator")?;
-    deletes(claims).await.context("delete")
+    check_deletion(claims).await.context("delete")
 }
 
-/// What an object is to look like to be applied.
-fn wanted(name: &str, node_count: i64) -> KubernetesCluster {
+/// Returns a claim with the label that [`SELECTOR`] selects.
+fn labelled_claim(name: &str, node_count: i64) -> KubernetesCluster {
     let mut claim = KubernetesCluster::new(name, ClusterSpec { node_count });
     claim.labels_mut().insert("by".into(), "kube-rs".into());
     claim
 }
 
-async fn discovers(client: Client) -> Result<()> {
+async fn check_discovery(client: Client) -> Result<()> {
     let kind = GroupVersionKind::gvk("k8s.starter.org", "v1alpha1", "KubernetesCluster");
-    // As one document, and by a request for each group.
+    // Aggregated discovery, and discovery with a request for each group.
     for discovery in [
         Discovery::new(client.clone()).run_aggregated().await?,
         Discovery::new(client).run().await?,
     ] {
-        let (resource, can) = discovery.resolve_gvk(&kind).context("no such kind")?;
+        let (resource, capabilities) = discovery.resolve_gvk(&kind).context("kind not found")?;
         ensure!(resource.plural == "kubernetesclusters", "{resource:?}");
-        ensure!(can.scope == Scope::Namespaced && can.supports_operation(verbs::WATCH));
+        ensure!(
+            capabilities.scope == Scope::Namespaced
+                && capabilities.supports_operation(verbs::WATCH)
+        );
     }
     println!("discovered");
     Ok(())
 }
 
-async fn applies(claims: &Api<KubernetesCluster>) -> Result<()> {
+async fn check_apply(claims: &Api<KubernetesCluster>) -> Result<()> {
     let ours = PatchParams::apply("kube-rs");
     for name in NAMES {
         let applied = claims
-            .patch(name, &ours, &Patch::Apply(wanted(name, 3)))
+            .patch(name, &ours, &Patch::Apply(labelled_claim(name, 3)))
             .await?;
         ensure!(applied.namespace().as_deref() == Some(NAMESPACE));
         ensure!(applied.spec.node_count == 3, "{applied:?}");
     }
     let theirs = PatchParams::apply("somebody");
-    let change = Patch::Apply(wanted(NAMES[0], 4));
+    let change = Patch::Apply(labelled_claim(NAMES[0], 4));
     match claims.patch(NAMES[0], &theirs, &change).await {
         Err(kube::Error::Api(status)) if status.is_conflict() => {}
-        other => bail!("no conflict: {other:?}"),
+        other => bail!("expected a conflict, got {other:?}"),
     }
     let forced = claims
         .patch(NAMES[0], &theirs.force(), &change)
         .await
-        .context("by force")?;
+        .context("forced apply")?;
     ensure!(forced.spec.node_count == 4, "{forced:?}");
     let status = json!({"status": {"nodeCount": 4}});
-    let told = claims
+    let updated = claims
         .patch_status(NAMES[0], &PatchParams::default(), &Patch::Merge(status))
         .await?;
-    ensure!(told.status == Some(ClusterStatus { node_count: 4 }));
+    ensure!(updated.status == Some(ClusterStatus { node_count: 4 }));
     println!("applied");
     Ok(())
 }
 
-async fn lists(claims: &Api<KubernetesCluster>) -> Result<()> {
+async fn check_lists(claims: &Api<KubernetesCluster>) -> Result<()> {
     let mut page = ListParams::default().labels(SELECTOR).limit(2);
     let mut names = Vec::new();
     loop {
         let list = claims.list(&page).await?;
-        ensure!(list.items.len() <= 2, "a page of {}", list.items.len());
+        ensure!(
+            list.items.len() <= 2,
+            "a page with {} claims",
+            list.items.len()
+        );
         for claim in &list.items {
             ensure!(claim.namespace().as_deref() == Some(NAMESPACE));
             names.push(claim.name_any());
@@ -145,18 +154,19 @@ async fn lists(claims: &Api<KubernetesCluster>) -> Result<()> {
     let partial = claims
         .list_metadata(&ListParams::default().labels(SELECTOR))
         .await?;
-    let known = |one: &PartialObjectMeta<_>| one.metadata.namespace.as_deref() == Some(NAMESPACE);
-    ensure!(partial.items.len() == NAMES.len() && partial.items.iter().all(known));
+    let in_namespace =
+        |object: &PartialObjectMeta<_>| object.metadata.namespace.as_deref() == Some(NAMESPACE);
+    ensure!(partial.items.len() == NAMES.len() && partial.items.iter().all(in_namespace));
     println!("listed");
     Ok(())
 }
 
-async fn deletes(claims: &Api<KubernetesCluster>) -> Result<()> {
+async fn check_deletion(claims: &Api<KubernetesCluster>) -> Result<()> {
     claims.delete(NAMES[0], &DeleteParams::default()).await?;
     ensure!(claims.get_opt(NAMES[0]).await?.is_none());
     match claims.delete(NAMES[0], &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => {}
-        other => bail!("deleted twice: {other:?}"),
+        other => bail!("expected not found on the second deletion, got {other:?}"),
     }
     let ours = ListParams::default().labels(SELECTOR);
     claims

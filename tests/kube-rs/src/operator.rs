@@ -1,5 +1,5 @@
-//! An operator by `runtime::Controller` that follows the claims of all namespaces, notes in each what it
-//! saw, and has each wait for it when it is deleted.
+//! An operator based on `runtime::Controller` that watches the claims of all namespaces. It annotates
+//! each claim with its node count, and delays its deletion with a finalizer until cleanup.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -18,7 +18,7 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
-use super::{KubernetesCluster, NAMESPACE, wanted};
+use super::{KubernetesCluster, NAMESPACE, labelled_claim};
 
 const NAME: &str = "rs-operated";
 
@@ -27,19 +27,22 @@ const OPERATOR: &str = "kube-rs-operator";
 
 const FINALIZER: &str = "kube-rs.example.org/cleanup";
 
-/// Where the operator notes the nodes that it saw.
+/// The annotation with the node count that the operator has seen.
 const SEEN: &str = "kube-rs.example.org/seen";
 
-/// For each thing that the operator is to do, on a machine that is busy.
+/// Timeout of each reaction of the operator. Generous, because the machine may be busy.
 const REACTION_MAX: Duration = Duration::from_secs(20);
 
-/// What the operator's reconciler is given.
+/// The context of the reconciler.
 struct Operator {
     client: Client,
     cleaned: AtomicBool,
 }
 
-pub(crate) async fn by_controller(client: &Client, claims: &Api<KubernetesCluster>) -> Result<()> {
+pub(crate) async fn check_controller(
+    client: &Client,
+    claims: &Api<KubernetesCluster>,
+) -> Result<()> {
     let operator = Arc::new(Operator {
         client: client.clone(),
         cleaned: AtomicBool::new(false),
@@ -52,7 +55,7 @@ pub(crate) async fn by_controller(client: &Client, claims: &Api<KubernetesCluste
     Ok(())
 }
 
-/// Never ends but with an error.
+/// Runs the controller. Returns only with an error.
 async fn operate(operator: Arc<Operator>) -> Result<()> {
     let claims: Api<KubernetesCluster> = Api::all(operator.client.clone());
     let ours = watcher::Config::default().labels(&format!("by={OPERATOR}"));
@@ -60,7 +63,7 @@ async fn operate(operator: Arc<Operator>) -> Result<()> {
     let mut actions = pin!(Controller::new(claims, ours).run(reconcile, retry, operator));
     loop {
         match actions.try_next().await {
-            // A claim may end while it waits for its turn.
+            // A claim may be deleted while it waits in the queue.
             Ok(Some(_)) | Err(controller::Error::ObjectNotFound(_)) => {}
             Ok(None) => bail!("the controller ended"),
             Err(error) => return Err(error.into()),
@@ -72,7 +75,7 @@ async fn reconcile(
     claim: Arc<KubernetesCluster>,
     operator: Arc<Operator>,
 ) -> Result<Action, finalizer::Error<kube::Error>> {
-    // As the watch in all namespaces tells of it.
+    // The namespace as the watch of all namespaces reports it.
     let namespace = claim.namespace().unwrap_or_default();
     let claims: Api<KubernetesCluster> = Api::namespaced(operator.client.clone(), &namespace);
     finalizer(&claims, FINALIZER, claim, async |event| {
@@ -96,43 +99,50 @@ async fn reconcile(
     .await
 }
 
-/// Creates, changes and deletes a claim, and waits each time for what the operator does.
+/// Creates, changes and deletes a claim, and waits for the operator's reaction each time.
 async fn use_claim(claims: &Api<KubernetesCluster>, cleaned: &AtomicBool) -> Result<()> {
-    let mut claim = wanted(NAME, 2);
+    let mut claim = labelled_claim(NAME, 2);
     claim.labels_mut().insert("by".into(), OPERATOR.into());
     let created = claims.create(&Default::default(), &claim).await?;
-    becomes(claims, seen(2)).await.context("a new claim")?;
+    await_claim(claims, has_seen(2))
+        .await
+        .context("a new claim")?;
     let change = Patch::Merge(json!({"spec": {"nodeCount": 5}}));
     claims.patch(NAME, &PatchParams::default(), &change).await?;
-    becomes(claims, seen(5)).await.context("a changed claim")?;
+    await_claim(claims, has_seen(5))
+        .await
+        .context("a changed claim")?;
 
-    let known = claims.get_metadata(NAME).await?;
-    ensure!(known.namespace().as_deref() == Some(NAMESPACE));
-    ensure!(known.finalizers() == [FINALIZER], "{known:?}");
-    let by_operator = known.managed_fields().iter().any(|fields| {
+    let metadata = claims.get_metadata(NAME).await?;
+    ensure!(metadata.namespace().as_deref() == Some(NAMESPACE));
+    ensure!(metadata.finalizers() == [FINALIZER], "{metadata:?}");
+    let by_operator = metadata.managed_fields().iter().any(|fields| {
         fields.manager.as_deref() == Some(OPERATOR) && fields.operation.as_deref() == Some("Apply")
     });
-    ensure!(by_operator, "{known:?}");
+    ensure!(by_operator, "{metadata:?}");
 
     let deleted = claims.delete(NAME, &DeleteParams::default()).await?;
-    let waits = deleted.left().context("gone at once")?;
-    ensure!(waits.metadata.deletion_timestamp.is_some(), "{waits:?}");
+    let pending = deleted.left().context("the claim was deleted at once")?;
+    ensure!(pending.metadata.deletion_timestamp.is_some(), "{pending:?}");
     let uid = created.uid().context("no UID")?;
-    becomes(claims, conditions::is_deleted(&uid))
+    await_claim(claims, conditions::is_deleted(&uid))
         .await
         .context("a deleted claim")?;
-    ensure!(cleaned.load(Ordering::Relaxed), "gone before the cleanup");
+    ensure!(
+        cleaned.load(Ordering::Relaxed),
+        "the claim was deleted before the cleanup"
+    );
     Ok(())
 }
 
-fn seen(node_count: i64) -> impl Condition<KubernetesCluster> {
+fn has_seen(node_count: i64) -> impl Condition<KubernetesCluster> {
     let text = node_count.to_string();
     move |claim: Option<&KubernetesCluster>| {
         claim.is_some_and(|claim| claim.annotations().get(SEEN) == Some(&text))
     }
 }
 
-async fn becomes(
+async fn await_claim(
     claims: &Api<KubernetesCluster>,
     condition: impl Condition<KubernetesCluster>,
 ) -> Result<()> {
@@ -141,6 +151,6 @@ async fn becomes(
         await_condition(claims.clone(), NAME, condition),
     )
     .await
-    .context("the operator does nothing")??;
+    .context("the operator does not react")??;
     Ok(())
 }

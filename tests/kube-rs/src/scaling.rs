@@ -1,4 +1,4 @@
-//! Scale, and writes of what somebody else has changed meanwhile.
+//! The scale subresource, and replacing a claim that another client has changed.
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::ResourceExt;
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{KubernetesCluster, NAMES, NAMESPACE};
 
-/// One that was applied with three nodes.
+/// A claim that was applied with three nodes.
 const NAME: &str = NAMES[1];
 
-pub(crate) async fn scales(claims: &Api<KubernetesCluster>) -> Result<()> {
+pub(crate) async fn check_scale(claims: &Api<KubernetesCluster>) -> Result<()> {
     let found = claims.get_scale(NAME).await?;
     ensure!(found.metadata.namespace.as_deref() == Some(NAMESPACE));
     let replicas = found.spec.and_then(|spec| spec.replicas);
@@ -24,13 +24,13 @@ pub(crate) async fn scales(claims: &Api<KubernetesCluster>) -> Result<()> {
     Ok(())
 }
 
-/// Replaces a claim until nobody else was faster, who is once.
-pub(crate) async fn replaces(claims: &Api<KubernetesCluster>) -> Result<()> {
+/// Replaces a claim. Expects one conflict with another client, and retries after it.
+pub(crate) async fn check_replace(claims: &Api<KubernetesCluster>) -> Result<()> {
     let mut conflicts = 0;
     let replaced = loop {
         let mut claim = claims.get(NAME).await?;
         if conflicts == 0 {
-            scale(claims, 8).await.context("by somebody else")?;
+            scale(claims, 8).await.context("change by another client")?;
         }
         let note = ("note".to_owned(), "replaced".to_owned());
         claim.annotations_mut().extend([note]);
@@ -39,16 +39,19 @@ pub(crate) async fn replaces(claims: &Api<KubernetesCluster>) -> Result<()> {
             Err(kube::Error::Api(status)) if status.is_conflict() => conflicts += 1,
             Err(error) => bail!(error),
         }
-        ensure!(conflicts == 1, "a conflict with nobody");
+        ensure!(conflicts == 1, "a conflict without another client");
     };
-    ensure!(conflicts == 1, "a change of somebody else was overwritten");
+    ensure!(
+        conflicts == 1,
+        "the change of another client was overwritten"
+    );
     ensure!(replaced.spec.node_count == 8, "{replaced:?}");
     ensure!(replaced.annotations().contains_key("note"), "{replaced:?}");
     println!("replaced");
     Ok(())
 }
 
-/// The replicas that were answered.
+/// Sets the replicas and returns the replicas in the response.
 async fn scale(claims: &Api<KubernetesCluster>, replicas: i32) -> Result<Option<i32>> {
     let change = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     let scaled = claims

@@ -1,4 +1,4 @@
-//! `runtime::watcher` by both of its strategies, for whole objects and for metadata.
+//! `runtime::watcher` with both of its strategies, for whole objects and for metadata.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::{Stream, TryStreamExt};
@@ -7,12 +7,12 @@ use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource, ResourceExt};
 
-use super::{KubernetesCluster, NAMES, NAMESPACE, SELECTOR, wanted};
+use super::{KubernetesCluster, NAMES, NAMESPACE, SELECTOR, labelled_claim};
 
-/// What is made and removed while it is watched.
+/// A claim that is created and deleted during the watch.
 const NEW: &str = "rs-new";
 
-pub(crate) async fn by_each_strategy(
+pub(crate) async fn check_each_strategy(
     client: &Client,
     claims: &Api<KubernetesCluster>,
 ) -> Result<()> {
@@ -22,16 +22,16 @@ pub(crate) async fn by_each_strategy(
         .streaming_lists();
     for (how, config) in [("list and watch", pages), ("streaming list", streaming)] {
         for everywhere in [false, true] {
-            let what = format!("{how}, in all namespaces: {everywhere}");
+            let description = format!("{how}, in all namespaces: {everywhere}");
             let objects = watcher(api(client, everywhere), config.clone());
-            follows::<KubernetesCluster>(claims, objects)
+            check_events::<KubernetesCluster>(claims, objects)
                 .await
-                .context(what.clone())?;
+                .context(description.clone())?;
             let metadata = watcher(api(client, everywhere), config.clone());
-            follows::<PartialObjectMeta<KubernetesCluster>>(claims, metadata)
+            check_events::<PartialObjectMeta<KubernetesCluster>>(claims, metadata)
                 .await
-                .with_context(|| format!("metadata by {what}"))?;
-            println!("watched by {what}");
+                .with_context(|| format!("metadata by {description}"))?;
+            println!("watched by {description}");
         }
     }
     Ok(())
@@ -48,8 +48,8 @@ where
     }
 }
 
-/// Sees all that is there, and then what is made and removed.
-async fn follows<K: Resource>(
+/// Checks that a watcher reports all existing claims, and then a creation and a deletion.
+async fn check_events<K: Resource>(
     claims: &Api<KubernetesCluster>,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
 ) -> Result<()> {
@@ -58,9 +58,9 @@ async fn follows<K: Resource>(
     loop {
         match next(&mut events).await? {
             Event::Init => {}
-            Event::InitApply(claim) => names.push(checked(&claim)?),
+            Event::InitApply(claim) => names.push(name_in_namespace(&claim)?),
             Event::InitDone => break,
-            Event::Apply(_) | Event::Delete(_) => bail!("an event before all was listed"),
+            Event::Apply(_) | Event::Delete(_) => bail!("an event before the initial list ended"),
         }
     }
     names.sort();
@@ -68,16 +68,16 @@ async fn follows<K: Resource>(
 
     let ours = PatchParams::apply("kube-rs");
     claims
-        .patch(NEW, &ours, &Patch::Apply(wanted(NEW, 1)))
+        .patch(NEW, &ours, &Patch::Apply(labelled_claim(NEW, 1)))
         .await?;
     match next(&mut events).await? {
-        Event::Apply(claim) => ensure!(checked(&claim)? == NEW),
-        _ => bail!("another event than that of {NEW}"),
+        Event::Apply(claim) => ensure!(name_in_namespace(&claim)? == NEW),
+        _ => bail!("expected the creation of {NEW}"),
     }
     claims.delete(NEW, &DeleteParams::default()).await?;
     match next(&mut events).await? {
-        Event::Delete(claim) => ensure!(checked(&claim)? == NEW),
-        _ => bail!("another event than the end of {NEW}"),
+        Event::Delete(claim) => ensure!(name_in_namespace(&claim)? == NEW),
+        _ => bail!("expected the deletion of {NEW}"),
     }
     Ok(())
 }
@@ -86,8 +86,8 @@ async fn next<T>(events: &mut (impl Stream<Item = watcher::Result<T>> + Unpin)) 
     events.try_next().await?.context("the watcher ended")
 }
 
-/// The name of a claim that is in our namespace.
-fn checked<K: Resource>(claim: &K) -> Result<String> {
+/// Returns the name of a claim, after checking its namespace.
+fn name_in_namespace<K: Resource>(claim: &K) -> Result<String> {
     let namespace = claim.namespace();
     ensure!(namespace.as_deref() == Some(NAMESPACE), "{namespace:?}");
     Ok(claim.name_any())

@@ -1,8 +1,8 @@
-// Package compare tells whether two servers answered alike.
+// Package compare compares the answers of two servers.
 //
-// An observation is text: a status line, a line for each header, and the body byte for byte, in which
-// only what differs from call to call (scrub.go) and the names of the sides were replaced. Nothing is
-// decoded and encoded again, so the order of keys, the form of numbers and escapes are compared too.
+// An observation is text: the status line, a line for each header, and the body byte for byte. Only
+// values that differ from call to call (scrub.go) and the names of each route are replaced. Nothing
+// is decoded and encoded again, so key order, number format and escapes are compared too.
 package compare
 
 import (
@@ -15,16 +15,16 @@ import (
 	"strings"
 )
 
-// Names are what stands for the same on both sides, by what it is called here.
+// Names maps a name that one route uses to the placeholder that both routes share.
 type Names map[string]string
 
-// Headers of which nothing follows for a client: lengths, times, and what kube-apiserver's own
-// tracing and priority levels add. Cache-Control is compared: clients and caches act on it.
+// ignored lists headers that are not compared: lengths, times, and those of kube-apiserver's
+// tracing and priority levels. Cache-Control is compared, because clients and caches act on it.
 var ignored = []string{
 	"Audit-Id", "Content-Length", "Date", "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid",
 }
 
-// Reply is the observation of one response.
+// Reply returns the observation of one HTTP response.
 func Reply(response *http.Response, body []byte, names Names) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "HTTP %d\n", response.StatusCode)
@@ -34,14 +34,14 @@ func Reply(response *http.Response, body []byte, names Names) string {
 			continue
 		}
 		for _, value := range values {
-			// Tells of the last hop alone.
+			// Connection applies to the last hop only.
 			if name == "Connection" && value == "close" {
 				continue
 			}
 			lines = append(lines, name+": "+names.replace(scrubText(value)))
 		}
 	}
-	// Fields of one name keep their order.
+	// The sort is stable: repeated fields of one name keep their order.
 	slices.SortStableFunc(lines, func(a, b string) int {
 		return strings.Compare(a[:strings.Index(a, ":")], b[:strings.Index(b, ":")])
 	})
@@ -51,7 +51,8 @@ func Reply(response *http.Response, body []byte, names Names) string {
 	case bytes.HasPrefix(plain, protobufMagic):
 		plain = fromProtobuf(plain)
 	case response.Header.Get("Content-Type") == "application/vnd.kubernetes.protobuf;stream=watch",
-		// Of a WebSocket, whose answer says nothing of what comes; JSON begins otherwise.
+		// The answer to a WebSocket upgrade does not announce the media type; JSON never starts
+		// with a zero byte.
 		response.StatusCode == http.StatusSwitchingProtocols && bytes.HasPrefix(plain, []byte{0}):
 		plain = fromProtobufStream(plain)
 	}
@@ -59,7 +60,7 @@ func Reply(response *http.Response, body []byte, names Names) string {
 	return text.String()
 }
 
-// Decoded undoes gzip, in as many members as there are.
+// Decoded returns the body without gzip, with all of its gzip members.
 func Decoded(response *http.Response, body []byte) []byte {
 	if response.Header.Get("Content-Encoding") != "gzip" {
 		return body
@@ -75,23 +76,23 @@ func Decoded(response *http.Response, body []byte) []byte {
 	return plain
 }
 
-// Command is the observation of a program that ended.
+// Command returns the observation of a program that ended.
 func Command(stdout, stderr string, code int, names Names) string {
 	text := fmt.Sprintf("exit code %d\n--- stdout\n%s\n--- stderr\n%s", code, scrubAges(scrubBody([]byte(stdout))), scrubText(stderr))
 	return names.replace(text)
 }
 
-// BrokenOff is in the observation of an answer that ended too early.
-const BrokenOff = "broken off"
+// BrokenOff marks an answer that ended too early.
+const BrokenOff = "cut off"
 
-// NoAnswer is in the observation of a call that had none, or none to its end.
+// NoAnswer marks a call that got no complete answer.
 const NoAnswer = "no answer: "
 
-// Failure is the observation of a call that had no answer.
+// Failure returns the observation of a call that got no complete answer.
 func Failure(err error) string {
 	kind := BrokenOff
 	if strings.Contains(err.Error(), "deadline exceeded") {
-		kind = "no end"
+		kind = "timed out"
 	}
 	return NoAnswer + kind + "\n"
 }

@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Differences is all that two observations do not share, line by line, and "" if nothing. A line that
-// only the direct one has begins with "-", one that only the other has with "+". Of two that stand in
-// each other's place only what differs is told, with some text around it. What is not told is the same.
-func Differences(direct, through string) string {
+// Differences returns the lines in which two observations differ, or "" if they are equal. Lines of
+// the direct observation start with "-", lines of the proxied one with "+". Of two lines in the
+// same place it returns the part that differs, with some context. Everything that is not returned
+// is equal.
+func Differences(direct, proxied string) string {
 	var text strings.Builder
-	for _, part := range parts(strings.Split(direct, "\n"), strings.Split(through, "\n")) {
+	for _, part := range changes(strings.Split(direct, "\n"), strings.Split(proxied, "\n")) {
 		for i := range max(len(part.left), len(part.right)) {
 			switch {
 			case i >= len(part.right):
@@ -18,7 +19,7 @@ func Differences(direct, through string) string {
 			case i >= len(part.left):
 				fmt.Fprintf(&text, "+%s\n", part.right[i])
 			default:
-				left, right := around(part.left[i], part.right[i])
+				left, right := excerpts(part.left[i], part.right[i])
 				fmt.Fprintf(&text, "-%s\n+%s\n", left, right)
 			}
 		}
@@ -27,14 +28,14 @@ func Differences(direct, through string) string {
 	return text.String()
 }
 
-// part is a run of lines in place of another one.
-type part struct{ left, right []string }
+// change is a run of lines that replaces another.
+type change struct{ left, right []string }
 
-// cellsMax bounds the table by which common lines are found; what is longer is one part.
+// cellsMax bounds the table that finds common lines. Longer texts become one change.
 const cellsMax = 4 << 20
 
-// parts finds what differs by the longest common subsequence of lines.
-func parts(a, b []string) (all []part) {
+// changes finds the differing runs by the longest common subsequence of lines.
+func changes(a, b []string) (all []change) {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
 	}
@@ -42,15 +43,15 @@ func parts(a, b []string) (all []part) {
 		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
 	if len(a)*len(b) > cellsMax {
-		return []part{{a, b}}
+		return []change{{a, b}}
 	}
 	common := commonLines(a, b)
-	var open part
+	var open change
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
 		case i < len(a) && j < len(b) && a[i] == b[j]:
 			if open.left != nil || open.right != nil {
-				all, open = append(all, open), part{}
+				all, open = append(all, open), change{}
 			}
 			i, j = i+1, j+1
 		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
@@ -67,7 +68,8 @@ func parts(a, b []string) (all []part) {
 	return all
 }
 
-// commonLines is how many lines what follows i and j has in common at most.
+// commonLines returns a table: entry i, j is the length of the longest common subsequence of a[i:]
+// and b[j:].
 func commonLines(a, b []string) [][]int32 {
 	common := make([][]int32, len(a)+1)
 	for i := range common {
@@ -83,9 +85,9 @@ func commonLines(a, b []string) [][]int32 {
 	return common
 }
 
-// around cuts two lines to what lies between their first difference and their last, with some text
-// before and after it.
-func around(a, b string) (string, string) {
+// excerpts cuts two lines to the range from their first to their last difference, with some
+// context.
+func excerpts(a, b string) (string, string) {
 	const some = 40
 	begin := 0
 	for begin < min(len(a), len(b)) && a[begin] == b[begin] {
@@ -109,14 +111,14 @@ func around(a, b string) (string, string) {
 	return cut(a), cut(b)
 }
 
-// Brief is the first lines of differences, each cut, for a table.
+// Brief returns the first lines of differences, each truncated, for a table.
 func Brief(differences string) string {
 	const lines, columns = 8, 200
 	all := strings.Split(strings.TrimSpace(differences), "\n")
 	var text strings.Builder
 	for i, line := range all {
 		if i == lines {
-			fmt.Fprintf(&text, "\n           and %d lines more", len(all)-lines)
+			fmt.Fprintf(&text, "\n           and %d more lines", len(all)-lines)
 			break
 		}
 		if len(line) > columns {

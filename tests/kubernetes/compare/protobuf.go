@@ -14,14 +14,14 @@ import (
 
 var protobufMagic = []byte("k8s\x00")
 
-// message is what gogo/protobuf generates.
+// message is implemented by the types that gogo/protobuf generates.
 type message interface {
 	Unmarshal([]byte) error
 	Marshal() ([]byte, error)
 }
 
-// fromProtobuf is a document as JSON, of which what differs from call to call can be scrubbed, and
-// whether it is to the byte as Kubernetes' own code writes it.
+// fromProtobuf returns a document as JSON, in which values can be scrubbed. It also checks that
+// Kubernetes' own encoder would write exactly these bytes.
 func fromProtobuf(document []byte) []byte {
 	var unknown runtime.Unknown
 	if err := unknown.Unmarshal(document[len(protobufMagic):]); err != nil {
@@ -48,7 +48,7 @@ func fromProtobuf(document []byte) []byte {
 	again, err := unknown.Marshal()
 	must(err)
 	if !bytes.Equal(append(bytes.Clone(protobufMagic), again...), document) {
-		return fmt.Appendf(nil, "protobuf as Kubernetes does not write it\n%q", document)
+		return fmt.Appendf(nil, "protobuf that Kubernetes would encode differently\n%q", document)
 	}
 	text, err := json.Marshal(object)
 	must(err)
@@ -56,7 +56,7 @@ func fromProtobuf(document []byte) []byte {
 		unknown.Kind, unknown.APIVersion, unknown.ContentEncoding, unknown.ContentType, text)
 }
 
-// fromProtobufStream is a watch's events, each behind its length, as JSON.
+// fromProtobufStream returns a watch's length-delimited events as JSON.
 func fromProtobufStream(stream []byte) (text []byte) {
 	for len(stream) > 0 {
 		var event metav1.WatchEvent
@@ -70,7 +70,7 @@ func fromProtobufStream(stream []byte) (text []byte) {
 		again, err := event.Marshal()
 		must(err)
 		if !bytes.Equal(again, stream[4:length]) {
-			return fmt.Appendf(text, "an event as Kubernetes does not write it\n%q", stream)
+			return fmt.Appendf(text, "event that Kubernetes would encode differently\n%q", stream)
 		}
 		text = fmt.Appendf(text, "{\"type\":%q}\n%s", event.Type, fromProtobuf(event.Object.Raw))
 		stream = stream[length:]
@@ -84,7 +84,7 @@ func must(err error) {
 	}
 }
 
-// Frames takes so many events in protobuf, each behind its length.
+// Frames reads the given number of length-delimited protobuf events.
 func Frames(from io.Reader, count int) (body []byte, err error) {
 	for range count {
 		var length [4]byte

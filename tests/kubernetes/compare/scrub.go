@@ -11,14 +11,15 @@ import (
 
 const scrubbed = "*"
 
-var uid = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+var uidPattern = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 
-// In text, which is messages, YAML and what kubectl prints, values are known by their form.
-var inText = []struct {
+// textRules scrub text, such as messages, YAML and kubectl's output, where values are recognized by
+// their form.
+var textRules = []struct {
 	form *regexp.Regexp
 	with string
 }{
-	{uid, "UID"},
+	{uidPattern, "UID"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`(?i)(resource ?version\\*"?: *\\*"?)[1-9]\d*`), "${1}*"},
 	{regexp.MustCompile(`(?m)^( +continue: )\S+`), "${1}*"},
@@ -27,36 +28,37 @@ var inText = []struct {
 	{regexp.MustCompile(`(, current: )\d+`), "${1}*"},
 	{regexp.MustCompile(`\b(generated-)[a-z0-9]{5}\b`), "${1}*"},
 	{regexp.MustCompile(`localhost:\d+`), "SERVER"},
-	// kubectl's own time, before what it logs.
+	// The time and thread in kubectl's log lines.
 	{regexp.MustCompile(`(?m)^([EWI])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ `), "$1 "},
-	// The version of an OpenAPI document in its address.
+	// The hash in the URL of an OpenAPI document.
 	{regexp.MustCompile(`\bhash=[0-9A-F]{128}\b`), "hash=*"},
-	// What it logs of itself, by -v=6: its kubeconfig, its feature gates in no order, and how long answers took.
+	// What kubectl -v=6 logs about itself: its kubeconfig, its feature gates in random order, and
+	// response times.
 	{regexp.MustCompile(`(?m)^I (?:loader|envvar)\.go:.*\n`), ""},
 	{regexp.MustCompile(`\bmilliseconds=\d+`), "milliseconds=*"},
-	// Temporary files of kubectl diff and edit.
+	// Temporary files of kubectl diff and kubectl edit.
 	{regexp.MustCompile(`/tmp/(LIVE|MERGED|kubectl-edit)-\d+\S*`), "/tmp/$1"},
 	{regexp.MustCompile(`(/tmp/(?:LIVE|MERGED))\t.*`), "$1"},
 }
 
 func scrubText(text string) string {
-	for _, rule := range inText {
+	for _, rule := range textRules {
 		text = rule.form.ReplaceAllString(text, rule.with)
 	}
 	return text
 }
 
-// What a program prints has columns and lines with an age.
+// Printed tables contain ages, and columns as wide as the ages.
 var (
-	ages      = regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b`)
-	afterAges = regexp.MustCompile(`\bAGE +`)
+	agePattern = regexp.MustCompile(`\b(\d+[dhm])?\d+[smhd]\b`)
+	agePadding = regexp.MustCompile(`\bAGE +`)
 )
 
 func scrubAges(text string) string {
-	return afterAges.ReplaceAllString(ages.ReplaceAllString(text, "AGE"), "AGE ")
+	return agePadding.ReplaceAllString(agePattern.ReplaceAllString(text, "AGE"), "AGE ")
 }
 
-// scrubBody scrubs JSON by where a value stands, and anything else as text.
+// scrubBody scrubs JSON by the position of each value, and anything else as text.
 func scrubBody(body []byte) string {
 	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		return scrubText(string(body))
@@ -70,7 +72,7 @@ func scrubBody(body []byte) string {
 	return s.out.String()
 }
 
-// scanner copies JSON values as they are written, less the strings that are scrubbed.
+// scanner copies JSON byte for byte, except for strings that it scrubs.
 type scanner struct {
 	in  []byte
 	at  int
@@ -118,14 +120,14 @@ func (s *scanner) value(path []string) error {
 	return nil
 }
 
-// members copies an object's or an array's; an element's name is "[]".
+// members copies an object's or array's members. An array element has the path component "[]".
 func (s *scanner) members(path []string, end byte) error {
 	s.byte()
 	for s.space(); s.peek() != end; s.space() {
 		name := "[]"
 		if end == '}' {
 			raw, err := s.string()
-			s.out.WriteString(uid.ReplaceAllString(raw, "UID"))
+			s.out.WriteString(uidPattern.ReplaceAllString(raw, "UID"))
 			if err != nil || json.Unmarshal([]byte(raw), &name) != nil {
 				return errMalformed
 			}
@@ -148,7 +150,7 @@ func (s *scanner) members(path []string, end byte) error {
 	return nil
 }
 
-// string takes a string with its quotes.
+// string reads a string, including its quotes.
 func (s *scanner) string() (string, error) {
 	if s.peek() != '"' {
 		return "", errMalformed
@@ -166,9 +168,9 @@ func (s *scanner) string() (string, error) {
 	return "", errMalformed
 }
 
-var age = regexp.MustCompile(`^"(\d+[dhms])+"$`)
+var ageCell = regexp.MustCompile(`^"(\d+[dhms])+"$`)
 
-// scrubString scrubs a string with its quotes by its path. What is empty or "0" means something.
+// scrubString scrubs a quoted string by its path. Empty strings and "0" have a meaning and stay.
 func scrubString(path []string, raw string) string {
 	if len(path) == 0 || raw == `""` || raw == `"0"` {
 		return raw
@@ -185,12 +187,12 @@ func scrubString(path []string, raw string) string {
 		return `"` + scrubbed + `"`
 	case last == "time" && slices.Contains(path, "managedFields"):
 		return `"` + scrubbed + `"`
-	case parent == "cells" && age.MatchString(raw):
+	case parent == "cells" && ageCell.MatchString(raw):
 		return `"AGE"`
 	}
 	return scrubGenerated(raw)
 }
 
-var generated = regexp.MustCompile(`\b(generated-)[a-z0-9]{5}\b`)
+var generatedName = regexp.MustCompile(`\b(generated-)[a-z0-9]{5}\b`)
 
-func scrubGenerated(raw string) string { return generated.ReplaceAllString(raw, "${1}*") }
+func scrubGenerated(raw string) string { return generatedName.ReplaceAllString(raw, "${1}*") }

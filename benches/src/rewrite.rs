@@ -1,1 +1,0 @@
-../../src/rewrite.rs

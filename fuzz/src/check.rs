@@ -1,1 +1,0 @@
-../../tests/rewrite/check.rs

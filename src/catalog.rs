@@ -1,0 +1,41 @@
+//! The exposed APIs: discovery and OpenAPI documents, served from memory.
+//!
+//! [`refresh()`] reads the documents of a control plane in the background and keeps its part of the
+//! [`Catalog`] current. [`serve()`] answers requests from the catalog, and the router looks up
+//! resources in it. The catalog has only exposed resources. It does not change while a control
+//! plane is unavailable, so the app cluster's discovery stays complete during an outage.
+//!
+//! Modules import only from those above them:
+//!
+//! | module | content |
+//! |---|---|
+//! | `exposure` | what the configuration exposes |
+//! | `document` | rendered documents; requests and replies for them |
+//! | `negotiate` | the media types of discovery and OpenAPI |
+//! | `discovery` | reads discovery from a control plane and renders it again |
+//! | `openapi` | the same for OpenAPI |
+//! | `name_limits` | reads the limits of names from CRDs |
+//! | `offers` | what the catalog offers, for the registration of APIServices |
+//! | `store` | the [`Catalog`] |
+//! | `serve`, `refresh` | read and write the catalog |
+//! | `inspect` | reads a control plane once, for `claimgate check --online` |
+
+mod discovery;
+mod document;
+mod exposure;
+mod inspect;
+mod name_limits;
+mod negotiate;
+mod offers;
+mod openapi;
+mod refresh;
+mod serve;
+mod store;
+
+pub use self::document::{DocumentReply, DocumentRequest};
+pub use self::exposure::{ExposedApi, Exposure, ResourceSelection};
+pub use self::inspect::{Inspection, inspect};
+pub use self::offers::Offers;
+pub use self::refresh::refresh;
+pub use self::serve::serve;
+pub use self::store::{Catalog, ExposedResource, ResourceLookup};

@@ -1,0 +1,220 @@
+//! Keeps the catalog current: periodically reads discovery and OpenAPI of a control plane.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::discovery::{
+    Group, GroupList, RemovalDelay, ResourceList, exposed_groups, find_version, not_exposed,
+};
+use super::exposure::Exposure;
+use super::name_limits::NameLimits;
+use super::openapi::ExposedGroupVersion;
+use super::store::Catalog;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
+
+/// Interval between reads. The aggregator reads once a minute, so this adds little delay.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Interval after a failed read.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Largest size in bytes of a discovery document. A thousand CRDs take about 1 MiB.
+pub(super) const DISCOVERY_BYTES_MAX: usize = 32 << 20;
+
+pub(super) const DISCOVERY_PATH: &str = "/apis";
+
+pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                      application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+/// Keeps one control plane's part of the catalog current until `stop` is cancelled.
+pub async fn refresh(
+    client: Arc<DocumentClient>,
+    exposure: Exposure,
+    catalog: Catalog,
+    metrics: Metrics,
+    stop: CancellationToken,
+) {
+    let mut refresher = Refresher::new(exposure, catalog);
+    let name = client.name().to_owned();
+    let mut was_up = None;
+    loop {
+        let refreshed = tokio::select! {
+            () = stop.cancelled() => return,
+            refreshed = refresher.refresh(&client) => refreshed,
+        };
+        let is_up = refreshed.is_ok();
+        metrics.control_plane_up(&name, is_up);
+        refresher.catalog.set_reachable(&name, is_up);
+        match &refreshed {
+            Ok(()) if was_up != Some(true) => {
+                tracing::info!(control_plane = %name, "the control plane is available");
+            }
+            Err(error) if was_up != Some(false) => {
+                tracing::warn!(
+                    control_plane = %name,
+                    %error,
+                    "cannot read discovery and OpenAPI of the control plane"
+                );
+            }
+            _ => {}
+        }
+        was_up = Some(is_up);
+        let interval = if is_up {
+            REFRESH_INTERVAL
+        } else {
+            RETRY_INTERVAL
+        };
+        let pause = interval.mul_f64(rand::rng().random_range(0.9..1.1));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Reads the documents of one control plane into the catalog.
+struct Refresher {
+    etag: Option<String>,
+    removal_delay: RemovalDelay,
+    exposure: Exposure,
+    name_limits: NameLimits,
+    catalog: Catalog,
+}
+
+impl Refresher {
+    fn new(exposure: Exposure, catalog: Catalog) -> Self {
+        Self {
+            etag: None,
+            removal_delay: RemovalDelay::default(),
+            exposure,
+            name_limits: NameLimits::default(),
+            catalog,
+        }
+    }
+
+    async fn refresh(&mut self, client: &DocumentClient) -> Result<(), FetchError> {
+        let name = client.name();
+        let before = self.catalog.groups(name).unwrap_or_default();
+        let mut groups = self.groups(client, &before).await?;
+        // Read on every refresh, because a changed storage version changes no ETag.
+        add_list_entries(client, &before, &mut groups).await;
+        if self.exposure.translates_names && self.name_limits.apply(client, &mut groups).await? {
+            // So that a resource returns once its limit has changed, which does not change discovery.
+            self.etag = None;
+        }
+        let exposed = group_versions(&groups);
+        self.catalog.set_groups(name, groups);
+        let updated = self.catalog.openapi(name).updated(client, &exposed).await;
+        let result = updated.map(|changed| {
+            if let Some(openapi) = changed {
+                self.catalog.set_openapi(name, openapi);
+            }
+        });
+        self.catalog.set_openapi_tried(name);
+        result
+    }
+
+    /// Reads aggregated discovery. Returns the exposed groups, including resources that must not be
+    /// removed yet.
+    async fn groups(
+        &mut self,
+        client: &DocumentClient,
+        before: &[Group],
+    ) -> Result<Vec<Group>, FetchError> {
+        // While resources are missing, an unchanged document matters too.
+        let etag = self
+            .etag
+            .as_deref()
+            .filter(|_| self.removal_delay.is_empty());
+        let fetched = client
+            .read(DISCOVERY_PATH, ACCEPT, etag, DISCOVERY_BYTES_MAX)
+            .await?;
+        let DocumentFetch::Document(FetchedDocument {
+            etag,
+            content_type,
+            body,
+        }) = fetched
+        else {
+            return Ok(before.to_vec());
+        };
+        if !content_type.contains("APIGroupDiscoveryList") {
+            let problem = format!(
+                "{content_type:?} is not aggregated discovery; Kubernetes 1.27 or later is required"
+            );
+            return Err(FetchError::invalid(DISCOVERY_PATH, problem));
+        }
+        let list: GroupList = serde_json::from_slice(&body)
+            .map_err(|error| FetchError::invalid(DISCOVERY_PATH, error))?;
+        self.catalog
+            .set_not_exposed(client.name(), not_exposed(&list, &self.exposure));
+        let served = exposed_groups(list, &self.exposure);
+        let now = Instant::now();
+        // Readiness matters only if a resource can be removed.
+        let is_ready = self.removal_delay.is_any_due(now) && client.is_ready().await;
+        self.etag = etag;
+        let groups = self.removal_delay.merge(before, served, is_ready, now);
+        if groups.is_empty() {
+            tracing::warn!(
+                control_plane = client.name(),
+                "the control plane serves none of the exposed resources"
+            );
+        }
+        Ok(groups)
+    }
+}
+
+/// Adds the entries of `/apis/G/V` to each version. If they cannot be read, the previous ones stay.
+async fn add_list_entries(client: &DocumentClient, before: &[Group], groups: &mut [Group]) {
+    for group in groups {
+        let name = &group.metadata.name;
+        for version in &mut group.versions {
+            let path = format!("/apis/{name}/{}", version.version);
+            version.list_entries = match resource_list(client, &path).await {
+                Ok(list) => list.resources,
+                Err(error) => {
+                    tracing::debug!(control_plane = client.name(), %error, "cannot read a resource list");
+                    let known = find_version(before, name, &version.version);
+                    known
+                        .map(|known| known.list_entries.clone())
+                        .unwrap_or_default()
+                }
+            };
+        }
+    }
+}
+
+async fn resource_list(client: &DocumentClient, path: &str) -> Result<ResourceList, FetchError> {
+    let fetched = client
+        .read(path, "application/json", None, DISCOVERY_BYTES_MAX)
+        .await?;
+    let DocumentFetch::Document(FetchedDocument { body, .. }) = fetched else {
+        return Err(FetchError::invalid(path, "304 without a condition"));
+    };
+    serde_json::from_slice(&body).map_err(|error| FetchError::invalid(path, error))
+}
+
+/// Returns the group-versions with their resources.
+fn group_versions(groups: &[Group]) -> Vec<ExposedGroupVersion> {
+    let mut all = Vec::new();
+    for group in groups {
+        for version in &group.versions {
+            let resources = version.resources.iter();
+            let resources: BTreeSet<_> = resources
+                .map(|resource| resource.resource.clone())
+                .collect();
+            all.push(ExposedGroupVersion {
+                prefix: format!("apis/{}/{}", group.metadata.name, version.version),
+                resources,
+            });
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! The catalog of exposed APIs. `refresh` writes it, the router and `serve` read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
+use super::exposure::Exposure;
+use super::offers::Offers;
+use super::openapi::{OpenApi, OpenApiDocuments};
+use claim_mapping::mapping::NameLimit;
+
+/// The exposed APIs of all control planes. Clones share their content.
+#[derive(Clone)]
+pub struct Catalog(Arc<RwLock<State>>);
+
+struct State {
+    /// Control planes by name.
+    control_planes: BTreeMap<String, ControlPlaneState>,
+    /// The documents, rendered again after each change.
+    documents: Arc<Documents>,
+}
+
+/// The documents that are served.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    pub(super) discovery: DiscoveryDocuments,
+    pub(super) openapi: OpenApiDocuments,
+}
+
+struct ControlPlaneState {
+    exposure: Exposure,
+    /// `None` before the first sync.
+    groups: Option<Vec<Group>>,
+    /// Resources in the exposed group-versions that are served but not exposed.
+    not_exposed: BTreeSet<ServedResource>,
+    confirmed_at: Instant,
+    /// Whether the last attempt to read the documents succeeded.
+    is_reachable: bool,
+    openapi: OpenApi,
+    /// Whether OpenAPI was read or an attempt failed.
+    is_openapi_tried: bool,
+}
+
+/// The result of looking up a resource.
+#[derive(Debug)]
+pub enum ResourceLookup {
+    Found(ExposedResource),
+    /// The configuration does not expose the resource. A control plane may have objects of it.
+    NotExposed,
+    /// The control plane of the group-version does not serve the resource.
+    NotServed,
+    /// The named control plane has not been synced, so it is not known whether it has the resource.
+    NotSynced(String),
+}
+
+/// An exposed resource.
+#[derive(Clone, Debug)]
+pub struct ExposedResource {
+    /// The name of the control plane.
+    pub control_plane: String,
+    pub kind: String,
+    pub subresources: BTreeSet<String>,
+    pub read_only: bool,
+    /// The limit of the names of objects.
+    pub name_limit: NameLimit,
+}
+
+impl Catalog {
+    /// Creates a catalog that has not synced any of its control planes.
+    pub fn new(exposures: Vec<Exposure>) -> Self {
+        let control_planes = exposures.into_iter().map(|exposure| {
+            let name = exposure.control_plane.clone();
+            let state = ControlPlaneState {
+                exposure,
+                groups: None,
+                not_exposed: BTreeSet::new(),
+                confirmed_at: Instant::now(),
+                is_reachable: false,
+                openapi: OpenApi::default(),
+                is_openapi_tried: false,
+            };
+            (name, state)
+        });
+        Self(Arc::new(RwLock::new(State {
+            control_planes: control_planes.collect(),
+            documents: Arc::default(),
+        })))
+    }
+
+    fn read<T>(&self, with: impl FnOnce(&State) -> T) -> T {
+        with(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes a control plane. Renders the documents again if `change` returns true.
+    fn write(&self, name: &str, change: impl FnOnce(&mut ControlPlaneState) -> bool) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(control_plane) = state.control_planes.get_mut(name) else {
+            return;
+        };
+        if change(control_plane) {
+            state.documents = Arc::new(Documents::render(&state.control_planes));
+        }
+    }
+
+    pub(super) fn documents(&self) -> Arc<Documents> {
+        self.read(|state| Arc::clone(&state.documents))
+    }
+
+    /// Looks up the resource of a request path.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> ResourceLookup {
+        self.read(|state| {
+            let mut control_planes = state.control_planes.values();
+            let found = control_planes
+                .find_map(|state| Some((state, state.exposure.api(group, Some(version))?)));
+            let Some((state, api)) = found else {
+                return ResourceLookup::NotExposed;
+            };
+            let control_plane = state.exposure.control_plane.clone();
+            let Some(groups) = &state.groups else {
+                return ResourceLookup::NotSynced(control_plane);
+            };
+            let resources = find_version(groups, group, version).map(|version| &version.resources);
+            let mut resources = resources.into_iter().flatten();
+            let Some(resource) = resources.find(|resource| resource.resource == plural) else {
+                let served = ServedResource::new(group, version, plural);
+                return match state.not_exposed.contains(&served) {
+                    true => ResourceLookup::NotExposed,
+                    false => ResourceLookup::NotServed,
+                };
+            };
+            let subresources = resource.subresources.iter();
+            ResourceLookup::Found(ExposedResource {
+                control_plane,
+                kind: resource.response_kind.clone().unwrap_or_default().kind,
+                subresources: subresources.map(|sub| sub.subresource.clone()).collect(),
+                read_only: api.read_only,
+                name_limit: resource.name_limit,
+            })
+        })
+    }
+
+    /// Checks whether requests can be served.
+    ///
+    /// A failed attempt to read OpenAPI is enough, because a control plane without OpenAPI still
+    /// serves claims. Without any attempt, the aggregator would read incomplete OpenAPI documents.
+    /// It reads them as soon as an APIService exists, and after a failure only once a minute.
+    ///
+    /// # Errors
+    /// A control plane has not been synced, or its OpenAPI was not requested yet.
+    pub fn ready(&self) -> Result<(), String> {
+        if let Some(name) = self.not_synced() {
+            return Err(format!("control plane {name:?} has not been synced yet"));
+        }
+        match self.first(|state| !state.is_openapi_tried) {
+            Some(name) => Err(format!(
+                "OpenAPI of control plane {name:?} has not been read yet"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the name of the first control plane that meets a condition.
+    fn first(&self, condition: impl Fn(&ControlPlaneState) -> bool) -> Option<String> {
+        self.read(|state| {
+            let mut control_planes = state.control_planes.iter();
+            let found = control_planes.find(|(_, state)| condition(state));
+            found.map(|(name, _)| name.clone())
+        })
+    }
+
+    /// Returns the name of a control plane that has not been synced.
+    pub(super) fn not_synced(&self) -> Option<String> {
+        self.first(|state| state.groups.is_none())
+    }
+
+    /// Returns the name of a control plane whose OpenAPI has not been synced.
+    pub(super) fn openapi_not_synced(&self) -> Option<String> {
+        self.first(|state| !state.openapi.is_synced())
+    }
+
+    /// Returns the name of the control plane that is exposed for a group or a version of it, if it
+    /// has not been synced.
+    pub(super) fn group_not_synced(&self, group: &str, version: Option<&str>) -> Option<String> {
+        self.first(|state| state.groups.is_none() && state.exposure.api(group, version).is_some())
+    }
+
+    /// Returns whether the configuration exposes a version of a group.
+    pub(super) fn exposes(&self, group: &str, version: &str) -> bool {
+        self.first(|state| state.exposure.api(group, Some(version)).is_some())
+            .is_some()
+    }
+
+    /// Returns the groups of a control plane, or `None` before the first sync.
+    pub(super) fn groups(&self, control_plane: &str) -> Option<Vec<Group>> {
+        self.read(|state| state.control_planes.get(control_plane)?.groups.clone())
+    }
+
+    pub(super) fn openapi(&self, control_plane: &str) -> OpenApi {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.map(|state| state.openapi.clone()).unwrap_or_default()
+        })
+    }
+
+    /// Stores the groups that a control plane serves now.
+    pub(super) fn set_groups(&self, control_plane: &str, groups: Vec<Group>) {
+        self.write(control_plane, |state| {
+            state.confirmed_at = Instant::now();
+            let is_changed = state.groups.as_ref() != Some(&groups);
+            state.groups = Some(groups);
+            is_changed
+        });
+    }
+
+    /// Stores the resources that a control plane serves now and that are not exposed.
+    pub(super) fn set_not_exposed(&self, control_plane: &str, resources: BTreeSet<ServedResource>) {
+        self.write(control_plane, |state| {
+            state.not_exposed = resources;
+            false
+        });
+    }
+
+    pub(super) fn set_openapi(&self, control_plane: &str, openapi: OpenApi) {
+        self.write(control_plane, |state| {
+            state.openapi = openapi;
+            true
+        });
+    }
+
+    /// Records that reading OpenAPI was attempted.
+    pub(super) fn set_openapi_tried(&self, control_plane: &str) {
+        self.write(control_plane, |state| {
+            state.is_openapi_tried = true;
+            false
+        });
+    }
+
+    /// Records whether the last attempt to read the documents succeeded.
+    pub(super) fn set_reachable(&self, control_plane: &str, is_reachable: bool) {
+        self.write(control_plane, |state| {
+            state.is_reachable = is_reachable;
+            false
+        });
+    }
+
+    /// Returns what is offered now.
+    pub fn offers(&self) -> Offers {
+        self.read(|state| {
+            let mut offers = Offers::default();
+            for state in state.control_planes.values() {
+                let Some(groups) = &state.groups else {
+                    offers.add_unknown(state.exposure.clone());
+                    continue;
+                };
+                for group in groups {
+                    for version in &group.versions {
+                        offers.add(&group.metadata.name, version, state.is_reachable);
+                    }
+                }
+            }
+            offers
+        })
+    }
+
+    /// Returns the time since discovery was last confirmed, or `None` before the first sync.
+    pub fn age(&self, control_plane: &str) -> Option<Duration> {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane)?;
+            state.groups.as_ref().map(|_| state.confirmed_at.elapsed())
+        })
+    }
+}
+
+impl Documents {
+    /// Renders the documents of all synced control planes.
+    fn render(control_planes: &BTreeMap<String, ControlPlaneState>) -> Self {
+        let synced = control_planes
+            .values()
+            .filter_map(|state| Some((state.groups.as_deref()?, &state.openapi)));
+        let (groups, openapi): (Vec<_>, Vec<_>) = synced.unzip();
+        Self {
+            discovery: DiscoveryDocuments::render(&groups),
+            openapi: OpenApiDocuments::render(&openapi),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Why `connect`, `disconnect` and `kubeconfig` fail.
+
+use std::path::PathBuf;
+
+use super::token::TokenError;
+use crate::app::StartError;
+use crate::app_cluster::ClientError;
+use crate::config::Problems;
+use kube_wire::yaml::YamlError;
+
+/// The reason why one of these commands fails.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("claimgate rejects the configuration that it wrote to {file}: {problems}")]
+    Config { file: PathBuf, problems: Problems },
+    #[error("context {context:?}: {error}")]
+    Context {
+        context: String,
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{path}: {error}; choose another folder with --dir")]
+    File {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("{0}")]
+    InvalidName(String),
+    #[error("cannot read the kubeconfig: {0}")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(
+        "context {0:?}: the API server has no front proxy, so it cannot aggregate other API servers; start it with --requestheader-client-ca-file"
+    )]
+    NoAggregation(String),
+    #[error(
+        "context {context:?}: you lack these rights; ask an administrator for them, or to run this command:\n  {rights}"
+    )]
+    MissingRights { context: String, rights: String },
+    #[error("the kubeconfig has no current context; name one with --context")]
+    NoContext,
+    #[error(
+        "context {context:?}: the API group {group:?} has no namespaced resources; correct --apis"
+    )]
+    NotAnApiGroup { context: String, group: String },
+    #[error("context {context:?}: the namespace {namespace:?} does not exist; create it")]
+    NoNamespace { context: String, namespace: String },
+    #[error("context {0:?} has no claim APIs; create one, or name API groups with --apis")]
+    NoClaims(String),
+    #[error(
+        "the namespace {namespace:?} of the control plane already belongs to another app cluster with the name {cluster:?}; choose another --name, or remove the annotation {annotation} from the namespace to hand it over"
+    )]
+    OtherCluster {
+        namespace: String,
+        cluster: String,
+        annotation: String,
+    },
+    #[error("not confirmed; nothing was changed")]
+    NotConfirmed,
+    #[error(
+        "the clusters are connected, but requests for {group} fail after 60 s: {problem}. The API server of the app cluster must reach {address}; name another address with --advertise-host, or undo everything with claimgate disconnect"
+    )]
+    NotServed {
+        group: String,
+        problem: String,
+        address: String,
+    },
+    #[error("context {context:?}: cannot {doing}: {error}")]
+    Request {
+        context: String,
+        doing: String,
+        error: Box<kube::Error>,
+    },
+    #[error("cannot serialize an object: {0}")]
+    Serialize(#[from] serde_json::Error),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("context {context:?}: {problem}")]
+    Unusable { context: String, problem: String },
+    #[error("cannot write YAML: {0}")]
+    Yaml(#[from] YamlError),
+    #[error("cannot use the credential of the daemon: {0}")]
+    Credential(#[from] ClientError),
+    #[error("{0} exists and was not created by claimgate; delete or rename it")]
+    Taken(String),
+    #[error(
+        "{count} claims of this app cluster exist on the control plane; add --claims keep or --claims delete"
+    )]
+    ClaimsExist { count: usize },
+    #[error(
+        "claims still exist after 5 minutes; the control plane deletes them when their resources are gone. Repeat the command then"
+    )]
+    ClaimsRemain,
+}

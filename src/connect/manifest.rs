@@ -1,0 +1,159 @@
+//! An object that `connect` creates, and its API.
+
+use std::fmt;
+
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+
+use crate::registration::MANAGED_BY;
+
+/// The field manager of writes, or its beginning.
+const MANAGER: &str = "claimgate-connect";
+
+/// An object of a known type.
+#[derive(Clone, Debug)]
+pub(super) struct Manifest {
+    /// The field manager of writes.
+    manager: String,
+    object: DynamicObject,
+    resource: ApiResource,
+}
+
+/// What an object is like in a cluster.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Absent,
+    /// `connect` created it.
+    Own {
+        uid: Option<String>,
+    },
+    /// Someone else created it.
+    Foreign,
+}
+
+impl Manifest {
+    /// Creates the manifest of a typed object, and marks it.
+    ///
+    /// # Errors
+    /// The object cannot be serialized.
+    pub(super) fn new<K>(object: &K) -> Result<Self, serde_json::Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize,
+    {
+        let resource = ApiResource::erase::<K>(&());
+        let mut object: DynamicObject = serde_json::from_value(serde_json::to_value(object)?)?;
+        let (key, value) = MANAGED_BY;
+        object.labels_mut().insert(key.to_owned(), value.to_owned());
+        Ok(Self {
+            manager: MANAGER.to_owned(),
+            object,
+            resource,
+        })
+    }
+
+    /// Returns the manifest with a field manager of its own.
+    pub(super) fn with_manager(self, name: &str) -> Self {
+        let manager = format!("{MANAGER}-{name}");
+        Self { manager, ..self }
+    }
+
+    /// Returns the manifest without the mark, for an object that existed before. Then `disconnect` leaves it.
+    fn unmarked(&self) -> Self {
+        let mut manifest = self.clone();
+        manifest.object.labels_mut().clear();
+        manifest
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        &self.resource.kind
+    }
+
+    /// Returns what an access review asks about this object, without the verb.
+    pub(super) fn attributes(&self) -> ResourceAttributes {
+        ResourceAttributes {
+            group: Some(self.resource.group.clone()),
+            resource: Some(self.resource.plural.clone()),
+            namespace: self.object.namespace(),
+            name: Some(self.object.name_any()),
+            ..ResourceAttributes::default()
+        }
+    }
+
+    fn api(&self, client: &Client) -> Api<DynamicObject> {
+        match self.object.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &self.resource),
+            None => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+
+    /// Looks the object up in a cluster.
+    ///
+    /// # Errors
+    /// The cluster rejects the request or cannot be reached.
+    pub(super) async fn state(&self, client: &Client) -> Result<State, kube::Error> {
+        let Some(object) = self.api(client).get_opt(&self.object.name_any()).await? else {
+            return Ok(State::Absent);
+        };
+        let (key, value) = MANAGED_BY;
+        Ok(
+            match object.labels().get(key).map(String::as_str) == Some(value) {
+                true => State::Own { uid: object.uid() },
+                false => State::Foreign,
+            },
+        )
+    }
+
+    /// Creates the object, or changes the fields that the manifest has. Someone else's namespace is used, but stays
+    /// theirs.
+    ///
+    /// # Errors
+    /// The cluster rejects the request or cannot be reached.
+    pub(super) async fn apply(&self, client: &Client) -> Result<(), kube::Error> {
+        let manifest = match self.state(client).await? {
+            State::Foreign => self.unmarked(),
+            State::Absent | State::Own { .. } => self.clone(),
+        };
+        let parameters = PatchParams::apply(&self.manager).force();
+        let patch = Patch::Apply(&manifest.object);
+        let name = self.object.name_any();
+        self.api(client).patch(&name, &parameters, &patch).await?;
+        Ok(())
+    }
+
+    /// Deletes the object if `connect` created it. Returns whether it did.
+    ///
+    /// # Errors
+    /// The cluster rejects the request or cannot be reached.
+    pub(super) async fn delete(&self, client: &Client) -> Result<bool, kube::Error> {
+        let State::Own { uid } = self.state(client).await? else {
+            return Ok(false);
+        };
+        let preconditions = Preconditions {
+            uid,
+            resource_version: None,
+        };
+        let parameters = DeleteParams::background().preconditions(preconditions);
+        match self
+            .api(client)
+            .delete(&self.object.name_any(), &parameters)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// As in a plan: `Role team-a/claimgate`.
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.object.name_any();
+        match self.object.namespace() {
+            Some(namespace) => write!(f, "{} {namespace}/{name}", self.kind()),
+            None => write!(f, "{} {name}", self.kind()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The options of `connect` and `disconnect`, and the two clusters that they name.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::config::Kubeconfig;
+
+use super::clusters::{Cluster, dns_label};
+use super::error::ConnectError;
+use super::objects::Tenant;
+use crate::config::ServiceConfig;
+use claim_mapping::mapping::is_dns_label;
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Context of the control plane.
+    pub control_plane: String,
+    /// Namespace of the control plane; by default the name of the app cluster.
+    pub namespace: Option<String>,
+    /// Context of the app cluster; by default the current one.
+    pub context: Option<String>,
+    /// Name of the app cluster; by default made from the context.
+    pub name: Option<String>,
+    /// Namespace of the app cluster for claimgate's own objects.
+    pub system_namespace: String,
+    /// API groups; by default all with claims.
+    pub groups: Vec<String>,
+    /// Whether to go on without a question.
+    pub yes: bool,
+    /// DNS name or address under which the API server of the app cluster reaches this machine.
+    pub advertise_host: Option<String>,
+    pub port: u16,
+    /// Folder for certificates, kubeconfigs and the configuration.
+    pub dir: Option<PathBuf>,
+}
+
+/// The two clusters, and the app cluster as the control plane sees it.
+pub(super) struct Session {
+    pub(super) app: Cluster,
+    pub(super) control_plane: Cluster,
+    pub(super) tenant: Tenant,
+    pub(super) service: ServiceConfig,
+}
+
+impl Session {
+    /// Opens both clusters and reads what must be known before anything is written.
+    ///
+    /// # Errors
+    /// A cluster cannot be reached, or a name is invalid.
+    pub(super) async fn open(options: &Options) -> Result<Self, ConnectError> {
+        let kubeconfig = Kubeconfig::read()?;
+        let app = Cluster::open(&kubeconfig, options.context.as_deref()).await?;
+        let control_plane = Cluster::open(&kubeconfig, Some(&options.control_plane)).await?;
+        let cluster = match &options.name {
+            Some(name) => name.clone(),
+            None => dns_label(&app.context),
+        };
+        let namespace = options.namespace.clone().unwrap_or_else(|| cluster.clone());
+        for (name, option) in [
+            (&cluster, "--name"),
+            (&namespace, "NAMESPACE"),
+            (&options.system_namespace, "--system-namespace"),
+        ] {
+            if !is_dns_label(name) {
+                let problem = format!("{option}: {name:?} is not a DNS label; use a-z, 0-9 and -");
+                return Err(ConnectError::InvalidName(problem));
+            }
+        }
+        let cluster_id = app.id().await?;
+        let service = ServiceConfig {
+            namespace: options.system_namespace.clone(),
+            name: "claimgate".to_owned(),
+            port: options.port,
+        };
+        let tenant = Tenant {
+            cluster,
+            namespace,
+            groups: options.groups.clone(),
+            cluster_id,
+        };
+        Ok(Self {
+            app,
+            control_plane,
+            tenant,
+            service,
+        })
+    }
+
+    /// Takes all groups with claims if the user names none.
+    ///
+    /// # Errors
+    /// There are none, or the control plane rejects the request.
+    pub(super) async fn choose_groups(&mut self) -> Result<(), ConnectError> {
+        if self.tenant.groups.is_empty() {
+            self.tenant.groups = self.control_plane.claim_groups().await?;
+        }
+        match self.tenant.groups.is_empty() {
+            true => Err(ConnectError::NoClaims(self.control_plane.context.clone())),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that the namespace does not belong to another app cluster of the same name.
+    ///
+    /// # Errors
+    /// It does, or the control plane rejects the request.
+    pub(super) async fn check_namespace(&self) -> Result<(), ConnectError> {
+        let api: Api<Namespace> = Api::all(self.control_plane.client.clone());
+        let namespace = api.get_metadata_opt(&self.tenant.namespace).await;
+        let namespace = namespace.map_err(self.control_plane.failed("read the namespace"))?;
+        let annotation = self.tenant.id_annotation();
+        let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
+        let id = annotations.and_then(|mut all| all.remove(&annotation));
+        match id {
+            Some(id) if id != self.tenant.cluster_id => Err(ConnectError::OtherCluster {
+                namespace: self.tenant.namespace.clone(),
+                cluster: self.tenant.cluster.clone(),
+                annotation,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Registers the offered group-versions in the app cluster: one APIService for each.
+//!
+//! The replica that holds the Lease compares what the catalog offers with the APIServices, and writes only what
+//! differs:
+//!
+//! - An APIService without a working backend blocks the deletion of every namespace in the app cluster. So none is
+//!   created before the daemon answers through its Service, and none for a group-version without resources.
+//! - APIServices are deleted when the API is gone for good, never when the daemon stops: another replica may serve,
+//!   and without an APIService the app cluster would forget the claims.
+//! - APIServices of others stay. The log and a metric name them.
+
+mod endpoint;
+mod leader;
+mod plan;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use either::Either;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::endpoint::EndpointError;
+use self::leader::Candidate;
+use self::plan::{Action, Conflict, Owner, Plan, Template};
+pub(crate) use self::plan::{MANAGED_BY, is_own};
+use crate::catalog::{Catalog, Offers};
+use crate::config::Register;
+use crate::telemetry::metrics::Metrics;
+use crate::tls::watched::Watched;
+
+/// Time between two comparisons if nothing is known to have changed. An APIService that someone deletes returns after
+/// this time at most.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The end of the name of the Lease, after the name of the Service.
+pub(crate) const LEASE_SUFFIX: &str = "-registration";
+
+/// The name of this controller in metrics.
+const CONTROLLER: &str = "registration";
+
+/// The reason why the APIServices could not be compared or written.
+#[derive(Debug, thiserror::Error)]
+enum RegistrationError {
+    #[error("the app cluster rejects a request: {0}")]
+    Api(#[from] kube::Error),
+    #[error("kube-apiserver could not reach claimgate through the Service: {0}")]
+    Endpoint(#[from] EndpointError),
+}
+
+/// Keeps the APIServices of the app cluster equal to what the catalog offers.
+pub(crate) struct Registrar {
+    client: kube::Client,
+    config: Register,
+    /// PEM of the CA that signed the serving certificate.
+    ca_bundle: Arc<Watched<Vec<u8>>>,
+    catalog: Catalog,
+    metrics: Metrics,
+    /// The conflicts that were logged.
+    reported: BTreeSet<Conflict>,
+}
+
+impl Registrar {
+    pub(crate) fn new(
+        client: kube::Client,
+        config: Register,
+        ca_bundle: Arc<Watched<Vec<u8>>>,
+        catalog: Catalog,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            client,
+            config,
+            ca_bundle,
+            catalog,
+            metrics,
+            reported: BTreeSet::new(),
+        }
+    }
+
+    /// Runs until `stop` is cancelled. Leaves the APIServices as they are then, and releases the Lease.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut candidate = Candidate::new(self.client.clone(), &self.config.service, LEASE_SUFFIX);
+        let mut done: Option<(Instant, Offers)> = None;
+        let mut was_failing = false;
+        loop {
+            let offers = self.catalog.offers();
+            let is_due = done.as_ref().is_none_or(|(at, before)| {
+                at.elapsed() >= INTERVAL || before.digests != offers.digests
+            });
+            let result = match candidate.is_leader().await {
+                Ok(true) if is_due => self.sync(&offers).await.map(|()| {
+                    done = Some((Instant::now(), offers));
+                    self.metrics.controller_sync(CONTROLLER, true);
+                }),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = &result {
+                self.metrics.controller_sync(CONTROLLER, false);
+                if !was_failing {
+                    tracing::warn!(%error, "cannot register APIServices; claimgate tries again");
+                }
+            } else if was_failing {
+                tracing::info!("APIServices can be registered again");
+            }
+            was_failing = result.is_err();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(leader::RENEW_INTERVAL) => {}
+            }
+        }
+        if let Err(error) = candidate.release().await {
+            tracing::warn!(%error, "cannot release the Lease; another replica waits until it expires");
+        }
+    }
+
+    /// Compares and writes once.
+    async fn sync(&mut self, offers: &Offers) -> Result<(), RegistrationError> {
+        let api: Api<APIService> = Api::all(self.client.clone());
+        let existing = api.list(&ListParams::default()).await?.items;
+        let template = Template {
+            service: self.config.service.clone(),
+            ca_bundle: self.ca_bundle.current().to_vec(),
+            owner: self.owner().await?,
+            adopt: self.config.adopt.clone(),
+        };
+        let plan = Plan::new(offers, existing, &template);
+        self.report(&plan.conflicts);
+        let writes = |action: &Action| !matches!(action, Action::Delete { .. });
+        if plan.actions.iter().any(writes) {
+            endpoint::check(&self.client, &self.config.service, &template.ca_bundle).await?;
+        }
+        // The failure of one must not keep the others from being registered.
+        let mut failed = Ok(());
+        for action in plan.actions {
+            if let Err(error) = apply(&api, action).await {
+                failed = Err(error.into());
+            }
+        }
+        failed
+    }
+
+    /// Returns the ClusterRole that owns the APIServices.
+    async fn owner(&self) -> Result<Option<OwnerReference>, kube::Error> {
+        let Some(name) = &self.config.cluster_role else {
+            return Ok(None);
+        };
+        let api: Api<ClusterRole> = Api::all(self.client.clone());
+        let role = api.get_metadata(name).await?;
+        Ok(Some(OwnerReference {
+            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+            kind: "ClusterRole".to_owned(),
+            name: name.clone(),
+            uid: role.metadata.uid.unwrap_or_default(),
+            ..OwnerReference::default()
+        }))
+    }
+
+    /// Logs new conflicts, and counts all.
+    fn report(&mut self, conflicts: &[Conflict]) {
+        let conflicts: BTreeSet<Conflict> = conflicts.iter().cloned().collect();
+        for Conflict {
+            group_version,
+            owner,
+        } in conflicts.difference(&self.reported)
+        {
+            let owner = match owner {
+                Owner::Local => "a CRD of the app cluster".to_owned(),
+                Owner::Service(name) => format!("the Service {name}"),
+            };
+            tracing::warn!(
+                %group_version,
+                %owner,
+                "not registered: someone else serves this version in the app cluster; remove it there, or add it to register.adopt"
+            );
+        }
+        self.metrics.registration_conflicts(conflicts.len());
+        self.reported = conflicts;
+    }
+}
+
+async fn apply(api: &Api<APIService>, action: Action) -> Result<(), kube::Error> {
+    let parameters = PostParams {
+        field_manager: Some("claimgate".to_owned()),
+        ..PostParams::default()
+    };
+    let (name, done) = match action {
+        Action::Create(object) => {
+            let created = api.create(&parameters, &object).await?;
+            (created.metadata.name, "created the APIService")
+        }
+        Action::Replace(object) => {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let replaced = api.replace(&name, &parameters, &object).await?;
+            (replaced.metadata.name, "changed the APIService")
+        }
+        Action::Delete { name, uid } => {
+            let preconditions = Preconditions {
+                uid,
+                resource_version: None,
+            };
+            let parameters = DeleteParams::default().preconditions(preconditions);
+            match api.delete(&name, &parameters).await {
+                Ok(Either::Left(_) | Either::Right(_)) => {}
+                // Someone else deleted it.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error),
+            }
+            (Some(name), "deleted the APIService: the API is gone")
+        }
+    };
+    tracing::info!(api_service = name.unwrap_or_default(), "{done}");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+package kubernetes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// connection runs the commands connect and disconnect for one app cluster.
+type connection struct {
+	kubeconfig, dir string
+	arguments       []string
+	port            int
+}
+
+func newConnection(t *testing.T) connection {
+	t.Helper()
+	kubeconfig := env.path("connect.kubeconfig")
+	text := "apiVersion: v1\nkind: Config\n"
+	contexts, clusters, users := "contexts:\n", "clusters:\n", "users:\n"
+	for name, c := range map[string]*cluster{"app": env.app, "platform": env.controlPlane} {
+		one := env.certificates.kubeconfig(fmt.Sprintf("https://localhost:%d", c.port), "admin")
+		for _, line := range strings.Split(one, "\n") {
+			key, list, _ := strings.Cut(line, ": ")
+			item := "- " + strings.ReplaceAll(strings.Trim(list, "[]"), ": it", ": "+name) + "\n"
+			switch key {
+			case "contexts":
+				contexts += item
+			case "clusters":
+				clusters += item
+			case "users":
+				users += item
+			}
+		}
+	}
+	must(os.WriteFile(kubeconfig, []byte(text+contexts+clusters+users), 0o600))
+	ports, err := freePorts(1)
+	must(err)
+	return connection{
+		kubeconfig: kubeconfig,
+		dir:        env.path("connect"),
+		port:       ports[0],
+		arguments: []string{"platform", "connected", "--context", "app", "--name", "app-one", "--apis", "queues.example.org",
+			"--system-namespace", "connected-system", "--yes"},
+	}
+}
+
+func (c connection) start(t *testing.T) *process {
+	t.Helper()
+	more := []string{"--serve", "--port", fmt.Sprint(c.port), "--dir", c.dir}
+	args := append([]string{"KUBECONFIG=" + c.kubeconfig, os.Getenv("TEST_BINARY"), "connect"}, append(slices.Clone(c.arguments), more...)...)
+	process, err := env.run("connect", "env", args...)
+	must(err)
+	t.Cleanup(process.kill)
+	return process
+}
+
+func (c connection) disconnect(more ...string) (string, error) {
+	cmd := exec.Command(os.Getenv("TEST_BINARY"), append([]string{"disconnect"}, append(slices.Clone(c.arguments), more...)...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// objectNames returns the names of all objects that connect could create or leave behind.
+func objectNames(t *testing.T, c *cluster) []string {
+	t.Helper()
+	kinds := "namespaces,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,leases,apiservices,secrets,configmaps"
+	out := kubectl(t, c, "", "get", kinds, "-A", "--no-headers", "-o",
+		`jsonpath={range .items[*]}{.kind}{" "}{.metadata.namespace}{"/"}{.metadata.name}{"\n"}{end}`)
+	return strings.Split(strings.TrimSpace(out), "\n")
+}
+
+func awaitObjectNames(t *testing.T, c *cluster, before []string) {
+	t.Helper()
+	await(t, slowDeadline, func() error {
+		after := objectNames(t, c)
+		for _, name := range after {
+			if !slices.Contains(before, name) {
+				return fmt.Errorf("%s: %s was left behind", c.name, name)
+			}
+		}
+		for _, name := range before {
+			if !slices.Contains(after, name) {
+				return fmt.Errorf("%s: %s is gone", c.name, name)
+			}
+		}
+		return nil
+	})
+}
+
+func TestConnectAndDisconnect(t *testing.T) {
+	createQueueAPI(t)
+	app, platform := objectNames(t, env.app), objectNames(t, env.controlPlane)
+
+	c := newConnection(t)
+	daemon := c.start(t)
+	awaitResource(t, "queues", true)
+	const order = "{apiVersion: queues.example.org/v1, kind: Queue, metadata: {name: orders, namespace: default}}"
+	await(t, slowDeadline, func() error {
+		_, err := env.tryKubectl(env.app.kubeconfig, order, "apply", "-f", "-")
+		return err
+	})
+	stored := kubectl(t, env.controlPlane, "", "get", "queues", "-n", "connected", "-o", "name")
+	if !strings.Contains(stored, "/orders-") {
+		t.Errorf("the control plane stores %q", stored)
+	}
+
+	// The daemon may be killed, and the command repeated.
+	daemon.kill()
+	daemon = c.start(t)
+	await(t, slowDeadline, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues", "-o", "name")
+		if err == nil && !strings.Contains(out, "/orders") {
+			err = fmt.Errorf("the app cluster has %q", out)
+		}
+		return err
+	})
+
+	// Claims are never deleted without a word.
+	out, err := c.disconnect()
+	if err == nil || !strings.Contains(out, "1 claims of this app cluster exist") {
+		t.Errorf("disconnect with a claim: %v\n%s", err, out)
+	}
+	if _, err := daemon.terminate(slowDeadline); err != nil {
+		t.Fatal(err)
+	}
+	// While another app cluster uses the namespace, it stays.
+	const other = "cluster-id.claimgate.dev/app-two"
+	kubectl(t, env.controlPlane, "", "annotate", "namespace", "connected", other+"=id")
+	if out, err := c.disconnect("--claims", "delete"); err != nil || !strings.Contains(out, "other app clusters use it") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	kubectl(t, env.controlPlane, "", "annotate", "namespace", "connected", other+"-")
+	if out, err := c.disconnect(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	awaitObjectNames(t, env.app, app)
+	awaitObjectNames(t, env.controlPlane, platform)
+}
+
+// TestConnectRefusesASecondClusterOfTheSameName checks that nothing is written then.
+func TestConnectRefusesASecondClusterOfTheSameName(t *testing.T) {
+	createNamespace(t, "taken")
+	kubectl(t, env.controlPlane, "", "annotate", "namespace", "taken", "cluster-id.claimgate.dev/app-one=other")
+	platform := objectNames(t, env.controlPlane)
+	c := newConnection(t)
+	c.arguments[1] = "taken"
+	daemon := c.start(t)
+	<-daemon.done
+	text, err := os.ReadFile(daemon.log)
+	must(err)
+	if !strings.Contains(string(text), "already belongs to another app cluster") {
+		t.Errorf("connect said:\n%s", text)
+	}
+	awaitObjectNames(t, env.controlPlane, platform)
+}
