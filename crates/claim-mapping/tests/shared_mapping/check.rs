@@ -143,9 +143,19 @@ fn assert_origin(remote: &Value, name: &str) {
     let values = [CLUSTER, LOCAL, name];
     for (key, value) in ORIGIN.into_iter().zip(values) {
         assert_eq!(metadata["annotations"][key], value, "{remote}");
-        let label = (value.len() <= 63).then(|| Value::from(value));
+        let label = is_label_value(value).then(|| Value::from(value));
         assert_eq!(metadata["labels"].get(key), label.as_ref(), "{remote}");
     }
+}
+
+/// Returns whether kube-apiserver accepts a label's value (`IsValidLabelValue`).
+fn is_label_value(text: &str) -> bool {
+    let has_valid_ends = |text: &str| {
+        let is_separator = |c| ['-', '_', '.'].contains(&c);
+        !text.starts_with(is_separator) && !text.ends_with(is_separator)
+    };
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.len() <= 63 && text.chars().all(is_valid) && has_valid_ends(text)
 }
 
 /// Maps a body from the control plane.
