@@ -25,12 +25,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::app_cluster_access::AppClusterAccess;
+use self::app_cluster_access::{AppClusterAccess, AppClusterTasks};
 use self::control_planes::ControlPlanes;
 pub use self::start_error::StartError;
 use crate::authn::Authenticator;
 use crate::catalog::{self, Catalog, Exposure};
-use crate::config::{Config, Shutdown};
+use crate::config::{Config, ServingCertificateConfig, Shutdown};
 use crate::proxy::Proxy;
 use crate::proxy::admission::Admission;
 use crate::router::{AccessControl, Router};
@@ -56,7 +56,7 @@ pub struct App {
     documents: Vec<(Arc<DocumentClient>, Exposure)>,
     reloads: Vec<Arc<dyn Reload>>,
     max_connections: usize,
-    app_cluster: AppClusterAccess,
+    app_cluster: AppClusterTasks,
     shutdown: Shutdown,
     stop: StopSignal,
 }
@@ -67,16 +67,17 @@ impl App {
         let metrics = Metrics::new();
         let draining = CancellationToken::new();
         let authenticator = Authenticator::load(&config.authentication)?;
-        let certificate = ServingCertificate::load(&config.listen.certificate, &config.listen.key)?;
+        let app_cluster = AppClusterAccess::open(&config, &metrics).await?;
+        let certificate = serving_certificate(&config, &app_cluster)?;
         let mut reloads = authenticator.watched();
-        reloads.push(certificate.watched());
-        let control_planes = ControlPlanes::load(&config, &metrics)?;
+        reloads.extend(certificate.watched());
+        let control_planes = ControlPlanes::load(&config, &app_cluster, &metrics)?;
         reloads.extend(control_planes.watched.iter().cloned());
 
         let catalog = Catalog::new(control_planes.exposures());
-        let app_cluster =
-            AppClusterAccess::open(&config, &catalog, authenticator.front_proxy(), &metrics)
-                .await?;
+        let app_cluster = app_cluster
+            .prepare(&config, &catalog, authenticator.front_proxy(), &metrics)
+            .await?;
         reloads.extend(app_cluster.watched());
         let router = Router {
             access: AccessControl {
@@ -145,7 +146,10 @@ impl App {
         let ended = CancellationToken::new();
         self.start_background_tasks(&ended);
         // Another replica should register as soon as this one stops.
-        let registering = self.app_cluster.start(&self.stop.graceful, &ended);
+        let control_planes = &self.server.router.control_planes;
+        let registering = self
+            .app_cluster
+            .start(control_planes, &self.stop.graceful, &ended);
         if let Some(listener) = self.admin {
             let reports = reports(&self.server.router, self.metrics);
             tokio::spawn(admin::serve(listener, reports, ended.clone()));
@@ -223,6 +227,22 @@ fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
             }
             metrics.encode()
         }),
+    }
+}
+
+/// Returns the certificate of the configured files or of the Secret.
+fn serving_certificate(
+    config: &Config,
+    app_cluster: &AppClusterAccess,
+) -> Result<ServingCertificate, StartError> {
+    match &config.listen.certificate {
+        ServingCertificateConfig::Files {
+            certificate, key, ..
+        } => Ok(ServingCertificate::load(certificate, key)?),
+        ServingCertificateConfig::SelfManaged(_) => {
+            let certificate = app_cluster.certificate();
+            certificate.ok_or(StartError::NoCertificate)
+        }
     }
 }
 

@@ -3,75 +3,196 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `clusters` | a cluster, and what must be known of it before anything is written |
-//! | `session` | the options, and the two clusters |
-//! | `objects` | the objects to create |
+//! | `clusters`, `endpoint` | a cluster, and what must be known of it before anything is written |
+//! | `session` | the names, and the two clusters |
+//! | `objects` | the objects on the control plane |
+//! | `installation` | the objects in the app cluster |
+//! | `daemon_config` | the configuration of the daemon |
 //! | `preflight` | checks the user's rights |
 //! | `manifest` | creates and deletes an object |
 //! | `plan` | what will be written, the question, and the writes |
 //! | `token` | the credential on the control plane |
-//! | `workspace` | certificates, kubeconfigs and the configuration of the daemon |
-//! | `serve` | runs the daemon, and waits until the app cluster serves claims |
+//! | `serve`, `workspace` | runs the daemon on this machine |
+//! | `served` | waits until the app cluster serves claims |
 //! | `disconnect` | the way back |
 //! | `gitops` | the command `kubeconfig`, and the documents for kubectl, Argo CD and Flux |
 
 mod clusters;
+mod daemon_config;
 mod disconnect;
+mod endpoint;
 mod error;
 mod gitops;
+mod installation;
 mod manifest;
 mod objects;
 mod plan;
 mod preflight;
 mod private_file;
 mod serve;
+mod served;
 mod session;
 mod token;
 mod workspace;
 
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use self::clusters::Cluster;
+use self::daemon_config::CONTROL_PLANE;
 pub use self::disconnect::{ClaimPolicy, disconnect};
 pub use self::error::ConnectError;
 pub use self::gitops::{KubeconfigOptions, Tool, kubeconfig};
 use self::manifest::Manifest;
+pub use self::serve::ServeOptions;
 pub use self::session::Options;
 use self::session::Session;
 use self::token::Token;
 use crate::app_cluster::{self, FrontProxyError};
 
-/// Connects the two clusters and runs the daemon until a signal arrives.
+/// How long pods may take to start and serve claims. They may have to pull the image.
+const INSTALLED_MAX: Duration = Duration::from_secs(180);
+
+/// The port of the Service of pods.
+const SERVICE_PORT: u16 = 443;
+
+/// How claimgate runs.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// On this machine, until a signal arrives.
+    Serve(ServeOptions),
+    /// As a Deployment in the app cluster.
+    Install { image: String },
+    /// As a Deployment that someone else applies. The objects go to stdout, and the Secret with the credential to the
+    /// file.
+    Print {
+        image: String,
+        credential_file: PathBuf,
+    },
+}
+
+/// Connects the two clusters.
 ///
 /// # Errors
 /// A cluster cannot be reached, a right is missing, or the user does not confirm. Objects that were written stay, and
 /// repeating the command continues.
-pub async fn connect(options: &Options) -> Result<(), ConnectError> {
+pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectError> {
     crate::tls::provider::install();
-    let mut session = Session::open(options).await?;
+    let port = match target {
+        Target::Serve(serve) => serve.port,
+        Target::Install { .. } | Target::Print { .. } => SERVICE_PORT,
+    };
+    let mut session = Session::open(options, port).await?;
     session.choose_groups().await?;
     check_front_proxy(&session.app).await?;
     session.check_namespace().await?;
-    let host = match &options.advertise_host {
-        Some(host) => host.clone(),
-        None => serve::own_host(&session.app.host)?,
-    };
     let tenant = &session.tenant;
     let mut on_control_plane = vec![tenant.remote_namespace()?];
     on_control_plane.extend(tenant.control_plane()?);
-    let in_app_cluster = objects::app_cluster(&session.service, &host)?;
     preflight::check_rights(&session.control_plane, &on_control_plane).await?;
-    preflight::check_rights(&session.app, &in_app_cluster).await?;
-    print_plan(&session, &on_control_plane, &in_app_cluster).await?;
+    match target {
+        Target::Serve(serve) => {
+            let host = match &serve.advertise_host {
+                Some(host) => host.clone(),
+                None => serve::own_host(&session.app.host)?,
+            };
+            let objects = installation::outside(&session.installation, &host)?;
+            apply(options, &session, &on_control_plane, objects).await?;
+            serve::run(serve, &session, &host).await
+        }
+        Target::Install { image } => {
+            let objects = pod_objects(&session, image)?;
+            apply(options, &session, &on_control_plane, objects).await?;
+            println!("Waiting until the app cluster serves claims.");
+            let resources = served::wait(&session, INSTALLED_MAX).await;
+            let resources = resources.map_err(|problem| ConnectError::NotServedByPods {
+                group: problem.group,
+                problem: problem.problem,
+                namespace: session.installation.service.namespace.clone(),
+                deployment: session.installation.service.name.clone(),
+            })?;
+            served::print(&session, &resources);
+            println!("To undo everything: claimgate disconnect");
+            Ok(())
+        }
+        Target::Print {
+            image,
+            credential_file,
+        } => {
+            let objects = pod_objects(&session, image)?;
+            let mut stderr = std::io::stderr();
+            print_plan(&session, &on_control_plane, &[], &mut stderr).await?;
+            plan::confirm(options.yes, &mut stderr)?;
+            plan::apply(&session.control_plane, &on_control_plane).await?;
+            let credential = credential(&session).await?;
+            private_file::replace(credential_file, &manifest::yaml(&[credential])?).map_err(
+                |error| ConnectError::File {
+                    path: credential_file.clone(),
+                    error,
+                },
+            )?;
+            std::io::stdout().write_all(manifest::yaml(&objects)?.as_bytes())?;
+            let context = &session.app.context;
+            writeln!(
+                stderr,
+                "Apply the credential too: kubectl --context {context} apply -f {}\nDo not commit it: the daemon renews the token, and writes it to the Secret.",
+                credential_file.display()
+            )?;
+            Ok(())
+        }
+    }
+}
+
+/// Returns the objects in the app cluster for a daemon in pods.
+fn pod_objects(session: &Session, image: &str) -> Result<Vec<Manifest>, ConnectError> {
+    let files = daemon_config::in_pod(session)?;
+    if session.endpoint.is_loopback() {
+        eprintln!(
+            "warning: pods of the app cluster cannot reach {}, an address of this machine; use a kubeconfig with another address",
+            session.endpoint.server
+        );
+    }
+    Ok(installation::inside(
+        &session.installation,
+        image,
+        &files,
+        CONTROL_PLANE,
+    )?)
+}
+
+/// Shows the plan, asks, and writes to both clusters, the credential last.
+async fn apply(
+    options: &Options,
+    session: &Session,
+    on_control_plane: &[Manifest],
+    in_app_cluster: Vec<Manifest>,
+) -> Result<(), ConnectError> {
+    let installation = &session.installation;
+    let secret = installation::token(installation, CONTROL_PLANE, "")?;
+    let all: Vec<Manifest> = in_app_cluster.iter().cloned().chain([secret]).collect();
+    preflight::check_rights(&session.app, &all).await?;
+    print_plan(session, on_control_plane, &all, &mut std::io::stdout()).await?;
     plan::confirm(options.yes, std::io::stdout())?;
-    plan::apply(&session.control_plane, &on_control_plane).await?;
-    plan::apply(&session.app, &in_app_cluster).await?;
+    plan::apply(&session.control_plane, on_control_plane).await?;
+    // The namespace of the Secret is the first object.
+    let (namespace, rest) = in_app_cluster.split_at(1);
+    plan::apply(&session.app, namespace).await?;
+    plan::apply(&session.app, &[credential(session).await?]).await?;
+    plan::apply(&session.app, rest).await
+}
+
+/// Requests a token, and returns the Secret for it.
+async fn credential(session: &Session) -> Result<Manifest, ConnectError> {
     let token = Token::request(
         &session.control_plane.client,
-        &tenant.namespace,
-        &tenant.account(),
+        &session.tenant.namespace,
+        &session.tenant.account(),
         token::LIFETIME,
     )
     .await?;
-    serve::run(options, &session, &host, token).await
+    let secret = installation::token(&session.installation, CONTROL_PLANE, &token.text);
+    Ok(secret?)
 }
 
 async fn check_front_proxy(app: &Cluster) -> Result<(), ConnectError> {
@@ -87,27 +208,26 @@ async fn print_plan(
     session: &Session,
     on_control_plane: &[Manifest],
     in_app_cluster: &[Manifest],
+    output: &mut (dyn Write + Send),
 ) -> Result<(), ConnectError> {
     let tenant = &session.tenant;
-    println!(
+    writeln!(
+        output,
         "App cluster {:?} (context {}) gets the claims of the groups {}.\nThe control plane (context {}) stores them in the namespace {:?}.\n",
         tenant.cluster,
         session.app.context,
         tenant.groups.join(", "),
         session.control_plane.context,
         tenant.namespace,
-    );
-    for (title, cluster, manifests) in [
-        (
-            "On the control plane:",
-            &session.control_plane,
-            on_control_plane,
-        ),
-        ("In the app cluster:", &session.app, in_app_cluster),
-    ] {
-        println!("{title}");
-        print!("{}", plan::lines(cluster, manifests).await?);
+    )?;
+    let lines = plan::lines(&session.control_plane, on_control_plane).await?;
+    writeln!(output, "On the control plane:\n{lines}")?;
+    if !in_app_cluster.is_empty() {
+        let lines = plan::lines(&session.app, in_app_cluster).await?;
+        writeln!(
+            output,
+            "In the app cluster:\n{lines}  create an APIService for each version of the groups\n"
+        )?;
     }
-    println!("  create an APIService for each version of the groups\n");
     Ok(())
 }

@@ -27,6 +27,9 @@ pub mod app;
 mod registration;
 
 #[cfg(feature = "app-cluster")]
+mod managed_secrets;
+
+#[cfg(feature = "app-cluster")]
 mod app_cluster;
 
 pub mod server;

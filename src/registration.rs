@@ -23,6 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,23 +55,56 @@ enum RegistrationError {
     Endpoint(#[from] EndpointError),
 }
 
+/// PEM of the CAs that APIServices trust.
+pub(crate) enum CaBundle {
+    /// Of a file that is read again when it changes.
+    File(Arc<Watched<Vec<u8>>>),
+    /// From a Secret that the daemon keeps up to date.
+    Managed(watch::Receiver<Arc<Vec<u8>>>),
+}
+
+impl CaBundle {
+    fn current(&self) -> Arc<Vec<u8>> {
+        match self {
+            Self::File(file) => file.current(),
+            Self::Managed(bundle) => Arc::clone(&bundle.borrow()),
+        }
+    }
+}
+
 /// Keeps the APIServices of the app cluster equal to what the catalog offers.
 pub(crate) struct Registrar {
     client: kube::Client,
     config: Register,
-    /// PEM of the CA that signed the serving certificate.
-    ca_bundle: Arc<Watched<Vec<u8>>>,
+    ca_bundle: CaBundle,
+    /// The CA bundle that the APIServices have.
+    in_place: watch::Sender<Option<Arc<Vec<u8>>>>,
     catalog: Catalog,
     metrics: Metrics,
     /// The conflicts that were logged.
     reported: BTreeSet<Conflict>,
 }
 
+/// The last comparison that succeeded.
+struct Done {
+    at: Instant,
+    offers: Offers,
+    ca_bundle: Arc<Vec<u8>>,
+}
+
+impl Done {
+    fn is_over(&self, offers: &Offers, ca_bundle: &[u8]) -> bool {
+        self.at.elapsed() >= INTERVAL
+            || self.offers.digests != offers.digests
+            || *self.ca_bundle != ca_bundle
+    }
+}
+
 impl Registrar {
     pub(crate) fn new(
         client: kube::Client,
         config: Register,
-        ca_bundle: Arc<Watched<Vec<u8>>>,
+        ca_bundle: CaBundle,
         catalog: Catalog,
         metrics: Metrics,
     ) -> Self {
@@ -78,26 +112,38 @@ impl Registrar {
             client,
             config,
             ca_bundle,
+            in_place: watch::Sender::new(None),
             catalog,
             metrics,
             reported: BTreeSet::new(),
         }
     }
 
+    /// Returns the CA bundle that the APIServices have. Only the replica that holds the Lease knows.
+    pub(crate) fn in_place(&self) -> watch::Receiver<Option<Arc<Vec<u8>>>> {
+        self.in_place.subscribe()
+    }
+
     /// Runs until `stop` is cancelled. Leaves the APIServices as they are then, and releases the Lease.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut candidate = Candidate::new(self.client.clone(), &self.config.service, LEASE_SUFFIX);
-        let mut done: Option<(Instant, Offers)> = None;
+        let mut done: Option<Done> = None;
         let mut was_failing = false;
         loop {
-            let offers = self.catalog.offers();
-            let is_due = done.as_ref().is_none_or(|(at, before)| {
-                at.elapsed() >= INTERVAL || before.digests != offers.digests
-            });
+            let (offers, ca_bundle) = (self.catalog.offers(), self.ca_bundle.current());
+            let is_due = done
+                .as_ref()
+                .is_none_or(|done| done.is_over(&offers, &ca_bundle));
             let result = match candidate.is_leader().await {
-                Ok(true) if is_due => self.sync(&offers).await.map(|()| {
-                    done = Some((Instant::now(), offers));
+                Ok(true) if is_due => self.sync(&offers, &ca_bundle).await.map(|()| {
+                    self.in_place.send_replace(Some(Arc::clone(&ca_bundle)));
                     self.metrics.controller_sync(CONTROLLER, true);
+                    let at = Instant::now();
+                    done = Some(Done {
+                        at,
+                        offers,
+                        ca_bundle,
+                    });
                 }),
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.into()),
@@ -122,12 +168,12 @@ impl Registrar {
     }
 
     /// Compares and writes once.
-    async fn sync(&mut self, offers: &Offers) -> Result<(), RegistrationError> {
+    async fn sync(&mut self, offers: &Offers, ca_bundle: &[u8]) -> Result<(), RegistrationError> {
         let api: Api<APIService> = Api::all(self.client.clone());
         let existing = api.list(&ListParams::default()).await?.items;
         let template = Template {
             service: self.config.service.clone(),
-            ca_bundle: self.ca_bundle.current().to_vec(),
+            ca_bundle: ca_bundle.to_vec(),
             owner: self.owner().await?,
             adopt: self.config.adopt.clone(),
         };

@@ -14,12 +14,13 @@ pub mod watched;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use self::client_certificate::PossessionVerifier;
-use self::watched::{LoadError, Watched};
+use self::watched::{LoadError, Reload, Watched};
 
 /// ALPN protocols in the order of preference. HTTP/1.1 is for upgrades, which kube-apiserver dials with
 /// HTTP/1.1 only, and for old probes.
@@ -27,7 +28,12 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The certificate for all clients, with or without a server name. kube-apiserver before 1.36 checks
 /// availability by address, without SNI.
-pub struct ServingCertificate(Arc<Watched<CertifiedKey>>);
+pub enum ServingCertificate {
+    /// Of files that are read again when they change.
+    Files(Arc<Watched<CertifiedKey>>),
+    /// From a Secret of the app cluster.
+    Managed(watch::Receiver<Arc<CertifiedKey>>),
+}
 
 impl ServingCertificate {
     /// Reads the certificate chain and its key, both PEM.
@@ -44,12 +50,15 @@ impl ServingCertificate {
             let key = pem::private_key(key).map_err(|e| e.to_string())?;
             CertifiedKey::from_der(chain, key, &provider::provider()).map_err(|e| e.to_string())
         })
-        .map(Self)
+        .map(Self::Files)
     }
 
     /// The two files, to be reloaded when they change.
-    pub fn watched(&self) -> Arc<Watched<CertifiedKey>> {
-        Arc::clone(&self.0)
+    pub fn watched(&self) -> Option<Arc<dyn Reload>> {
+        match self {
+            Self::Files(files) => Some(Arc::clone(files) as Arc<dyn Reload>),
+            Self::Managed(_) => None,
+        }
     }
 }
 
@@ -61,7 +70,10 @@ impl std::fmt::Debug for ServingCertificate {
 
 impl ResolvesServerCert for ServingCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.current())
+        Some(match self {
+            Self::Files(files) => files.current(),
+            Self::Managed(certificate) => Arc::clone(&certificate.borrow()),
+        })
     }
 }
 

@@ -30,7 +30,7 @@ mod tls;
 
 pub use self::client::Upstream;
 pub use self::connection_class::ConnectionClass;
-pub use self::credentials::Credentials;
+pub use self::credentials::{Credentials, TokenCell};
 pub use self::document_client::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
 pub use self::endpoint::{Endpoint, PemSource, Timeouts};
 pub use self::error::{Outcome, UpstreamError};

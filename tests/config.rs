@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use claimgate::config::{self, Compression};
+use claimgate::config::{self, Compression, ServingCertificateConfig};
 use dev_control_plane::certificates::Authority;
 
 fn shipped() -> PathBuf {
@@ -378,6 +378,47 @@ fn renamed_key_is_an_error_that_names_the_new_key() {
     let text = fs::read_to_string(shipped().join("examples/table.yaml")).unwrap();
     let problems = load("claimgate.yaml", &text, &[variable]).unwrap_err();
     assert!(problems.contains("limits.maxWatches"), "{problems}");
+}
+
+#[test]
+fn secrets_of_the_app_cluster_need_registration_and_exclude_files() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let files = "  certificate: tls/tls.crt\n  key: tls/tls.key\n";
+    assert!(text.contains(files));
+    let managed = text.replace(files, "  selfManaged: {secret: claimgate-tls}\n");
+    let token = managed.replace(
+        "    kubeconfig: platform.kubeconfig\n",
+        "    server: https://platform:6443\n    tokenSecret: claimgate-platform\n",
+    );
+    let problems = load("claimgate.yaml", &token, &[]).unwrap_err();
+    for key in ["listen.selfManaged", "controlPlanes.platform.tokenSecret"] {
+        let wanted = format!("{key}: needs register");
+        assert!(problems.contains(&wanted), "no {wanted:?} in:\n{problems}");
+    }
+    let config = load("claimgate.yaml", &format!("{token}register: {{}}\n"), &[]).unwrap();
+    let ServingCertificateConfig::SelfManaged(certificate) = config.listen.certificate else {
+        panic!("{:?}", config.listen);
+    };
+    assert_eq!(certificate.secret, "claimgate-tls");
+    assert_eq!(certificate.lifetime.as_secs(), 90 * 24 * 3600);
+
+    let both = text.replace(
+        files,
+        &format!("{files}  selfManaged: {{secret: a, lifetime: 3s}}\n"),
+    );
+    let both = both.replace(
+        "    kubeconfig: platform.kubeconfig\n",
+        "    server: https://platform:6443\n    tokenSecret: A_B\n",
+    );
+    let problems = load("claimgate.yaml", &both, &[]).unwrap_err();
+    for wanted in [
+        "listen.certificate: cannot be combined with selfManaged",
+        "listen.key: cannot be combined with selfManaged",
+        "listen.selfManaged.lifetime: ",
+        "controlPlanes.platform.tokenSecret: \"A_B\" is not the name of a Secret",
+    ] {
+        assert!(problems.contains(wanted), "no {wanted:?} in:\n{problems}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What uses the API of the app cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -9,63 +11,134 @@ use super::start_error::StartError;
 use crate::app_cluster::{self, FrontProxyWatch, NamespaceWatch};
 use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, CredentialsConfig, Register, ServingCertificateConfig};
+use crate::managed_secrets::{CertificateKeeper, TokenKeeper};
 use crate::namespaces::LocalNamespaces;
-use crate::registration::Registrar;
+use crate::proxy::ControlPlane;
+use crate::registration::{CaBundle, Registrar};
 use crate::telemetry::metrics::Metrics;
-use crate::tls;
 use crate::tls::watched::{Reload, Watched};
+use crate::tls::{self, ServingCertificate};
+use crate::upstream::Credentials;
 
-/// The tasks that use the API of the app cluster. Without access to it, there are none.
+/// The client of the app cluster, and the Secrets there that the daemon needs before it can serve.
 #[derive(Default)]
 pub(super) struct AppClusterAccess {
-    registrar: Option<Registrar>,
-    namespace_watch: Option<NamespaceWatch>,
-    front_proxy_watch: Option<FrontProxyWatch>,
-    namespaces: LocalNamespaces,
-    /// The CA in the APIServices.
-    ca_bundle: Option<Arc<Watched<Vec<u8>>>>,
+    client: Option<kube::Client>,
+    certificate: Option<CertificateKeeper>,
+    /// By the name of the control plane.
+    tokens: BTreeMap<String, TokenKeeper>,
 }
 
 impl AppClusterAccess {
-    /// Creates a client of the app cluster, and the tasks that use it.
+    /// Creates the client, and reads the Secrets.
     ///
     /// # Errors
-    /// The client cannot be created although the configuration requires it, or the CA cannot be read.
-    pub(super) async fn open(
-        config: &Config,
-        catalog: &Catalog,
-        front_proxy: FrontProxyCell,
-        metrics: &Metrics,
-    ) -> Result<Self, StartError> {
+    /// The client cannot be created although the configuration requires it, or a Secret is unusable.
+    pub(super) async fn open(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
         let client = match config.needs_app_cluster() {
             true => Some(app_cluster::client(&config.app_cluster).await?),
             false => app_cluster::optional_client(&config.app_cluster).await?,
         };
-        let Some(client) = client else {
-            return Ok(Self::default());
+        let mut access = Self {
+            client: client.clone(),
+            ..Self::default()
+        };
+        // Secrets are configured only with `register`, which needs a client.
+        if let (Some(client), Some(register)) = (client, &config.register) {
+            access
+                .open_secrets(&client, config, register, metrics)
+                .await?;
+        }
+        Ok(access)
+    }
+
+    async fn open_secrets(
+        &mut self,
+        client: &kube::Client,
+        config: &Config,
+        register: &Register,
+        metrics: &Metrics,
+    ) -> Result<(), StartError> {
+        let service = &register.service;
+        if let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate {
+            let opened =
+                CertificateKeeper::open(client.clone(), managed, service, metrics.clone()).await;
+            self.certificate = Some(opened.map_err(|error| StartError::Secret {
+                key: "listen.selfManaged".to_owned(),
+                error,
+            })?);
+        }
+        for (name, control_plane) in &config.control_planes {
+            let CredentialsConfig::TokenSecret(secret) = &control_plane.credentials else {
+                continue;
+            };
+            let (client, namespace) = (client.clone(), &service.namespace);
+            let opened = TokenKeeper::open(client, namespace, secret, metrics.clone()).await;
+            let opened = opened.map_err(|error| StartError::Secret {
+                key: format!("controlPlanes.{name}.tokenSecret"),
+                error,
+            })?;
+            self.tokens.insert(name.clone(), opened);
+        }
+        Ok(())
+    }
+
+    /// Returns the certificate of the Secret, if the daemon makes its own.
+    pub(super) fn certificate(&self) -> Option<ServingCertificate> {
+        let keeper = self.certificate.as_ref()?;
+        Some(ServingCertificate::Managed(keeper.certificate()))
+    }
+
+    /// Returns the credentials for a control plane whose token is in a Secret.
+    pub(super) fn credentials(&self, control_plane: &str) -> Option<Credentials> {
+        self.tokens.get(control_plane).map(TokenKeeper::credentials)
+    }
+
+    /// Prepares the tasks that use the app cluster. Without access to it, there are none.
+    ///
+    /// # Errors
+    /// The front proxy or the CA cannot be read.
+    pub(super) async fn prepare(
+        self,
+        config: &Config,
+        catalog: &Catalog,
+        front_proxy: FrontProxyCell,
+        metrics: &Metrics,
+    ) -> Result<AppClusterTasks, StartError> {
+        let Some(client) = self.client else {
+            return Ok(AppClusterTasks::default());
         };
         let (watch, namespaces) = NamespaceWatch::new(client.clone(), metrics.clone());
-        let mut access = Self {
+        let mut tasks = AppClusterTasks {
             namespace_watch: Some(watch),
             namespaces,
-            ..Self::default()
+            tokens: self.tokens,
+            ..AppClusterTasks::default()
         };
         if config.authentication.is_front_proxy_from_cluster() {
             let watch = FrontProxyWatch::open(client.clone(), front_proxy).await?;
-            access.front_proxy_watch = Some(watch);
+            tasks.front_proxy_watch = Some(watch);
         }
+        let ca_bundle = match (&config.listen.certificate, &self.certificate) {
+            (_, Some(keeper)) => Some(CaBundle::Managed(keeper.ca_bundle())),
+            (ServingCertificateConfig::Files { authority, .. }, None) => match authority {
+                Some(path) => {
+                    let file = Watched::load(vec![path.clone()], |files| {
+                        let pem = files.concat();
+                        tls::pem::certificates(&pem).map_err(|error| error.to_string())?;
+                        Ok(pem)
+                    })?;
+                    tasks.ca_file = Some(Arc::clone(&file) as Arc<dyn Reload>);
+                    Some(CaBundle::File(file))
+                }
+                None => None,
+            },
+            (ServingCertificateConfig::SelfManaged(_), None) => None,
+        };
         // The configuration has both or neither.
-        if let (Some(register), Some(authority)) =
-            (&config.register, &config.listen.certificate_authority)
-        {
-            let ca_bundle = Watched::load(vec![authority.clone()], |files| {
-                let pem = files.concat();
-                tls::pem::certificates(&pem).map_err(|error| error.to_string())?;
-                Ok(pem)
-            })?;
-            access.ca_bundle = Some(Arc::clone(&ca_bundle));
-            access.registrar = Some(Registrar::new(
+        if let (Some(register), Some(ca_bundle)) = (&config.register, ca_bundle) {
+            tasks.registrar = Some(Registrar::new(
                 client,
                 register.clone(),
                 ca_bundle,
@@ -73,23 +146,39 @@ impl AppClusterAccess {
                 metrics.clone(),
             ));
         }
-        Ok(access)
+        tasks.certificate = self.certificate;
+        Ok(tasks)
     }
+}
 
+/// The tasks that use the API of the app cluster.
+#[derive(Default)]
+pub(super) struct AppClusterTasks {
+    registrar: Option<Registrar>,
+    namespace_watch: Option<NamespaceWatch>,
+    front_proxy_watch: Option<FrontProxyWatch>,
+    certificate: Option<CertificateKeeper>,
+    tokens: BTreeMap<String, TokenKeeper>,
+    namespaces: LocalNamespaces,
+    /// The CA in the APIServices.
+    ca_file: Option<Arc<dyn Reload>>,
+}
+
+impl AppClusterTasks {
     pub(super) fn namespaces(&self) -> LocalNamespaces {
         self.namespaces.clone()
     }
 
     /// Returns the files that are read again when they change.
     pub(super) fn watched(&self) -> Option<Arc<dyn Reload>> {
-        let ca_bundle = self.ca_bundle.clone()?;
-        Some(ca_bundle)
+        self.ca_file.clone()
     }
 
     /// Starts the tasks. `stopping` is cancelled by the stop signal, `ended` after the drain. Returns the registration,
     /// which then releases its Lease.
     pub(super) fn start(
         self,
+        control_planes: &BTreeMap<String, ControlPlane>,
         stopping: &CancellationToken,
         ended: &CancellationToken,
     ) -> Option<JoinHandle<()>> {
@@ -98,6 +187,19 @@ impl AppClusterAccess {
         }
         if let Some(watch) = self.front_proxy_watch {
             tokio::spawn(watch.run(ended.clone()));
+        }
+        for (name, keeper) in self.tokens {
+            // A control plane without APIs has no client, and needs no token.
+            if let Some(control_plane) = control_planes.get(&name) {
+                tokio::spawn(keeper.run(control_plane.upstream.clone(), ended.clone()));
+            }
+        }
+        let in_place = match &self.registrar {
+            Some(registrar) => registrar.in_place(),
+            None => watch::channel(None).1,
+        };
+        if let Some(keeper) = self.certificate {
+            tokio::spawn(keeper.run(in_place, ended.clone()));
         }
         let registrar = self.registrar?;
         Some(tokio::spawn(registrar.run(stopping.clone())))

@@ -60,6 +60,9 @@ pub(super) fn credentials(settings: &config::CredentialsConfig) -> Result<Creden
         ),
         config::CredentialsConfig::Token(token) => Credentials::token(token.reveal()),
         config::CredentialsConfig::TokenFile(path) => Credentials::token_file(path.clone()),
+        config::CredentialsConfig::TokenSecret(name) => {
+            Err(format!("the Secret {name:?} was not read"))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::app_cluster_access::AppClusterAccess;
 use super::control_plane::{control_plane, credentials, exposure};
 use super::start_error::StartError;
 use crate::catalog::Exposure;
@@ -27,7 +28,11 @@ impl ControlPlanes {
     ///
     /// # Errors
     /// The credentials or the certificate authority of a control plane are unusable.
-    pub(super) fn load(config: &Config, metrics: &Metrics) -> Result<Self, StartError> {
+    pub(super) fn load(
+        config: &Config,
+        app_cluster: &AppClusterAccess,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
         let mut all = Self::default();
         for (name, settings) in &config.control_planes {
             let exposure = exposure(name, config);
@@ -39,7 +44,10 @@ impl ControlPlanes {
                 name: name.clone(),
                 problem,
             };
-            let credentials = credentials(&settings.credentials).map_err(invalid)?;
+            let credentials = match app_cluster.credentials(name) {
+                Some(credentials) => credentials,
+                None => credentials(&settings.credentials).map_err(invalid)?,
+            };
             all.watched.extend(credentials.watched());
             let control_plane = control_plane(settings, credentials, metrics).map_err(invalid)?;
             let documents = DocumentClient::new(control_plane.upstream.clone());

@@ -1,5 +1,6 @@
 //! Replaces `app_cluster_access` in builds without the feature `app-cluster`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -10,8 +11,11 @@ use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::namespaces::LocalNamespaces;
+use crate::proxy::ControlPlane;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::ServingCertificate;
 use crate::tls::watched::Reload;
+use crate::upstream::Credentials;
 
 /// No access to the API of the app cluster.
 pub(super) struct AppClusterAccess;
@@ -19,18 +23,38 @@ pub(super) struct AppClusterAccess;
 impl AppClusterAccess {
     /// # Errors
     /// The configuration requires access.
-    pub(super) async fn open(
-        config: &Config,
-        _catalog: &Catalog,
-        _front_proxy: FrontProxyCell,
-        _metrics: &Metrics,
-    ) -> Result<Self, StartError> {
+    pub(super) async fn open(config: &Config, _metrics: &Metrics) -> Result<Self, StartError> {
         match config.needs_app_cluster() {
             true => Err(StartError::CannotUseAppCluster),
             false => Ok(Self),
         }
     }
 
+    pub(super) fn certificate(&self) -> Option<ServingCertificate> {
+        None
+    }
+
+    pub(super) fn credentials(&self, _control_plane: &str) -> Option<Credentials> {
+        None
+    }
+
+    /// # Errors
+    /// There are none.
+    pub(super) async fn prepare(
+        self,
+        _config: &Config,
+        _catalog: &Catalog,
+        _front_proxy: FrontProxyCell,
+        _metrics: &Metrics,
+    ) -> Result<AppClusterTasks, StartError> {
+        Ok(AppClusterTasks)
+    }
+}
+
+/// No tasks.
+pub(super) struct AppClusterTasks;
+
+impl AppClusterTasks {
     pub(super) fn namespaces(&self) -> LocalNamespaces {
         LocalNamespaces::default()
     }
@@ -41,6 +65,7 @@ impl AppClusterAccess {
 
     pub(super) fn start(
         self,
+        _control_planes: &BTreeMap<String, ControlPlane>,
         _stopping: &CancellationToken,
         _ended: &CancellationToken,
     ) -> Option<JoinHandle<()>> {

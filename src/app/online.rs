@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::app_cluster_access::AppClusterAccess;
 use super::control_planes::ControlPlanes;
 use super::start_error::StartError;
 use crate::catalog::{self, Inspection};
@@ -24,7 +25,9 @@ pub struct OnlineControlPlane {
 /// # Errors
 /// Credentials are unusable.
 pub async fn inspect(config: &Config) -> Result<Vec<OnlineControlPlane>, StartError> {
-    let control_planes = ControlPlanes::load(config, &Metrics::new())?;
+    let metrics = Metrics::new();
+    let app_cluster = AppClusterAccess::open(config, &metrics).await?;
+    let control_planes = ControlPlanes::load(config, &app_cluster, &metrics)?;
     let mut all = Vec::new();
     for (client, exposure) in &control_planes.documents {
         let begin = Instant::now();

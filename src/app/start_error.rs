@@ -11,6 +11,12 @@ pub enum StartError {
     #[cfg(feature = "app-cluster")]
     #[error("authentication.requestHeader.fromCluster: {0}")]
     FrontProxy(#[from] crate::app_cluster::FrontProxyError),
+    #[cfg(feature = "app-cluster")]
+    #[error("{key}: {error}")]
+    Secret {
+        key: String,
+        error: crate::managed_secrets::SecretError,
+    },
     #[cfg(not(feature = "app-cluster"))]
     #[error(
         "register and authentication.requestHeader.fromCluster: this build lacks the feature app-cluster; use one with it, or remove the key"
@@ -23,6 +29,10 @@ pub enum StartError {
         address: SocketAddr,
         error: std::io::Error,
     },
+    #[error(
+        "listen.selfManaged: claimgate has no access to the app cluster; set appCluster.kubeconfig"
+    )]
+    NoCertificate,
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error("rewrite rules: {0}")]

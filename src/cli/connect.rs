@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::connect::{self, ClaimPolicy, ConnectError, Options};
+use crate::connect::{self, ClaimPolicy, ConnectError, Options, ServeOptions, Target};
 
 /// The clusters, and how claimgate runs.
 #[derive(Args, Debug)]
@@ -34,19 +34,31 @@ pub(super) struct Clusters {
 pub(super) struct Connect {
     #[command(flatten)]
     clusters: Clusters,
+    /// Image of the Deployment in the app cluster
+    #[arg(long, required_unless_present = "serve", conflicts_with = "serve")]
+    image: Option<String>,
+    /// Print the objects of the app cluster as YAML instead of writing them
+    #[arg(long, requires = "credential_file", conflicts_with = "serve")]
+    print: bool,
+    /// File for the Secret with the token, which must not be committed
+    #[arg(long, value_name = "FILE", requires = "print")]
+    credential_file: Option<PathBuf>,
     /// Run the daemon on this machine, until Ctrl-C
-    #[arg(long, required = true)]
-    serve: bool,
-    /// DNS name or address under which the API server of the app cluster reaches this machine
-    #[arg(long, value_name = "HOST")]
-    advertise_host: Option<String>,
-    /// Port of the daemon
-    #[arg(long, default_value_t = 8443)]
-    port: u16,
-    /// Folder for certificates, kubeconfigs and the configuration; by default .claimgate/CLUSTER
     #[arg(long)]
+    serve: bool,
+    /// With --serve: DNS name or address under which the API server of the app cluster reaches this machine
+    #[arg(long, value_name = "HOST", requires = "serve")]
+    advertise_host: Option<String>,
+    /// With --serve: port of the daemon; by default 8443
+    #[arg(long, requires = "serve")]
+    port: Option<u16>,
+    /// With --serve: folder for kubeconfigs and the configuration; by default .claimgate/CLUSTER
+    #[arg(long, requires = "serve")]
     dir: Option<PathBuf>,
 }
+
+/// The port of a daemon on this machine.
+const SERVE_PORT: u16 = 8443;
 
 #[derive(Args, Debug)]
 pub(super) struct Disconnect {
@@ -70,13 +82,20 @@ enum Claims {
 
 impl Connect {
     pub(super) async fn run(self) -> Result<(), ConnectError> {
-        let options = Options {
-            advertise_host: self.advertise_host,
-            port: self.port,
-            dir: self.dir,
-            ..self.clusters.options()
+        // The parser requires an image without --serve, and a file with --print.
+        let target = match (self.image, self.credential_file) {
+            (Some(image), Some(credential_file)) => Target::Print {
+                image,
+                credential_file,
+            },
+            (Some(image), None) => Target::Install { image },
+            (None, _) => Target::Serve(ServeOptions {
+                advertise_host: self.advertise_host,
+                port: self.port.unwrap_or(SERVE_PORT),
+                dir: self.dir,
+            }),
         };
-        connect::connect(&options).await
+        connect::connect(&self.clusters.options(), &target).await
     }
 }
 
@@ -101,9 +120,6 @@ impl Clusters {
             system_namespace: self.system_namespace,
             groups: self.apis,
             yes: self.yes,
-            advertise_host: None,
-            port: 0,
-            dir: None,
         }
     }
 }

@@ -13,13 +13,14 @@ use tracing_subscriber::filter::Targets;
 use super::apis::apis;
 use super::control_plane::control_planes;
 use super::files;
+use super::listen::{address, check_register, listen};
 use super::load::Loaded;
 use super::problem::{ProblemLog, Problems};
 use super::register::{app_cluster, register};
 use super::section::{Section, Shared};
 use super::settings::{
-    Authentication, ClientCertificate, Config, FrontProxyConfig, LimitsConfig, Listen, Log,
-    LogFormat, RequestHeader, Shutdown,
+    Authentication, ClientCertificate, Config, FrontProxyConfig, LimitsConfig, Log, LogFormat,
+    RequestHeader, Shutdown,
 };
 use super::units::SECOND;
 use claim_mapping::mapping::is_dns_label;
@@ -42,6 +43,7 @@ pub fn known_keys() -> BTreeSet<String> {
     // Sections that may be absent are present, so that their keys are read.
     let empty = || Value::from(Dict::new());
     let dict = map! {
+        "listen".to_owned() => Value::from(map!["selfManaged" => empty()]),
         "authentication".to_owned() => Value::from(map! {
             "requestHeader" => empty(),
             "clientCertificate" => empty(),
@@ -74,13 +76,8 @@ fn root(root: Section<'_>) -> Option<Config> {
     let register = root
         .optional_section("register")
         .map(|section| register(section, &apis));
-    if register.is_some()
-        && listen
-            .as_ref()
-            .is_some_and(|listen| listen.certificate_authority.is_none())
-    {
-        let cure = "set it to the PEM file of the CA that signed listen.certificate";
-        root.problem("listen.certificateAuthority", "register needs it", cure);
+    if let Some(listen) = &listen {
+        check_register(&root, listen, &control_planes, register.is_some());
     }
     let limits = limits(root.section("limits"));
     let admin = admin(root.section("admin"));
@@ -111,40 +108,6 @@ fn cluster(root: &Section<'_>) -> Option<String> {
         return None;
     }
     Some(name)
-}
-
-fn listen(section: Section<'_>) -> Option<Listen> {
-    let address = address(&section, "[::]:8443").flatten();
-    let max_connections = section.count("maxConnections", 1000);
-    let pair = files::pair(&section);
-    let certificate_authority = section
-        .has("certificateAuthority")
-        .then(|| files::authority(&section, "certificateAuthority"));
-    section.finish();
-    let (certificate, key) = pair?;
-    Some(Listen {
-        address: address?,
-        certificate,
-        key,
-        certificate_authority: absent_or_valid(certificate_authority)?,
-        max_connections,
-    })
-}
-
-/// Reads an address. Returns `Some(None)` for an empty string, and `None` after a problem.
-fn address(section: &Section<'_>, default: &str) -> Option<Option<SocketAddr>> {
-    let text = section
-        .text("address")
-        .unwrap_or_else(|| default.to_owned());
-    if text.is_empty() {
-        return Some(None);
-    }
-    if let Ok(address) = text.parse() {
-        return Some(Some(address));
-    }
-    let cure = "write it as IP:PORT: [::]:8443 or 127.0.0.1:8443";
-    section.problem("address", format!("{text:?} is not an address"), cure);
-    None
 }
 
 fn admin(section: Section<'_>) -> Option<SocketAddr> {

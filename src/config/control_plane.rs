@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::register::secret_name;
 use super::section::Section;
 use super::settings::{
     CertificateAuthority, Compression, ControlPlaneConfig, CredentialsConfig, PemConfig,
@@ -74,10 +75,11 @@ fn control_plane(
 }
 
 /// Keys that cannot be combined with `kubeconfig`.
-const EXPLICIT_KEYS: [&str; 5] = [
+const EXPLICIT_KEYS: [&str; 6] = [
     "server",
     "certificateAuthority",
     "tokenFile",
+    "tokenSecret",
     "clientCertificate",
     "clientKey",
 ];
@@ -150,34 +152,36 @@ fn from_keys(section: &Section<'_>) -> AccessConfig {
 }
 
 fn credentials(section: &Section<'_>) -> Option<CredentialsConfig> {
-    let cure = "set tokenFile, or clientCertificate and clientKey";
-    let token = section.path("tokenFile");
+    let cure = "set tokenFile, tokenSecret, or clientCertificate and clientKey";
+    let file = section.path("tokenFile");
+    let secret = section.has("tokenSecret");
     let certificate = section.path("clientCertificate");
     let key = section.path("clientKey");
-    let (name, credentials) = match (token, certificate, key) {
-        (Some(path), None, None) => ("tokenFile", CredentialsConfig::TokenFile(path)),
-        (None, Some(certificate), Some(key)) => (
+    let (name, credentials) = match (file, secret, certificate, key) {
+        (Some(path), false, None, None) => ("tokenFile", CredentialsConfig::TokenFile(path)),
+        (None, true, None, None) => {
+            let name = secret_name(section, "tokenSecret")?;
+            ("tokenSecret", CredentialsConfig::TokenSecret(name))
+        }
+        (None, false, Some(certificate), Some(key)) => (
             "clientCertificate",
             CredentialsConfig::ClientCertificate {
                 certificate: PemConfig::File(certificate),
                 key: PemConfig::File(key),
             },
         ),
-        (None, None, None) => {
+        (None, false, None, None) => {
             section.problem("tokenFile", "credentials are missing", cure);
             return None;
         }
-        (Some(_), ..) => {
-            section.problem(
-                "tokenFile",
-                "cannot be combined with a client certificate",
-                cure,
-            );
-            return None;
-        }
-        (None, ..) => {
+        (None, false, ..) => {
             let problem = "clientCertificate and clientKey must be set together";
             section.problem("clientCertificate", problem, cure);
+            return None;
+        }
+        (file, ..) => {
+            let name = file.map_or("tokenSecret", |_| "tokenFile");
+            section.problem(name, "cannot be combined with other credentials", cure);
             return None;
         }
     };

@@ -55,7 +55,7 @@ pub(super) fn trusted(authority: &CertificateAuthority) -> Result<(), String> {
 /// Checks that credentials are usable. The error is the problem.
 pub(super) fn usable(credentials: &CredentialsConfig) -> Result<(), String> {
     match credentials {
-        CredentialsConfig::Token(_) => Ok(()),
+        CredentialsConfig::Token(_) | CredentialsConfig::TokenSecret(_) => Ok(()),
         CredentialsConfig::TokenFile(path) => match read(path)? {
             text if text.trim_ascii().is_empty() => Err(format!("{} is empty", path.display())),
             _ => Ok(()),

@@ -40,6 +40,17 @@ pub(super) fn register(section: Section<'_>, apis: &[ApiConfig]) -> Option<Regis
     })
 }
 
+/// Reads the name of a Secret.
+pub(super) fn secret_name(section: &Section<'_>, key: &'static str) -> Option<String> {
+    let cure = "write the name of a Secret: claimgate-tls";
+    let name = section.required_text(key, cure)?;
+    let is_valid = is_dns_subdomain(&name);
+    if !is_valid {
+        section.problem(key, format!("{name:?} is not the name of a Secret"), cure);
+    }
+    is_valid.then_some(name)
+}
+
 fn service(section: Section<'_>) -> Option<ServiceConfig> {
     let name = |key: &'static str, default: &str| {
         let name = section.text(key).unwrap_or_else(|| default.to_owned());

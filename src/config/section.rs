@@ -221,6 +221,20 @@ impl<'a> Section<'a> {
         time
     }
 
+    /// Reads the lifetime of a certificate. A short one is for tests of the renewal.
+    pub(super) fn lifetime(&self, name: &'static str, default: Duration) -> Duration {
+        self.typed(
+            name,
+            default,
+            ("a duration from 1 minute to 10 years", "90d"),
+            |value, _| match value {
+                Value::String(_, text) => units::duration(text)
+                    .filter(|time| (LIFETIME_MIN..=LIFETIME_MAX).contains(time)),
+                _ => None,
+            },
+        )
+    }
+
     /// Reads one of several words. The first one is the default. YAML 1.1 reads `on` and `off` as booleans, so
     /// a file that another program wrote may contain booleans for them.
     pub(super) fn choice<T: Copy>(
@@ -385,6 +399,8 @@ fn listed(names: &[&str]) -> String {
 const COUNT_MAX: usize = 10_000_000;
 const SIZE_BYTES_MAX: usize = 1 << 30;
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFETIME_MIN: Duration = Duration::from_secs(60);
+const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 fn whole_number(number: Num) -> Option<usize> {
     number

@@ -37,11 +37,29 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Listen {
     pub address: SocketAddr,
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    /// The CA of the certificate, which registered APIServices contain.
-    pub certificate_authority: Option<PathBuf>,
+    pub certificate: ServingCertificateConfig,
     pub max_connections: usize,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Clone, Debug)]
+pub enum ServingCertificateConfig {
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+        /// The CA of the certificate, which registered APIServices contain.
+        authority: Option<PathBuf>,
+    },
+    SelfManaged(SelfManaged),
+}
+
+/// The certificate is made and renewed by the daemon.
+#[derive(Clone, Debug)]
+pub struct SelfManaged {
+    /// The name of a Secret in the namespace of the Service.
+    pub secret: String,
+    /// The lifetime of a new certificate.
+    pub lifetime: Duration,
 }
 
 /// The ways in which clients authenticate. At least one is present.
@@ -54,6 +72,7 @@ pub struct Authentication {
 impl Config {
     /// Returns whether claimgate cannot run without the API of the app cluster.
     pub fn needs_app_cluster(&self) -> bool {
+        // Self-managed certificates and token Secrets need `register`, which names their namespace.
         self.register.is_some() || self.authentication.is_front_proxy_from_cluster()
     }
 }
@@ -132,6 +151,8 @@ pub enum CredentialsConfig {
     Token(Secret),
     /// The file is read again when it changes.
     TokenFile(PathBuf),
+    /// The name of a Secret in the namespace of the daemon's Service.
+    TokenSecret(String),
 }
 
 #[derive(Clone)]
@@ -253,6 +274,13 @@ pub struct ServiceConfig {
     pub namespace: String,
     pub name: String,
     pub port: u16,
+}
+
+impl ServiceConfig {
+    /// Returns the name that kube-apiserver expects in the certificate.
+    pub fn dns_name(&self) -> String {
+        format!("{}.{}.svc", self.name, self.namespace)
+    }
 }
 
 #[derive(Clone, Debug)]

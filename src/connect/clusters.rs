@@ -1,12 +1,11 @@
 //! The two clusters, from contexts of the user's kubeconfig.
 
+use super::endpoint::Endpoint;
+use super::error::ConnectError;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::config::{KubeConfigOptions, Kubeconfig, NamedAuthInfo};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::discovery::v2::APIGroupDiscoveryList;
 use kube::{Api, Client};
-use serde_json::json;
-
-use super::error::ConnectError;
 
 /// The category of claims.
 const CLAIMS: &str = "claim";
@@ -91,32 +90,28 @@ impl Cluster {
         serde_json::to_string_pretty(&kubeconfig)
     }
 
-    /// Returns a kubeconfig that authenticates with a token file in its folder.
+    /// Returns the address of the API server, in a form that works on other machines too.
     ///
     /// # Errors
-    /// The kubeconfig cannot be serialized.
-    pub(super) fn kubeconfig_with_token(&self, file: &str) -> Result<String, serde_json::Error> {
-        let context = named_context(&self.kubeconfig, &self.context);
-        let (cluster, _) = context.unwrap_or_default();
-        let clusters = self.kubeconfig.clusters.iter();
-        let clusters: Vec<_> = clusters.filter(|known| known.name == cluster).collect();
-        let user: NamedAuthInfo =
-            serde_json::from_value(json!({"name": "claimgate", "user": {"tokenFile": file}}))?;
-        serde_json::to_string_pretty(&json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": clusters,
-            "users": [user],
-            "contexts": [{"name": "claimgate", "context": {"cluster": cluster, "user": "claimgate"}}],
-            "current-context": "claimgate",
-        }))
+    /// The kubeconfig has no such cluster, or a token would not be safe.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, ConnectError> {
+        Endpoint::new(self.entry()?).map_err(self.unusable())
+    }
+
+    /// Adds the name of the cluster to a problem of its entry in the kubeconfig.
+    pub(super) fn unusable(&self) -> impl Fn(String) -> ConnectError {
+        let context = self.context.clone();
+        move |problem| ConnectError::Unusable {
+            context: context.clone(),
+            problem,
+        }
     }
 
     /// Returns the entry of the kubeconfig for this cluster.
     ///
     /// # Errors
     /// The kubeconfig has none.
-    pub(super) fn entry(&self) -> Result<&kube::config::Cluster, ConnectError> {
+    fn entry(&self) -> Result<&kube::config::Cluster, ConnectError> {
         let context = named_context(&self.kubeconfig, &self.context);
         let (cluster, _) = context.unwrap_or_default();
         let mut clusters = self.kubeconfig.clusters.iter();
@@ -243,6 +238,8 @@ pub(super) fn dns_label(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

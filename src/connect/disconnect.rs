@@ -13,16 +13,19 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::clusters::Cluster;
+use super::daemon_config::CONTROL_PLANE;
 use super::error::ConnectError;
 use super::manifest::Manifest;
 use super::objects::ID_ANNOTATION;
 use super::session::{Options, Session};
-use super::{objects, plan};
+use super::{installation, plan};
 use crate::registration::{LEASE_SUFFIX, MANAGED_BY, is_own};
 use claim_mapping::origin;
 
 /// How long claims may take to be deleted.
 const CLAIMS_GONE_MAX: Duration = Duration::from_secs(300);
+/// No object is found by the port of its Service.
+const ANY_PORT: u16 = 443;
 const POLL: Duration = Duration::from_secs(1);
 
 /// What happens to the claims of the app cluster.
@@ -52,7 +55,7 @@ pub async fn disconnect(
     force: bool,
 ) -> Result<(), ConnectError> {
     crate::tls::provider::install();
-    let mut session = Session::open(options).await?;
+    let mut session = Session::open(options, ANY_PORT).await?;
     if force {
         return forced(options, &session).await;
     }
@@ -201,7 +204,7 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
         .await
         .map_err(app.failed("list the APIServices"))?;
     for object in registered.items {
-        let is_own = is_own(&object, &session.service);
+        let is_own = is_own(&object, &session.installation.service);
         let (true, Some(name)) = (is_own, object.metadata.name) else {
             continue;
         };
@@ -209,14 +212,19 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
         deleted.map_err(app.failed(format!("delete the APIService {name}")))?;
         println!("deleted APIService {name}");
     }
-    let leases: Api<Lease> = Api::namespaced(app.client.clone(), &session.service.namespace);
-    let lease = format!("{}{LEASE_SUFFIX}", session.service.name);
+    let leases: Api<Lease> =
+        Api::namespaced(app.client.clone(), &session.installation.service.namespace);
+    let lease = format!("{}{LEASE_SUFFIX}", session.installation.service.name);
     match leases.delete(&lease, &DeleteParams::default()).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(app.failed(format!("delete the Lease {lease}"))(error)),
     }
-    delete(app, objects::app_cluster(&session.service, "")?).await
+    delete(
+        app,
+        installation::all(&session.installation, CONTROL_PLANE)?,
+    )
+    .await
 }
 
 /// Removes the rights, and the namespace unless someone else needs it.

@@ -4,15 +4,12 @@ use std::path::PathBuf;
 
 use super::token::TokenError;
 use crate::app::StartError;
-use crate::app_cluster::ClientError;
 use crate::config::Problems;
 use kube_wire::yaml::YamlError;
 
 /// The reason why one of these commands fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("cannot make a certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
     #[error("claimgate rejects the configuration that it wrote to {file}: {problems}")]
     Config { file: PathBuf, problems: Problems },
     #[error("context {context:?}: {error}")]
@@ -67,6 +64,15 @@ pub enum ConnectError {
         problem: String,
         address: String,
     },
+    #[error(
+        "the clusters are connected, but requests for {group} fail after 3 minutes: {problem}. Look at the pods: kubectl --namespace {namespace} describe deployment {deployment}; undo everything with claimgate disconnect"
+    )]
+    NotServedByPods {
+        group: String,
+        problem: String,
+        namespace: String,
+        deployment: String,
+    },
     #[error("context {context:?}: cannot {doing}: {error}")]
     Request {
         context: String,
@@ -83,8 +89,6 @@ pub enum ConnectError {
     Unusable { context: String, problem: String },
     #[error("cannot write YAML: {0}")]
     Yaml(#[from] YamlError),
-    #[error("cannot use the credential of the daemon: {0}")]
-    Credential(#[from] ClientError),
     #[error("{0} exists and was not created by claimgate; delete or rename it")]
     Taken(String),
     #[error(

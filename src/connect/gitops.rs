@@ -4,7 +4,6 @@
 mod access;
 mod argocd;
 mod documents;
-mod endpoint;
 mod flux;
 mod kubeconfig_file;
 
@@ -17,7 +16,6 @@ use kube::config::Kubeconfig;
 
 use self::access::Access;
 pub use self::documents::Tool;
-use self::endpoint::Endpoint;
 use super::clusters::{ClaimKind, Cluster, dns_label};
 use super::error::ConnectError;
 use super::token::Token;
@@ -75,11 +73,7 @@ pub async fn kubeconfig(options: &KubeconfigOptions) -> Result<String, ConnectEr
     options.check()?;
     crate::tls::provider::install();
     let cluster = Cluster::open(&Kubeconfig::read()?, Some(&options.control_plane)).await?;
-    let endpoint = Endpoint::new(cluster.entry()?);
-    let endpoint = endpoint.map_err(|problem| ConnectError::Unusable {
-        context: cluster.context.clone(),
-        problem,
-    })?;
+    let endpoint = cluster.endpoint()?;
     check_namespace(&cluster, &options.namespace).await?;
     let kinds = cluster.claim_kinds(&options.groups).await?;
     let groups = groups(&kinds);

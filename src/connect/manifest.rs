@@ -7,10 +7,15 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Pr
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 
+use super::error::ConnectError;
 use crate::registration::MANAGED_BY;
+use kube_wire::yaml;
 
 /// The field manager of writes, or its beginning.
 const MANAGER: &str = "claimgate-connect";
+
+/// Maximum length of a document in bytes. An object of Kubernetes is never longer.
+const DOCUMENT_BYTES_MAX: usize = 2 << 20;
 
 /// An object of a known type.
 #[derive(Clone, Debug)]
@@ -145,6 +150,19 @@ impl Manifest {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Returns the objects as YAML documents.
+///
+/// # Errors
+/// An object cannot be serialized.
+pub(super) fn yaml(manifests: &[Manifest]) -> Result<String, ConnectError> {
+    let documents = manifests.iter().map(|manifest| {
+        let json = serde_json::to_vec(&manifest.object)?;
+        Ok(yaml::from_json(&json, DOCUMENT_BYTES_MAX)?)
+    });
+    let documents: Result<Vec<String>, ConnectError> = documents.collect();
+    Ok(documents?.join("---\n"))
 }
 
 /// As in a plan: `Role team-a/claimgate`.

@@ -1,25 +1,20 @@
-//! The objects that `connect` creates in both clusters. Pure.
+//! The objects that `connect` creates on the control plane, and what they have in common with those in the app cluster.
+//! Pure.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Namespace, Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::manifest::Manifest;
-use crate::config::ServiceConfig;
 
 /// The beginning of the annotation of a remote namespace, before the name of the app cluster.
 pub(super) const ID_ANNOTATION: &str = "cluster-id.claimgate.dev/";
 
 const RBAC: &str = "rbac.authorization.k8s.io";
-
-/// Returns the name of the ClusterRole in the app cluster that owns the APIServices. Each installation has its own.
-pub(super) fn app_cluster_role(service: &ServiceConfig) -> String {
-    format!("{}:{}", service.namespace, service.name)
-}
 
 /// One app cluster as a control plane sees it.
 #[derive(Clone, Debug)]
@@ -174,52 +169,14 @@ fn crds() -> PolicyRule {
     }
 }
 
-/// Returns the objects in the app cluster for a daemon outside of it, in the order of creation. `host` is the DNS name
-/// or the address of the daemon, as the API server of the app cluster reaches it.
-pub(super) fn app_cluster(
-    service: &ServiceConfig,
-    host: &str,
-) -> Result<Vec<Manifest>, serde_json::Error> {
-    Ok(vec![
-        Manifest::new(&Namespace {
-            metadata: named(&service.namespace),
-            ..Namespace::default()
-        })?,
-        // Without rules: it only owns the APIServices.
-        Manifest::new(&ClusterRole {
-            metadata: named(&app_cluster_role(service)),
-            rules: Some(Vec::new()),
-            ..ClusterRole::default()
-        })?,
-        Manifest::new(&Service {
-            metadata: ObjectMeta {
-                namespace: Some(service.namespace.clone()),
-                ..named(&service.name)
-            },
-            spec: Some(ServiceSpec {
-                type_: Some("ExternalName".to_owned()),
-                external_name: Some(host.to_owned()),
-                ports: Some(vec![ServicePort {
-                    name: Some("https".to_owned()),
-                    port: service.port.into(),
-                    protocol: Some("TCP".to_owned()),
-                    ..ServicePort::default()
-                }]),
-                ..ServiceSpec::default()
-            }),
-            status: None,
-        })?,
-    ])
-}
-
-fn named(name: &str) -> ObjectMeta {
+pub(super) fn named(name: &str) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),
         ..ObjectMeta::default()
     }
 }
 
-fn role_ref(kind: &str, name: &str) -> RoleRef {
+pub(super) fn role_ref(kind: &str, name: &str) -> RoleRef {
     RoleRef {
         api_group: RBAC.to_owned(),
         kind: kind.to_owned(),
@@ -227,7 +184,7 @@ fn role_ref(kind: &str, name: &str) -> RoleRef {
     }
 }
 
-fn subject(namespace: &str, account: &str) -> Subject {
+pub(super) fn subject(namespace: &str, account: &str) -> Subject {
     Subject {
         kind: "ServiceAccount".to_owned(),
         name: account.to_owned(),
@@ -236,6 +193,6 @@ fn subject(namespace: &str, account: &str) -> Subject {
     }
 }
 
-fn texts(all: &[&str]) -> Vec<String> {
+pub(super) fn texts(all: &[&str]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }

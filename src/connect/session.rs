@@ -1,18 +1,18 @@
 //! The options of `connect` and `disconnect`, and the two clusters that they name.
 
-use std::path::PathBuf;
-
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::config::Kubeconfig;
 
 use super::clusters::{Cluster, dns_label};
+use super::endpoint::Endpoint;
 use super::error::ConnectError;
+use super::installation::Installation;
 use super::objects::Tenant;
 use crate::config::ServiceConfig;
 use claim_mapping::mapping::is_dns_label;
 
-/// What the user asks for.
+/// The two clusters, and what claimgate is called in them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Context of the control plane.
@@ -29,11 +29,6 @@ pub struct Options {
     pub groups: Vec<String>,
     /// Whether to go on without a question.
     pub yes: bool,
-    /// DNS name or address under which the API server of the app cluster reaches this machine.
-    pub advertise_host: Option<String>,
-    pub port: u16,
-    /// Folder for certificates, kubeconfigs and the configuration.
-    pub dir: Option<PathBuf>,
 }
 
 /// The two clusters, and the app cluster as the control plane sees it.
@@ -41,15 +36,17 @@ pub(super) struct Session {
     pub(super) app: Cluster,
     pub(super) control_plane: Cluster,
     pub(super) tenant: Tenant,
-    pub(super) service: ServiceConfig,
+    /// The address of the control plane.
+    pub(super) endpoint: Endpoint,
+    pub(super) installation: Installation,
 }
 
 impl Session {
-    /// Opens both clusters and reads what must be known before anything is written.
+    /// Opens both clusters and reads what must be known before anything is written. `port` is that of the Service.
     ///
     /// # Errors
     /// A cluster cannot be reached, or a name is invalid.
-    pub(super) async fn open(options: &Options) -> Result<Self, ConnectError> {
+    pub(super) async fn open(options: &Options, port: u16) -> Result<Self, ConnectError> {
         let kubeconfig = Kubeconfig::read()?;
         let app = Cluster::open(&kubeconfig, options.context.as_deref()).await?;
         let control_plane = Cluster::open(&kubeconfig, Some(&options.control_plane)).await?;
@@ -72,7 +69,7 @@ impl Session {
         let service = ServiceConfig {
             namespace: options.system_namespace.clone(),
             name: "claimgate".to_owned(),
-            port: options.port,
+            port,
         };
         let tenant = Tenant {
             cluster,
@@ -82,9 +79,10 @@ impl Session {
         };
         Ok(Self {
             app,
+            endpoint: control_plane.endpoint()?,
             control_plane,
             tenant,
-            service,
+            installation: Installation { service },
         })
     }
 

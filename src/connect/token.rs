@@ -1,7 +1,5 @@
 //! Tokens of ServiceAccounts on the control plane.
 
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -9,15 +7,9 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio_util::sync::CancellationToken;
 
-use super::private_file;
-
-/// The lifetime of the daemon's token. Servers may grant less.
+/// The lifetime of the daemon's first token. Servers may grant less.
 pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-
-/// Time between two attempts after a failure.
-const RETRY: Duration = Duration::from_secs(30);
 
 /// The reason why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -72,56 +64,4 @@ impl Token {
             expires: status.expiration_timestamp.0,
         })
     }
-
-    /// Returns the time until two thirds of the remaining lifetime are over.
-    fn renew_after(&self) -> Duration {
-        let left_s = self.expires.as_second() - Timestamp::now().as_second();
-        Duration::from_secs(u64::try_from(left_s * 2 / 3).unwrap_or(0)).max(RETRY)
-    }
-}
-
-/// Where a token is renewed.
-pub(super) struct Renewal {
-    /// Authenticates with the token in `file`.
-    pub(super) client: Client,
-    pub(super) namespace: String,
-    pub(super) account: String,
-    pub(super) file: PathBuf,
-}
-
-/// Renews the token until `stop` is cancelled.
-pub(super) async fn renew(renewal: Renewal, mut token: Token, stop: CancellationToken) {
-    let mut wait = token.renew_after();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-        wait = match renewed(&renewal).await {
-            Ok(new) => {
-                token = new;
-                tracing::info!("renewed the token for the control plane");
-                token.renew_after()
-            }
-            Err(problem) => {
-                tracing::warn!(%problem, expires = %token.expires, "cannot renew the token for the control plane");
-                RETRY
-            }
-        };
-    }
-}
-
-async fn renewed(renewal: &Renewal) -> Result<Token, String> {
-    let Renewal {
-        client,
-        namespace,
-        account,
-        file,
-    } = renewal;
-    let token = Token::request(client, namespace, account, LIFETIME)
-        .await
-        .map_err(|error| error.to_string())?;
-    let written: io::Result<()> = private_file::replace(file, &token.text);
-    written.map_err(|error| error.to_string())?;
-    Ok(token)
 }

@@ -35,7 +35,7 @@ pub(super) enum EndpointError {
     Connect { address: String, error: io::Error },
     #[error("{address} has not answered within 5 s")]
     Timeout { address: String },
-    #[error("listen.certificateAuthority {0}")]
+    #[error("the CA bundle {0}")]
     CertificateAuthority(#[from] pem::PemError),
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -94,7 +94,7 @@ async fn dial(
     service: &ServiceConfig,
     ca_bundle: &[u8],
 ) -> Result<(), EndpointError> {
-    let name = format!("{}.{}.svc", service.name, service.namespace);
+    let name = service.dns_name();
     let connect = |error| EndpointError::Connect {
         address: address.to_owned(),
         error,

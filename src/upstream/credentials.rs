@@ -1,7 +1,7 @@
 //! The credentials of the client for an API server.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -18,6 +18,33 @@ enum CredentialKind {
     ClientCertificate(ClientCertificate),
     Token(HeaderValue),
     TokenFile(Arc<Watched<HeaderValue>>),
+    TokenCell(Arc<TokenCell>),
+}
+
+/// A token that can be replaced while it is in use.
+pub struct TokenCell(RwLock<HeaderValue>);
+
+impl TokenCell {
+    /// # Errors
+    /// The token is empty or not valid in a header.
+    pub fn new(token: &str) -> Result<Arc<Self>, String> {
+        Ok(Arc::new(Self(RwLock::new(bearer(token)?))))
+    }
+
+    /// # Errors
+    /// The token is empty or not valid in a header. The previous one stays.
+    pub fn set(&self, token: &str) -> Result<(), String> {
+        let value = bearer(token)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+        Ok(())
+    }
+
+    fn get(&self) -> HeaderValue {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// A certificate chain and its private key.
@@ -54,18 +81,26 @@ impl Credentials {
         Ok(Self(CredentialKind::TokenFile(watched)))
     }
 
+    pub fn token_cell(cell: Arc<TokenCell>) -> Self {
+        Self(CredentialKind::TokenCell(cell))
+    }
+
     /// The token file, to be reloaded when it changes.
     pub fn watched(&self) -> Option<Arc<dyn Reload>> {
         match &self.0 {
             CredentialKind::TokenFile(watched) => Some(Arc::clone(watched) as Arc<dyn Reload>),
-            CredentialKind::ClientCertificate(_) | CredentialKind::Token(_) => None,
+            CredentialKind::ClientCertificate(_)
+            | CredentialKind::Token(_)
+            | CredentialKind::TokenCell(_) => None,
         }
     }
 
     pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
         match &self.0 {
             CredentialKind::ClientCertificate(certificate) => Some(certificate),
-            CredentialKind::Token(_) | CredentialKind::TokenFile(_) => None,
+            CredentialKind::Token(_)
+            | CredentialKind::TokenFile(_)
+            | CredentialKind::TokenCell(_) => None,
         }
     }
 
@@ -77,6 +112,7 @@ impl Credentials {
             CredentialKind::TokenFile(watched) => {
                 headers.insert(AUTHORIZATION, (*watched.current()).clone())
             }
+            CredentialKind::TokenCell(cell) => headers.insert(AUTHORIZATION, cell.get()),
         };
     }
 }

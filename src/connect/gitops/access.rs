@@ -1,7 +1,7 @@
 //! Access to the claims of one namespace of a control plane.
 
 use super::super::clusters::ClaimKind;
-use super::endpoint::Endpoint;
+use super::super::endpoint::Endpoint;
 
 /// What a tool needs to know. Has no `Debug`, because it contains a token.
 pub(super) struct Access {

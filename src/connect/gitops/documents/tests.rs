@@ -3,8 +3,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::super::clusters::ClaimKind;
-use super::super::endpoint::Endpoint;
 use super::*;
+use crate::connect::endpoint::Endpoint;
 
 /// The access that the page of the book shows.
 fn access() -> Access {

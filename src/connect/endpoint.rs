@@ -1,8 +1,11 @@
 //! The address of a control plane, and how a client verifies it.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::config::Cluster;
+use url::{Host, Url};
 
 /// The part of a kubeconfig that works on other machines too: it refers to no files.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +42,33 @@ impl Endpoint {
             server_name: cluster.tls_server_name.clone(),
             proxy: cluster.proxy_url.clone(),
         })
+    }
+}
+
+impl Endpoint {
+    /// Returns the PEM of the CA, or `None` for the system roots.
+    ///
+    /// # Errors
+    /// The CA is not PEM.
+    pub(super) fn ca_pem(&self) -> Result<Option<String>, String> {
+        let Some(data) = &self.ca_data else {
+            return Ok(None);
+        };
+        let pem = STANDARD.decode(data).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(pem);
+        text.map(Some)
+            .map_err(|_| "certificate-authority-data is not PEM; correct the kubeconfig".to_owned())
+    }
+
+    /// Returns whether the address leads to the machine that uses it, as those of kind do.
+    pub(super) fn is_loopback(&self) -> bool {
+        let url = Url::parse(&self.server).ok();
+        match url.as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+            None => false,
+        }
     }
 }
 

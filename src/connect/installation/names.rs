@@ -1,0 +1,49 @@
+//! The names and labels of an installation.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::config::ServiceConfig;
+use crate::connect::objects::named;
+
+/// claimgate in one app cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    pub(crate) service: ServiceConfig,
+}
+
+impl Installation {
+    /// Returns the name of the ClusterRole that owns the APIServices. Each installation has its own.
+    pub(crate) fn cluster_role(&self) -> String {
+        format!("{}:{}", self.service.namespace, self.service.name)
+    }
+
+    /// Returns the name of the Secret with the CA and the serving certificate.
+    pub(crate) fn certificate_secret(&self) -> String {
+        format!("{}-certificates", self.service.name)
+    }
+
+    /// Returns the name of the Secret with the token for a control plane.
+    pub(crate) fn token_secret(&self, control_plane: &str) -> String {
+        format!("{}-{control_plane}", self.service.name)
+    }
+
+    pub(super) fn metadata(&self, name: &str) -> ObjectMeta {
+        ObjectMeta {
+            namespace: Some(self.service.namespace.clone()),
+            labels: Some(self.labels()),
+            ..named(name)
+        }
+    }
+
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("app.kubernetes.io/name".to_owned(), "claimgate".to_owned()),
+            (
+                "app.kubernetes.io/instance".to_owned(),
+                self.service.name.clone(),
+            ),
+        ])
+    }
+}

@@ -1,0 +1,116 @@
+//! The identity of the daemon in the app cluster, and its rights: only what it uses.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::names::Installation;
+use crate::connect::manifest::Manifest;
+use crate::connect::objects::{named, role_ref, subject, texts};
+use crate::registration::LEASE_SUFFIX;
+
+/// The Role that lets API servers read the front proxy (`kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
+const AUTH_READER: &str = "extension-apiserver-authentication-reader";
+
+/// Returns the ServiceAccount and its rights, in the order of creation.
+pub(super) fn objects(
+    installation: &Installation,
+    control_plane: &str,
+) -> Result<Vec<Manifest>, serde_json::Error> {
+    let service = &installation.service;
+    let cluster_role = installation.cluster_role();
+    let in_cluster = || ObjectMeta {
+        labels: Some(installation.labels()),
+        ..named(&cluster_role)
+    };
+    let binding = |metadata: ObjectMeta, role: RoleRef| {
+        Manifest::new(&RoleBinding {
+            metadata,
+            role_ref: role,
+            subjects: Some(vec![subject(&service.namespace, &service.name)]),
+        })
+    };
+    Ok(vec![
+        Manifest::new(&ServiceAccount {
+            metadata: installation.metadata(&service.name),
+            ..ServiceAccount::default()
+        })?,
+        Manifest::new(&ClusterRole {
+            metadata: in_cluster(),
+            rules: Some(vec![
+                rule(
+                    "apiregistration.k8s.io",
+                    "apiservices",
+                    &[],
+                    &["list", "create", "update", "delete"],
+                ),
+                rule(
+                    "rbac.authorization.k8s.io",
+                    "clusterroles",
+                    &[&cluster_role],
+                    &["get"],
+                ),
+                rule("", "namespaces", &[], &["get", "list", "watch"]),
+            ]),
+            ..ClusterRole::default()
+        })?,
+        Manifest::new(&ClusterRoleBinding {
+            metadata: in_cluster(),
+            role_ref: role_ref("ClusterRole", &cluster_role),
+            subjects: Some(vec![subject(&service.namespace, &service.name)]),
+        })?,
+        Manifest::new(&Role {
+            metadata: installation.metadata(&service.name),
+            rules: Some(own_objects(installation, control_plane)),
+        })?,
+        binding(
+            installation.metadata(&service.name),
+            role_ref("Role", &service.name),
+        )?,
+        binding(
+            ObjectMeta {
+                namespace: Some("kube-system".to_owned()),
+                ..in_cluster()
+            },
+            role_ref("Role", AUTH_READER),
+        )?,
+    ])
+}
+
+/// The objects of the installation itself, each by name. Kubernetes cannot restrict `create` to a name.
+fn own_objects(installation: &Installation, control_plane: &str) -> Vec<PolicyRule> {
+    let service = &installation.service.name;
+    let lease = format!("{service}{LEASE_SUFFIX}");
+    let secrets = [
+        installation.certificate_secret(),
+        installation.token_secret(control_plane),
+    ];
+    vec![
+        rule("", "services", &[service], &["get"]),
+        rule("coordination.k8s.io", "leases", &[], &["create"]),
+        rule(
+            "coordination.k8s.io",
+            "leases",
+            &[&lease],
+            &["get", "update"],
+        ),
+        rule(
+            "",
+            "secrets",
+            &secrets.each_ref().map(String::as_str),
+            &["get", "update"],
+        ),
+    ]
+}
+
+fn rule(group: &str, resource: &str, names: &[&str], verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(texts(&[group])),
+        resources: Some(texts(&[resource])),
+        resource_names: Some(texts(names)).filter(|names| !names.is_empty()),
+        verbs: texts(verbs),
+        ..PolicyRule::default()
+    }
+}

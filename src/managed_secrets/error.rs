@@ -1,0 +1,28 @@
+//! Why a Secret is unusable.
+
+/// The reason why a Secret is unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("cannot {verb} the Secret {secret}: {error}")]
+    Api {
+        verb: &'static str,
+        secret: String,
+        error: Box<kube::Error>,
+    },
+    #[error(
+        "the Secret {namespace}/{name} does not exist; create it: kubectl --namespace {namespace} create secret generic {name}"
+    )]
+    Missing { namespace: String, name: String },
+    #[error(
+        "the Secret {secret} is invalid: {problem}; if nothing else uses it, remove its data, and claimgate makes a new certificate"
+    )]
+    InvalidCertificate { secret: String, problem: String },
+    #[error(
+        "the Secret {secret} is invalid: {problem}; write a token of the control plane to its key \"token\""
+    )]
+    InvalidToken { secret: String, problem: String },
+    #[error("cannot make a certificate: {0}")]
+    Issue(#[from] rcgen::Error),
+    #[error("the control plane does not renew the token: {0}")]
+    Renew(String),
+}

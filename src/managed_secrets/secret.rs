@@ -1,0 +1,82 @@
+//! Reads and replaces one Secret.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::PostParams;
+
+use super::error::SecretError;
+
+pub(super) type Data = BTreeMap<String, ByteString>;
+
+/// A Secret that exists.
+pub(super) struct ManagedSecret {
+    api: Api<Secret>,
+    namespace: String,
+    name: String,
+}
+
+impl ManagedSecret {
+    pub(super) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Returns the Secret as the app cluster has it now.
+    ///
+    /// # Errors
+    /// It does not exist, or the app cluster does not answer.
+    pub(super) async fn read(&self) -> Result<Secret, SecretError> {
+        let found = self.api.get_opt(&self.name).await;
+        found
+            .map_err(|error| self.failed("get", error))?
+            .ok_or_else(|| SecretError::Missing {
+                namespace: self.namespace.clone(),
+                name: self.name.clone(),
+            })
+    }
+
+    /// Replaces the data of a Secret that was read before. Returns `None` if someone else changed it meanwhile.
+    ///
+    /// # Errors
+    /// The app cluster rejects the request or does not answer.
+    pub(super) async fn replace(
+        &self,
+        before: Secret,
+        data: Data,
+    ) -> Result<Option<Secret>, SecretError> {
+        let secret = Secret {
+            data: Some(data),
+            ..before
+        };
+        let parameters = PostParams {
+            field_manager: Some("claimgate".to_owned()),
+            ..PostParams::default()
+        };
+        match self.api.replace(&self.name, &parameters, &secret).await {
+            Ok(written) => Ok(Some(written)),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(error) => Err(self.failed("update", error)),
+        }
+    }
+
+    fn failed(&self, verb: &'static str, error: kube::Error) -> SecretError {
+        SecretError::Api {
+            verb,
+            secret: self.to_string(),
+            error: Box::new(error),
+        }
+    }
+}
+
+/// `NAMESPACE/NAME`.
+impl std::fmt::Display for ManagedSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
