@@ -50,7 +50,12 @@ func newConnection(t *testing.T) connection {
 
 func (c connection) start(t *testing.T) *process {
 	t.Helper()
-	more := []string{"--serve", "--port", fmt.Sprint(c.port), "--dir", c.dir}
+	return c.run(t, "--serve", "--port", fmt.Sprint(c.port), "--dir", c.dir)
+}
+
+// run runs connect with more arguments.
+func (c connection) run(t *testing.T, more ...string) *process {
+	t.Helper()
 	args := append([]string{"KUBECONFIG=" + c.kubeconfig, os.Getenv("TEST_BINARY"), "connect"}, append(slices.Clone(c.arguments), more...)...)
 	process, err := env.run("connect", "env", args...)
 	must(err)
@@ -68,10 +73,17 @@ func (c connection) disconnect(more ...string) (string, error) {
 // objectNames returns the names of all objects that connect could create or leave behind.
 func objectNames(t *testing.T, c *cluster) []string {
 	t.Helper()
-	kinds := "namespaces,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,leases,apiservices,secrets,configmaps"
+	kinds := "namespaces,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,leases,apiservices,secrets,configmaps,deployments,poddisruptionbudgets"
 	out := kubectl(t, c, "", "get", kinds, "-A", "--no-headers", "-o",
-		`jsonpath={range .items[*]}{.kind}{" "}{.metadata.namespace}{"/"}{.metadata.name}{"\n"}{end}`)
-	return strings.Split(strings.TrimSpace(out), "\n")
+		`jsonpath={range .items[*]}{.metadata.deletionTimestamp}{"|"}{.kind}{" "}{.metadata.namespace}{"/"}{.metadata.name}{"\n"}{end}`)
+	var names []string
+	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		// What an earlier test deleted may still be there.
+		if deleted, name, _ := strings.Cut(line, "|"); deleted == "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func awaitObjectNames(t *testing.T, c *cluster, before []string) {
@@ -99,14 +111,17 @@ func TestConnectAndDisconnect(t *testing.T) {
 	c := newConnection(t)
 	daemon := c.start(t)
 	awaitResource(t, "queues", true)
-	const order = "{apiVersion: queues.example.org/v1, kind: Queue, metadata: {name: orders, namespace: default}}"
 	await(t, slowDeadline, func() error {
-		_, err := env.tryKubectl(env.app.kubeconfig, order, "apply", "-f", "-")
+		_, err := env.tryKubectl(env.app.kubeconfig, queue("orders"), "apply", "-f", "-")
 		return err
 	})
 	stored := kubectl(t, env.controlPlane, "", "get", "queues", "-n", "connected", "-o", "name")
 	if !strings.Contains(stored, "/orders-") {
 		t.Errorf("the control plane stores %q", stored)
+	}
+
+	if _, err := os.Stat(c.dir + "/tls.key"); err == nil {
+		t.Error("connect wrote a private key to a file")
 	}
 
 	// The daemon may be killed, and the command repeated.
@@ -157,4 +172,64 @@ func TestConnectRefusesASecondClusterOfTheSameName(t *testing.T) {
 		t.Errorf("connect said:\n%s", text)
 	}
 	awaitObjectNames(t, env.controlPlane, platform)
+}
+
+// TestConnectAsADeployment checks the two ways to run the daemon in pods: written by connect, and applied by someone else.
+func TestConnectAsADeployment(t *testing.T) {
+	for name, isPrinted := range map[string]bool{"written": false, "printed": true} {
+		t.Run(name, func(t *testing.T) {
+			createQueueAPI(t)
+			app, platform := objectNames(t, env.app), objectNames(t, env.controlPlane)
+			c := newConnection(t)
+			var connect *process
+			if isPrinted {
+				c.print(t)
+			} else {
+				connect = c.run(t, "--image", "registry.example.org/claimgate:1")
+			}
+			awaitDeployment(t, "connected-system", "claimgate")
+			daemon := startPod(t, "connected-system", "claimgate")
+			awaitResource(t, "queues", true)
+			await(t, slowDeadline, func() error {
+				_, err := env.tryKubectl(env.app.kubeconfig, queue("orders"), "apply", "-f", "-")
+				return err
+			})
+			if connect != nil {
+				<-connect.done
+				text, err := os.ReadFile(connect.log)
+				must(err)
+				if !strings.Contains(string(text), "The app cluster serves:\n  queues.queues.example.org") {
+					t.Errorf("connect said:\n%s", text)
+				}
+			}
+			if out, err := c.disconnect("--claims", "delete"); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if _, err := daemon.terminate(slowDeadline); err != nil {
+				t.Fatal(err)
+			}
+			awaitObjectNames(t, env.app, app)
+			awaitObjectNames(t, env.controlPlane, platform)
+		})
+	}
+}
+
+func queue(name string) string {
+	return "{apiVersion: queues.example.org/v1, kind: Queue, metadata: {name: " + name + ", namespace: default}}"
+}
+
+// print applies what connect prints, the credential apart.
+func (c connection) print(t *testing.T) {
+	t.Helper()
+	credential := env.path("credential.yaml")
+	cmd := exec.Command(os.Getenv("TEST_BINARY"), append([]string{"connect", "--image", "registry.example.org/claimgate:1",
+		"--print", "--credential-file", credential}, c.arguments...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	printed, err := cmd.Output()
+	must(err)
+	if strings.Contains(string(printed), "claimgate-platform\ntype") {
+		t.Errorf("the credential is among the objects:\n%s", printed)
+	}
+	kubectl(t, env.app, string(printed), "apply", "-f", "-")
+	kubectl(t, env.app, "", "apply", "-f", credential)
 }

@@ -95,6 +95,8 @@ func TestUnreadableObjectErrorsUseLocalNames(t *testing.T) {
 		must(eventually(slowDeadline, checkStatus(env.controlPlane, all, http.StatusOK)))
 		must(eventually(slowDeadline, checkStatus(env.app, all, http.StatusOK)))
 	})
+	// A watch cache that is still empty would never become ready.
+	must(eventually(deadline, checkStatus(env.controlPlane, all, http.StatusOK)))
 	for _, key := range keys {
 		callEtcd("put", key, `{"apiVersion":"x`)
 	}

@@ -1,0 +1,56 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// startPod does what kubelet and kube-proxy would do for a Deployment of claimgate: it runs the daemon with the files of
+// the ConfigMap and the rights of the ServiceAccount, and leads the Service to it.
+func startPod(t *testing.T, namespace, name string) *process {
+	t.Helper()
+	ports, err := freePorts(2)
+	must(err)
+	dir := env.path("pod-" + namespace)
+	must(os.MkdirAll(dir, 0o700))
+	var files struct{ Data map[string]string }
+	must(json.Unmarshal([]byte(kubectl(t, env.app, "", "get", "configmap", "-n", namespace, name, "-o", "json")), &files))
+	for file, text := range files.Data {
+		must(os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+	}
+	account := kubectl(t, env.app, "", "get", "deployment", "-n", namespace, name, "-o", "jsonpath={.spec.template.spec.serviceAccountName}")
+	token := strings.TrimSpace(kubectl(t, env.app, "", "create", "token", "-n", namespace, account))
+	kubeconfig := fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: it
+contexts: [{name: it, context: {cluster: it, user: it}}]
+clusters: [{name: it, cluster: {server: "https://localhost:%d", certificate-authority: %q}}]
+users: [{name: it, user: {token: %s}}]
+`, env.app.port, env.path("server-ca.crt"), token)
+	must(os.WriteFile(filepath.Join(dir, "app.kubeconfig"), []byte(kubeconfig), 0o600))
+	const service = `{"spec": {"type": "ExternalName", "externalName": "localhost", "selector": null, "clusterIP": null, "clusterIPs": null,
+"ports": [{"name": "https", "port": %d, "protocol": "TCP"}]}}`
+	kubectl(t, env.app, "", "patch", "service", "-n", namespace, name, "--type", "merge", "-p", fmt.Sprintf(service, ports[0]))
+	daemon, err := env.run("pod-"+namespace, "env",
+		fmt.Sprintf("CLAIMGATE_LISTEN__ADDRESS=127.0.0.1:%d", ports[0]),
+		fmt.Sprintf("CLAIMGATE_REGISTER__SERVICE__PORT=%d", ports[0]),
+		fmt.Sprintf("CLAIMGATE_ADMIN__ADDRESS=127.0.0.1:%d", ports[1]),
+		"CLAIMGATE_APP_CLUSTER__KUBECONFIG="+filepath.Join(dir, "app.kubeconfig"),
+		os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(dir, "claimgate.yaml"))
+	must(err)
+	t.Cleanup(daemon.kill)
+	return daemon
+}
+
+// awaitDeployment waits until there is a Deployment.
+func awaitDeployment(t *testing.T, namespace, name string) {
+	t.Helper()
+	await(t, slowDeadline, func() error {
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "get", "deployment", "-n", namespace, name)
+		return err
+	})
+}
