@@ -119,15 +119,20 @@ func TestUnreadableObjectErrorsUseLocalNames(t *testing.T) {
 	}
 }
 
-// assertUnreadableObjectsAreHidden checks that only a request for an unreadable object shows its name.
-// In a shared namespace, a list does not tell whose object it is.
+// assertUnreadableObjectsAreHidden checks that only requests in the namespace of an unreadable object name it, by its local
+// name, and that none names the others, which are not the app cluster's.
 func assertUnreadableObjectsAreHidden(t *testing.T, local string) {
 	t.Helper()
 	one := fillTemplate(networksPath, map[string]string{"{ns}": local})
-	for path, isShown := range map[string]bool{"/apis/" + groupVersion + "/networks": false, one: false, one + "/garbage-1": true} {
+	for path, isShown := range map[string]bool{"/apis/" + groupVersion + "/networks": false, one: true, one + "/garbage-1": true} {
 		status, text := sendAsAdmin(t, env.app, "GET", path, "", nil)
-		if status != http.StatusInternalServerError || strings.Contains(text, "garbage") != isShown {
+		if status != http.StatusInternalServerError || strings.Contains(text, "networks/"+local+"/garbage-1,") != isShown {
 			t.Errorf("%s: status %d: %s", path, status, text)
+		}
+		for _, other := range []string{"garbage-2", "garbage-3"} {
+			if strings.Contains(text, other) {
+				t.Errorf("%s: %s appears in %s", path, other, text)
+			}
 		}
 		assertNoLeaks(t, text)
 	}
