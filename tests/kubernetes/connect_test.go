@@ -18,10 +18,18 @@ type connection struct {
 
 func newConnection(t *testing.T) connection {
 	t.Helper()
-	kubeconfig := env.path("connect.kubeconfig")
+	c := newConnectionOf(t, env.app, env.controlPlane)
+	c.arguments = append(c.arguments, "connected", "--apis", "queues.example.org")
+	return c
+}
+
+// newConnectionOf returns one with the default namespace and groups.
+func newConnectionOf(t *testing.T, app, controlPlane *cluster) connection {
+	t.Helper()
+	kubeconfig := env.path(app.name + "-connect.kubeconfig")
 	text := "apiVersion: v1\nkind: Config\n"
 	contexts, clusters, users := "contexts:\n", "clusters:\n", "users:\n"
-	for name, c := range map[string]*cluster{"app": env.app, "platform": env.controlPlane} {
+	for name, c := range map[string]*cluster{"app": app, "platform": controlPlane} {
 		one := env.certificates.kubeconfig(fmt.Sprintf("https://localhost:%d", c.port), "admin")
 		for _, line := range strings.Split(one, "\n") {
 			key, list, _ := strings.Cut(line, ": ")
@@ -41,10 +49,9 @@ func newConnection(t *testing.T) connection {
 	must(err)
 	return connection{
 		kubeconfig: kubeconfig,
-		dir:        env.path("connect"),
+		dir:        env.path(app.name + "-connect"),
 		port:       ports[0],
-		arguments: []string{"platform", "connected", "--context", "app", "--name", "app-one", "--apis", "queues.example.org",
-			"--system-namespace", "connected-system", "--yes"},
+		arguments:  []string{"--context", "app", "--name", "app-one", "--system-namespace", "connected-system", "--yes", "platform"},
 	}
 }
 
@@ -57,7 +64,7 @@ func (c connection) start(t *testing.T) *process {
 func (c connection) run(t *testing.T, more ...string) *process {
 	t.Helper()
 	args := append([]string{"KUBECONFIG=" + c.kubeconfig, os.Getenv("TEST_BINARY"), "connect"}, append(slices.Clone(c.arguments), more...)...)
-	process, err := env.run("connect", "env", args...)
+	process, err := env.run("connect-"+strings.ReplaceAll(t.Name(), "/", "-"), "env", args...)
 	must(err)
 	t.Cleanup(process.kill)
 	return process
@@ -163,7 +170,7 @@ func TestConnectRefusesASecondClusterOfTheSameName(t *testing.T) {
 	kubectl(t, env.controlPlane, "", "annotate", "namespace", "taken", "cluster-id.claimgate.dev/app-one=other")
 	platform := objectNames(t, env.controlPlane)
 	c := newConnection(t)
-	c.arguments[1] = "taken"
+	c.arguments[slices.Index(c.arguments, "connected")] = "taken"
 	daemon := c.start(t)
 	<-daemon.done
 	text, err := os.ReadFile(daemon.log)

@@ -77,9 +77,16 @@ var crossplaneStarted sync.Once
 
 func startCrossplane(t *testing.T) {
 	t.Helper()
+	runCrossplane(t, env.controlPlane)
+	kubectl(t, env.controlPlane, databaseCRDs, "apply", "-f", "-")
+}
+
+// runCrossplane starts Crossplane on a control plane.
+func runCrossplane(t *testing.T, controlPlane *cluster) {
+	t.Helper()
 	e, bin := env, os.Getenv("TEST_CROSSPLANE_BIN")
-	kubectl(t, e.controlPlane, "", "create", "namespace", "crossplane-system")
-	kubectl(t, e.controlPlane, "", "apply", "--server-side", "-f", os.Getenv("TEST_CROSSPLANE_CRDS"))
+	kubectl(t, controlPlane, "", "create", "namespace", "crossplane-system")
+	kubectl(t, controlPlane, "", "apply", "--server-side", "-f", os.Getenv("TEST_CROSSPLANE_CRDS"))
 	certificates := e.path("crossplane-tls")
 	must(os.MkdirAll(certificates, 0o700))
 	for to, from := range map[string]string{"tls.crt": "server.crt", "tls.key": "server.key", "ca.crt": "server-ca.crt"} {
@@ -90,12 +97,11 @@ func startCrossplane(t *testing.T) {
 	ports, err := freePorts(2)
 	must(err)
 	// The environment stops it together with all other processes.
-	_, err = e.run("crossplane", "env", "ENABLE_WEBHOOKS=false", "POD_NAMESPACE=crossplane-system", "KUBECONFIG="+e.controlPlane.kubeconfig,
-		filepath.Join(bin, "crossplane"), "core", "start", "--package-runtime=External", "--xpkg-cache-dir="+e.path("crossplane-packages"),
+	_, err = e.run(controlPlane.name+"-crossplane", "env", "ENABLE_WEBHOOKS=false", "POD_NAMESPACE=crossplane-system", "KUBECONFIG="+controlPlane.kubeconfig,
+		filepath.Join(bin, "crossplane"), "core", "start", "--package-runtime=External", "--xpkg-cache-dir="+e.path(controlPlane.name+"-packages"),
 		"--tls-client-certs-dir="+certificates, "--tls-server-certs-dir="+certificates,
 		fmt.Sprintf("--metrics-port=%d", ports[0]), fmt.Sprintf("--health-probe-port=%d", ports[1]))
 	must(err)
-	kubectl(t, e.controlPlane, databaseCRDs, "apply", "-f", "-")
 }
 
 // claimField reads a field of a claim through the app cluster.
