@@ -96,6 +96,7 @@ impl App {
             admission: Admission::new(&config.limits),
             metrics: metrics.clone(),
             stopping: stop.graceful.clone(),
+            registration_problems: app_cluster.registration_problems(),
         };
         let server = HttpServer {
             acceptor: TlsAcceptor::from(Arc::new(tls::server_config(certificate)?)),
@@ -138,7 +139,7 @@ impl App {
     /// Returns a function that checks what `/readyz` checks, also while the daemon runs.
     pub fn readiness(&self) -> impl Fn() -> bool + Send + Sync + 'static {
         let router = Arc::clone(&self.server.router);
-        move || router.not_ready().is_none()
+        move || router.readiness().is_ready()
     }
 
     /// Serves until the stop signal and until all requests are drained.
@@ -218,7 +219,7 @@ async fn drain(
 fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
     let (readiness, router) = (Arc::clone(router), Arc::clone(router));
     admin::Reports {
-        not_ready: Arc::new(move || readiness.not_ready()),
+        readiness: Arc::new(move || readiness.readiness()),
         metrics: Arc::new(move || {
             for name in router.control_planes.keys() {
                 if let Some(age) = router.catalog.age(name) {

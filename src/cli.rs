@@ -99,7 +99,8 @@ impl Cli {
             #[cfg(feature = "app-cluster")]
             Command::Kubeconfig(kubeconfig) => kubeconfig.run().await,
             #[cfg(feature = "dev")]
-            Command::Dev { dir } => Ok(dev::run(dir).await?),
+            // Boxed, because the daemon makes a large future.
+            Command::Dev { dir } => Ok(Box::pin(dev::run(dir)).await?),
             Command::Completion { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "claimgate", &mut script);

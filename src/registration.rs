@@ -9,11 +9,11 @@
 //!   and without an APIService the app cluster would forget the claims.
 //! - APIServices of others stay. The log and a metric name them.
 
+mod conflicts;
 mod endpoint;
 mod leader;
 mod plan;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,14 +27,16 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
 use self::leader::Candidate;
-use self::plan::{Action, Conflict, Owner, Plan, Template};
+use self::plan::{Action, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
 use crate::catalog::{Catalog, Offers};
 use crate::config::Register;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::watched::Watched;
+use kube_wire::group_version::GroupVersion;
 
 /// Time between two comparisons if nothing is known to have changed. An APIService that someone deletes returns after
 /// this time at most.
@@ -81,8 +83,7 @@ pub(crate) struct Registrar {
     in_place: watch::Sender<Option<Arc<Vec<u8>>>>,
     catalog: Catalog,
     metrics: Metrics,
-    /// The conflicts that were logged.
-    reported: BTreeSet<Conflict>,
+    conflicts: ConflictReport,
 }
 
 /// The last comparison that succeeded.
@@ -109,19 +110,24 @@ impl Registrar {
         metrics: Metrics,
     ) -> Self {
         Self {
+            conflicts: ConflictReport::new(client.clone(), metrics.clone()),
             client,
             config,
             ca_bundle,
             in_place: watch::Sender::new(None),
             catalog,
             metrics,
-            reported: BTreeSet::new(),
         }
     }
 
     /// Returns the CA bundle that the APIServices have. Only the replica that holds the Lease knows.
     pub(crate) fn in_place(&self) -> watch::Receiver<Option<Arc<Vec<u8>>>> {
         self.in_place.subscribe()
+    }
+
+    /// Returns the APIs that are not registered, and why. Only the replica that holds the Lease knows.
+    pub(crate) fn problems(&self) -> watch::Receiver<Vec<String>> {
+        self.conflicts.problems()
     }
 
     /// Runs until `stop` is cancelled. Leaves the APIServices as they are then, and releases the Lease.
@@ -178,10 +184,13 @@ impl Registrar {
             adopt: self.config.adopt.clone(),
         };
         let plan = Plan::new(offers, existing, &template);
-        self.report(&plan.conflicts);
+        self.conflicts.report(&plan.conflicts).await;
         let writes = |action: &Action| !matches!(action, Action::Delete { .. });
         if plan.actions.iter().any(writes) {
             endpoint::check(&self.client, &self.config.service, &template.ca_bundle).await?;
+        }
+        for group_version in &plan.adopted {
+            self.warn_of_hidden_resources(group_version).await;
         }
         // The failure of one must not keep the others from being registered.
         let mut failed = Ok(());
@@ -191,6 +200,30 @@ impl Registrar {
             }
         }
         failed
+    }
+
+    /// Logs which local resources clients can no longer reach. Their objects stay in the app cluster.
+    async fn warn_of_hidden_resources(&self, group_version: &GroupVersion) {
+        let resources = self
+            .client
+            .list_api_group_resources(&group_version.to_string())
+            .await;
+        match resources {
+            Ok(list) => {
+                let names = list.resources.iter().map(|resource| &*resource.name);
+                let names: Vec<&str> = names.filter(|name| !name.contains('/')).collect();
+                tracing::warn!(
+                    %group_version,
+                    resources = names.join(", "),
+                    "adopting: clients no longer reach the objects that the app cluster itself stores in these resources"
+                );
+            }
+            Err(error) => tracing::warn!(
+                %group_version,
+                %error,
+                "adopting: clients no longer reach the objects that the app cluster itself stores in this version"
+            ),
+        }
     }
 
     /// Returns the ClusterRole that owns the APIServices.
@@ -207,28 +240,6 @@ impl Registrar {
             uid: role.metadata.uid.unwrap_or_default(),
             ..OwnerReference::default()
         }))
-    }
-
-    /// Logs new conflicts, and counts all.
-    fn report(&mut self, conflicts: &[Conflict]) {
-        let conflicts: BTreeSet<Conflict> = conflicts.iter().cloned().collect();
-        for Conflict {
-            group_version,
-            owner,
-        } in conflicts.difference(&self.reported)
-        {
-            let owner = match owner {
-                Owner::Local => "a CRD of the app cluster".to_owned(),
-                Owner::Service(name) => format!("the Service {name}"),
-            };
-            tracing::warn!(
-                %group_version,
-                %owner,
-                "not registered: someone else serves this version in the app cluster; remove it there, or add it to register.adopt"
-            );
-        }
-        self.metrics.registration_conflicts(conflicts.len());
-        self.reported = conflicts;
     }
 }
 
@@ -259,7 +270,7 @@ async fn apply(api: &Api<APIService>, action: Action) -> Result<(), kube::Error>
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(error),
             }
-            (Some(name), "deleted the APIService: the API is gone")
+            (Some(name), "deleted the APIService: the API is gone, or no longer adopted")
         }
     };
     tracing::info!(api_service = name.unwrap_or_default(), "{done}");

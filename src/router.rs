@@ -14,6 +14,7 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::access::AccessControl;
@@ -23,7 +24,7 @@ use crate::authn::{Identity, Peer};
 use crate::body::ReplyBody;
 use crate::catalog::{Catalog, ExposedResource};
 use crate::error::RequestError;
-use crate::health;
+use crate::health::{self, Readiness};
 use crate::proxy::admission::Admission;
 use crate::proxy::{ControlPlane, Proxy, RequestContext, ResourceKind};
 use crate::telemetry::metrics::{Metrics, RequestLabels};
@@ -40,6 +41,8 @@ pub struct Router {
     pub(crate) metrics: Metrics,
     /// Cancelled by the stop signal: requests are still answered, but `/readyz` fails.
     pub(crate) stopping: CancellationToken,
+    /// APIs that are not registered in the app cluster, and why.
+    pub(crate) registration_problems: watch::Receiver<Vec<String>>,
 }
 
 type Answer = Result<Response<ReplyBody>, RequestError>;
@@ -50,12 +53,16 @@ impl Router {
         self.access.authenticator.is_front_proxy(peer)
     }
 
-    /// Returns why the daemon should get no new requests, or `None` if it is ready.
-    pub(crate) fn not_ready(&self) -> Option<String> {
-        if self.stopping.is_cancelled() {
-            return Some("draining".to_owned());
+    /// Returns whether the daemon should get new requests.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let stopping = match self.stopping.is_cancelled() {
+            true => Err("draining".to_owned()),
+            false => Ok(()),
+        };
+        Readiness {
+            checks: vec![("stopping", stopping), ("discovery", self.catalog.ready())],
+            warnings: self.registration_problems.borrow().clone(),
         }
-        self.catalog.ready().err()
     }
 
     /// Returns the response to one request.
@@ -101,7 +108,10 @@ impl Router {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let path = parts.uri.path();
         let answer = match Target::parse(&parts.method, path, &query) {
-            Target::Health => Ok(health::respond(path, self.not_ready()).map(ReplyBody::whole)),
+            Target::Health => {
+                let response = health::respond(path, parts.uri.query(), &self.readiness());
+                Ok(response.map(ReplyBody::whole))
+            }
             // The aggregator serves its own /version.
             Target::Version if caller.is_direct() => Ok(local::version()),
             Target::Version | Target::Unknown => Err(RequestError::PathNotFound),

@@ -169,6 +169,14 @@ impl AppClusterTasks {
         self.namespaces.clone()
     }
 
+    /// Returns the APIs that are not registered, and why.
+    pub(super) fn registration_problems(&self) -> watch::Receiver<Vec<String>> {
+        match &self.registrar {
+            Some(registrar) => registrar.problems(),
+            None => watch::channel(Vec::new()).1,
+        }
+    }
+
     /// Returns the files that are read again when they change.
     pub(super) fn watched(&self) -> Option<Arc<dyn Reload>> {
         self.ca_file.clone()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +58,10 @@ pub(super) struct AppClusterTasks;
 impl AppClusterTasks {
     pub(super) fn namespaces(&self) -> LocalNamespaces {
         LocalNamespaces::default()
+    }
+
+    pub(super) fn registration_problems(&self) -> watch::Receiver<Vec<String>> {
+        watch::channel(Vec::new()).1
     }
 
     pub(super) fn watched(&self) -> Option<Arc<dyn Reload>> {

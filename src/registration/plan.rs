@@ -72,6 +72,8 @@ pub(super) enum Owner {
 pub(super) struct Plan {
     pub(super) actions: Vec<Action>,
     pub(super) conflicts: Vec<Conflict>,
+    /// Group-versions of CRDs of the app cluster that claimgate takes over.
+    pub(super) adopted: Vec<GroupVersion>,
 }
 
 impl Plan {
@@ -128,6 +130,9 @@ impl Plan {
         }
         let mut wanted = template.merged(group_version, digest, current.clone());
         if !is_own {
+            if owner(&current) == Owner::Local {
+                self.adopted.push(group_version.clone());
+            }
             let annotations = wanted.metadata.annotations.get_or_insert_default();
             annotations.insert(ADOPTED.to_owned(), "true".to_owned());
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accept::AcceptLoop;
 use crate::body::ReplyBody;
-use crate::health;
+use crate::health::{self, Readiness};
 use crate::response::{TEXT, with_body};
 
 /// Number of concurrent connections. Probes and a few scrapers need fewer.
@@ -32,8 +32,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// The functions that create the responses. They are called for every request.
 #[derive(Clone)]
 pub struct Reports {
-    /// Returns why the daemon should get no new requests, or `None` if it is ready.
-    pub not_ready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Returns whether the daemon should get new requests.
+    pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Returns the metrics in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -53,7 +53,7 @@ pub async fn serve(listener: TcpListener, reports: Reports, stop: CancellationTo
 
 async fn serve_connection(stream: TcpStream, reports: Reports, stop: CancellationToken) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request.uri().path(), &reports).map(ReplyBody::whole);
+        let response = respond(request.uri(), &reports).map(ReplyBody::whole);
         async move { Ok::<_, Infallible>(response) }
     });
     let mut builder = http1::Builder::new();
@@ -70,9 +70,11 @@ async fn serve_connection(stream: TcpStream, reports: Reports, stop: Cancellatio
     }
 }
 
-fn respond(path: &str, reports: &Reports) -> Response<Bytes> {
-    match path {
-        _ if health::is_health_path(path) => health::respond(path, (reports.not_ready)()),
+fn respond(uri: &Uri, reports: &Reports) -> Response<Bytes> {
+    match uri.path() {
+        path if health::is_health_path(path) => {
+            health::respond(path, uri.query(), &(reports.readiness)())
+        }
         "/metrics" => with_body(StatusCode::OK, OPENMETRICS, (reports.metrics)()),
         _ => with_body(
             StatusCode::NOT_FOUND,

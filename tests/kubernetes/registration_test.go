@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -40,6 +42,8 @@ const queueService = "v1.queues.example.org"
 type registrar struct {
 	instance
 	process *process
+	// what it takes over from others
+	adopt string
 }
 
 // startRegistrar starts it with the rights of config/rbac/registration.yaml, and with those to read the front proxy from
@@ -68,8 +72,8 @@ func (r *registrar) start(t *testing.T) {
 		"requestHeader: {clientCa: front-proxy-ca.crt}", "requestHeader: {fromCluster: true}",
 		"key: claimgate.key", "key: claimgate.key, certificateAuthority: server-ca.crt",
 	).Replace(r.config("registrar.kubeconfig")) + fmt.Sprintf(`appCluster: {kubeconfig: registrar-app.kubeconfig}
-register: {service: {port: %d}, clusterRole: claimgate}
-`, r.port)
+register: {service: {port: %d}, clusterRole: claimgate, adopt: [%s]}
+`, r.port, r.adopt)
 	must(os.WriteFile(env.path("registrar.yaml"), []byte(config), 0o600))
 	process, err := env.run("registrar", os.Getenv("TEST_BINARY"), "serve", "--config", env.path("registrar.yaml"))
 	must(err)
@@ -151,6 +155,83 @@ func TestAPIServicesFollowTheControlPlane(t *testing.T) {
 		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "apiservice", queueService, "--ignore-not-found", "-o", "name")
 		if err == nil && out != "" {
 			err = fmt.Errorf("%s still exists", out)
+		}
+		return err
+	})
+}
+
+// TestVersionsOfOthersAreReportedAndAdopted checks a group-version that a CRD of the app cluster already serves.
+func TestVersionsOfOthersAreReportedAndAdopted(t *testing.T) {
+	queues := fmt.Sprintf(queueCRD, "queue", "Queue")
+	t.Cleanup(func() {
+		for _, c := range []*cluster{env.app, env.controlPlane} {
+			env.tryKubectl(c.kubeconfig, queueRole+"---\n"+queues, "delete", "--ignore-not-found", "-f", "-")
+		}
+		env.tryKubectl(env.app.kubeconfig, "", "delete", "apiservice", queueService, "--ignore-not-found")
+	})
+	kubectl(t, env.controlPlane, queueRole+"---\n"+queues, "apply", "-f", "-")
+	kubectl(t, env.app, queues, "apply", "-f", "-")
+	awaitSuccess(t, env.app, queue("local"), "apply", "-f", "-")
+
+	r := startRegistrar(t)
+	const problem = "v1 is not registered: a CRD of the app cluster serves it; remove it there, or add it to register.adopt"
+	await(t, registrationTime, func() error {
+		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/readyz?verbose", r.adminPort))
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		status, text := response.StatusCode, string(body)
+		if err == nil && (status != 200 || !strings.Contains(text, "[!]queues.example.org/"+problem)) {
+			err = fmt.Errorf("/readyz?verbose returned %d:\n%s", status, text)
+		}
+		return err
+	})
+	events := kubectl(t, env.app, "", "get", "events", "-n", "default", "--field-selector", "involvedObject.name="+queueService, "-o", "jsonpath={.items[*].message}")
+	if !strings.Contains(events, problem) {
+		t.Errorf("the events of the APIService are %q", events)
+	}
+	if label := fieldOfQueueService(t, `.metadata.labels.kube-aggregator\.kubernetes\.io/automanaged`); label == "" {
+		t.Error("the APIService of the CRD was changed")
+	}
+
+	adopt := func(list string) {
+		t.Helper()
+		if _, err := r.process.terminate(slowDeadline); err != nil {
+			t.Fatal(err)
+		}
+		r.adopt = list
+		r.start(t)
+	}
+	adopt("queues.example.org/v1")
+	await(t, registrationTime, func() error {
+		if service := fieldOfQueueService(t, ".spec.service.name"); service != "claimgate" {
+			return fmt.Errorf("the APIService leads to %q", service)
+		}
+		return nil
+	})
+	if label := fieldOfQueueService(t, `.metadata.labels.kube-aggregator\.kubernetes\.io/automanaged`); label != "" {
+		t.Errorf("the label automanaged is still %q", label)
+	}
+	await(t, registrationTime, func() error {
+		names, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues", "-o", "name")
+		if err == nil && strings.Contains(names, "local") {
+			err = fmt.Errorf("the app cluster's own queue is visible")
+		}
+		return err
+	})
+	log, err := os.ReadFile(r.process.log)
+	must(err)
+	if !strings.Contains(string(log), "clients no longer reach the objects") || !strings.Contains(string(log), `"queues"`) {
+		t.Error("the log does not name the hidden resources")
+	}
+
+	adopt("")
+	await(t, 2*registrationTime, func() error {
+		names, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues", "-o", "name")
+		if err == nil && !strings.Contains(names, "local") {
+			err = fmt.Errorf("the app cluster's own queue has not returned: %q", names)
 		}
 		return err
 	})

@@ -69,6 +69,21 @@ pub(super) fn objects(
             installation.metadata(&service.name),
             role_ref("Role", &service.name),
         )?,
+        // Events of APIServices are there, because APIServices have no namespace.
+        Manifest::new(&Role {
+            metadata: ObjectMeta {
+                namespace: Some("default".to_owned()),
+                ..in_cluster()
+            },
+            rules: Some(vec![rule("events.k8s.io", "events", &[], &["create", "patch"])]),
+        })?,
+        binding(
+            ObjectMeta {
+                namespace: Some("default".to_owned()),
+                ..in_cluster()
+            },
+            role_ref("Role", &cluster_role),
+        )?,
         binding(
             ObjectMeta {
                 namespace: Some("kube-system".to_owned()),

@@ -1,0 +1,89 @@
+//! Reports group-versions that someone else serves in the app cluster: in the log, as events of their APIServices, in a
+//! metric, and for `/readyz?verbose`.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::watch;
+
+use super::plan::{Conflict, Owner};
+use crate::telemetry::metrics::Metrics;
+
+const CURE: &str = "remove it there, or add it to register.adopt";
+
+pub(super) struct ConflictReport {
+    events: Recorder,
+    metrics: Metrics,
+    reported: BTreeSet<Conflict>,
+    problems: watch::Sender<Vec<String>>,
+}
+
+impl ConflictReport {
+    pub(super) fn new(client: kube::Client, metrics: Metrics) -> Self {
+        let reporter = Reporter {
+            controller: "claimgate".to_owned(),
+            instance: std::env::var("HOSTNAME").ok(),
+        };
+        Self {
+            events: Recorder::new(client, reporter),
+            metrics,
+            reported: BTreeSet::new(),
+            problems: watch::Sender::new(Vec::new()),
+        }
+    }
+
+    /// Returns one line for each conflict.
+    pub(super) fn problems(&self) -> watch::Receiver<Vec<String>> {
+        self.problems.subscribe()
+    }
+
+    /// Reports new conflicts once, and counts all.
+    pub(super) async fn report(&mut self, conflicts: &[Conflict]) {
+        let conflicts: BTreeSet<Conflict> = conflicts.iter().cloned().collect();
+        for conflict in conflicts.difference(&self.reported) {
+            tracing::warn!("{}", problem(conflict));
+            if let Err(error) = self
+                .events
+                .publish(&event(conflict), &api_service(conflict))
+                .await
+            {
+                tracing::warn!(%error, "cannot write an event about it");
+            }
+        }
+        self.metrics.registration_conflicts(conflicts.len());
+        self.problems
+            .send_replace(conflicts.iter().map(problem).collect());
+        self.reported = conflicts;
+    }
+}
+
+fn problem(conflict: &Conflict) -> String {
+    let owner = match &conflict.owner {
+        Owner::Local => "a CRD of the app cluster".to_owned(),
+        Owner::Service(name) => format!("the Service {name} of the app cluster"),
+    };
+    format!(
+        "{} is not registered: {owner} serves it; {CURE}",
+        conflict.group_version
+    )
+}
+
+fn event(conflict: &Conflict) -> Event {
+    Event {
+        type_: EventType::Warning,
+        reason: "NotRegistered".to_owned(),
+        note: Some(problem(conflict)),
+        action: "Register".to_owned(),
+        secondary: None,
+    }
+}
+
+fn api_service(conflict: &Conflict) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("apiregistration.k8s.io/v1".to_owned()),
+        kind: Some("APIService".to_owned()),
+        name: Some(conflict.group_version.api_service_name()),
+        ..ObjectReference::default()
+    }
+}
