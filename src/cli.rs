@@ -48,6 +48,9 @@ enum Command {
         /// The configuration that runs now; warn of claims that it stores elsewhere
         #[arg(long, value_name = "FILE")]
         previous: Option<PathBuf>,
+        #[cfg(feature = "app-cluster")]
+        #[command(flatten)]
+        pre: connect::Preflight,
         /// Format of the output
         #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
         output: OutputFormat,
@@ -90,7 +93,15 @@ impl Cli {
                 output,
                 online,
                 previous,
-            } => check::run(&config, output, online, previous.as_deref()).await,
+                #[cfg(feature = "app-cluster")]
+                pre,
+            } => {
+                #[cfg(feature = "app-cluster")]
+                if let Some(options) = pre.options() {
+                    return check::preflight(&options, output).await;
+                }
+                check::run(&config, output, online, previous.as_deref()).await
+            }
             Command::Map { config, lookup } => map::run(&config, &lookup),
             #[cfg(feature = "app-cluster")]
             Command::Connect(connect) => Ok(connect.run().await?),

@@ -8,7 +8,7 @@
 //! | `objects` | the objects on the control plane |
 //! | `installation` | the objects in the app cluster |
 //! | `daemon_config` | the configuration of the daemon |
-//! | `preflight` | checks the user's rights |
+//! | `preflight` | checks both clusters |
 //! | `manifest` | creates and deletes an object |
 //! | `plan` | what will be written, the question, and the writes |
 //! | `token` | the credential on the control plane |
@@ -39,17 +39,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::clusters::Cluster;
 use self::daemon_config::CONTROL_PLANE;
 pub use self::disconnect::{ClaimPolicy, disconnect};
 pub use self::error::ConnectError;
 pub use self::gitops::{KubeconfigOptions, Tool, kubeconfig};
 use self::manifest::Manifest;
+pub use self::preflight::{Finding, Outcome};
 pub use self::serve::ServeOptions;
 pub use self::session::Options;
 use self::session::Session;
 use self::token::Token;
-use crate::app_cluster::{self, FrontProxyError};
 
 /// How long pods may take to start and serve claims. They may have to pull the image.
 const INSTALLED_MAX: Duration = Duration::from_secs(180);
@@ -85,12 +84,8 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
     };
     let mut session = Session::open(options, port).await?;
     session.choose_groups().await?;
-    check_front_proxy(&session.app).await?;
     session.check_namespace().await?;
-    let tenant = &session.tenant;
-    let mut on_control_plane = vec![tenant.remote_namespace()?];
-    on_control_plane.extend(tenant.control_plane()?);
-    preflight::check_rights(&session.control_plane, &on_control_plane).await?;
+    let on_control_plane = session.tenant.all_objects()?;
     match target {
         Target::Serve(serve) => {
             let host = match &serve.advertise_host {
@@ -122,6 +117,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
         } => {
             let objects = pod_objects(&session, image)?;
             let mut stderr = std::io::stderr();
+            preflight::require(&preflight::run(&session, &on_control_plane, &[]).await?)?;
             print_plan(&session, &on_control_plane, &[], &mut stderr).await?;
             plan::confirm(options.yes, &mut stderr)?;
             plan::apply(&session.control_plane, &on_control_plane).await?;
@@ -171,7 +167,7 @@ async fn apply(
     let installation = &session.installation;
     let secret = installation::token(installation, CONTROL_PLANE, "")?;
     let all: Vec<Manifest> = in_app_cluster.iter().cloned().chain([secret]).collect();
-    preflight::check_rights(&session.app, &all).await?;
+    preflight::require(&preflight::run(session, on_control_plane, &all).await?)?;
     print_plan(session, on_control_plane, &all, &mut std::io::stdout()).await?;
     plan::confirm(options.yes, std::io::stdout())?;
     plan::apply(&session.control_plane, on_control_plane).await?;
@@ -195,12 +191,18 @@ async fn credential(session: &Session) -> Result<Manifest, ConnectError> {
     Ok(secret?)
 }
 
-async fn check_front_proxy(app: &Cluster) -> Result<(), ConnectError> {
-    match app_cluster::check_front_proxy(app.client.clone()).await {
-        Ok(()) => Ok(()),
-        Err(FrontProxyError::Invalid(_)) => Err(ConnectError::NoAggregation(app.context.clone())),
-        Err(FrontProxyError::Read(error)) => Err(app.failed("read the front proxy")(error)),
-    }
+/// Checks both clusters as `connect` does, and writes nothing.
+///
+/// # Errors
+/// A cluster cannot be reached, or has no claims.
+pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
+    crate::tls::provider::install();
+    let mut session = Session::open(options, SERVICE_PORT).await?;
+    session.choose_groups().await?;
+    session.check_namespace().await?;
+    let on_control_plane = session.tenant.all_objects()?;
+    let in_app_cluster = installation::all(&session.installation, CONTROL_PLANE)?;
+    preflight::run(&session, &on_control_plane, &in_app_cluster).await
 }
 
 /// Prints what will be written.

@@ -270,7 +270,10 @@ async fn apply(api: &Api<APIService>, action: Action) -> Result<(), kube::Error>
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(error),
             }
-            (Some(name), "deleted the APIService: the API is gone, or no longer adopted")
+            (
+                Some(name),
+                "deleted the APIService: the API is gone, or no longer adopted",
+            )
         }
     };
     tracing::info!(api_service = name.unwrap_or_default(), "{done}");

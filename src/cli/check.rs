@@ -9,6 +9,8 @@ use super::error::CommandError;
 use super::stdout;
 use crate::app::online::{self, OnlineControlPlane};
 use crate::config::{self, Config, Places, Warning};
+#[cfg(feature = "app-cluster")]
+use crate::connect::{self, Outcome};
 use claim_mapping::mapping::Mapping;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -48,6 +50,27 @@ pub(super) async fn run(
         (Err(_), _) => Err(CommandError::InvalidConfigPrinted),
         (Ok(_), Some(one)) => Err(CommandError::Unreachable(one.name.clone())),
         (Ok(_), None) => Ok(()),
+    }
+}
+
+/// Prints the results of all checks of two clusters.
+#[cfg(feature = "app-cluster")]
+pub(super) async fn preflight(
+    options: &connect::Options,
+    format: OutputFormat,
+) -> Result<(), CommandError> {
+    let findings = connect::check(options).await?;
+    let output = match format {
+        OutputFormat::Text => findings.iter().fold(String::new(), |text, finding| {
+            text + &finding.to_string() + "\n"
+        }),
+        OutputFormat::Json => format!("{:#}\n", json!({"findings": findings})),
+    };
+    stdout::print(output.as_bytes())?;
+    let is_failed = |finding: &connect::Finding| matches!(finding.outcome, Outcome::Failed { .. });
+    match findings.iter().any(is_failed) {
+        true => Err(CommandError::PreflightFailed),
+        false => Ok(()),
     }
 }
 

@@ -6,6 +6,9 @@ use clap::{Args, ValueEnum};
 
 use crate::connect::{self, ClaimPolicy, ConnectError, Options, ServeOptions, Target};
 
+/// The namespace of the app cluster for claimgate's own objects.
+const SYSTEM_NAMESPACE: &str = "claimgate-system";
+
 /// The clusters, and how claimgate runs.
 #[derive(Args, Debug)]
 pub(super) struct Clusters {
@@ -20,7 +23,7 @@ pub(super) struct Clusters {
     #[arg(long, value_name = "CLUSTER")]
     name: Option<String>,
     /// Namespace of the app cluster for claimgate's own objects
-    #[arg(long, value_name = "NAMESPACE", default_value = "claimgate-system")]
+    #[arg(long, value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE)]
     system_namespace: String,
     /// API groups of the claims; by default all with claims
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
@@ -59,6 +62,38 @@ pub(super) struct Connect {
 
 /// The port of a daemon on this machine.
 const SERVE_PORT: u16 = 8443;
+
+/// The options of `check --pre`.
+#[derive(Args, Debug)]
+pub(super) struct Preflight {
+    /// Check both clusters as connect does, instead of a configuration file
+    #[arg(long, requires = "control_plane_context", conflicts_with_all = ["online", "previous"])]
+    pre: bool,
+    /// With --pre: context of the control plane
+    #[arg(long, value_name = "CONTEXT", requires = "pre")]
+    control_plane_context: Option<String>,
+    /// With --pre: context of the app cluster; by default the current context
+    #[arg(long, requires = "pre")]
+    context: Option<String>,
+    /// With --pre: API groups of the claims; by default all with claims
+    #[arg(long, value_name = "GROUP", value_delimiter = ',', requires = "pre")]
+    apis: Vec<String>,
+}
+
+impl Preflight {
+    /// Returns the clusters to check, or `None` without `--pre`.
+    pub(super) fn options(self) -> Option<Options> {
+        Some(Options {
+            control_plane: self.control_plane_context?,
+            namespace: None,
+            context: self.context,
+            name: None,
+            system_namespace: SYSTEM_NAMESPACE.to_owned(),
+            groups: self.apis,
+            yes: false,
+        })
+    }
+}
 
 #[derive(Args, Debug)]
 pub(super) struct Disconnect {

@@ -26,6 +26,10 @@ pub enum CommandError {
     /// No control plane maps the name that a command was asked about.
     #[error("{0}")]
     NotMapped(String),
+    /// The failures were printed to stdout.
+    #[cfg(feature = "app-cluster")]
+    #[error("checks failed; see above")]
+    PreflightFailed,
     #[error(transparent)]
     Start(#[from] StartError),
     /// The reason was printed to stdout.
@@ -45,7 +49,7 @@ impl CommandError {
             #[cfg(feature = "app-cluster")]
             Self::Connect(ConnectError::InvalidName(_)) => 2,
             #[cfg(feature = "app-cluster")]
-            Self::Connect(_) => 1,
+            Self::Connect(_) | Self::PreflightFailed => 1,
             #[cfg(feature = "dev")]
             Self::Dev(_) => 1,
             Self::Io(_) | Self::NotMapped(_) | Self::Start(_) | Self::Unreachable(_) => 1,

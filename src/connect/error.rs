@@ -28,14 +28,8 @@ pub enum ConnectError {
     Kubeconfig(#[from] kube::config::KubeconfigError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error(
-        "context {0:?}: the API server has no front proxy, so it cannot aggregate other API servers; start it with --requestheader-client-ca-file"
-    )]
-    NoAggregation(String),
-    #[error(
-        "context {context:?}: you lack these rights; ask an administrator for them, or to run this command:\n  {rights}"
-    )]
-    MissingRights { context: String, rights: String },
+    #[error("nothing was changed, because checks failed; see docs/src/install/connect.md\n  {0}")]
+    Preflight(String),
     #[error("the kubeconfig has no current context; name one with --context")]
     NoContext,
     #[error(

@@ -74,6 +74,13 @@ impl Tenant {
         Ok(objects)
     }
 
+    /// Returns the namespace and the other objects, in the order of creation.
+    pub(super) fn all_objects(&self) -> Result<Vec<Manifest>, serde_json::Error> {
+        let mut all = vec![self.remote_namespace()?];
+        all.extend(self.control_plane()?);
+        Ok(all)
+    }
+
     /// All verbs on all resources of the groups, so that a claim API that is added later works at once.
     fn claims(&self) -> PolicyRule {
         PolicyRule {

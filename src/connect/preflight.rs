@@ -1,60 +1,148 @@
-//! Checks the user's rights before anything is written.
+//! Checks both clusters before anything is written: `connect` stops at a failure, and `check --pre` prints all results.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::Api;
-use kube::api::PostParams;
+mod clock;
+mod rights;
+mod versions;
+
+use std::fmt;
+
+use serde::Serialize;
 
 use super::clusters::Cluster;
 use super::error::ConnectError;
 use super::manifest::Manifest;
+use super::session::Session;
+use crate::app_cluster::{self, FrontProxyError};
 
-/// The verbs that applying an object needs.
-const VERBS: [&str; 3] = ["get", "create", "patch"];
+/// One check of one cluster.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The context of the cluster.
+    pub context: String,
+    pub check: &'static str,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
 
-/// Returns an error that names every right that the user lacks for these objects.
-///
-/// # Errors
-/// A right is missing, or the cluster cannot be reached.
-pub(super) async fn check_rights(
-    cluster: &Cluster,
-    manifests: &[Manifest],
-) -> Result<(), ConnectError> {
-    let mut missing = Vec::new();
-    for manifest in manifests {
-        for verb in VERBS {
-            if !is_allowed(cluster, manifest, verb).await? {
-                missing.push(format!("{verb} {manifest}"));
-            }
+/// The result of a check.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "result", rename_all = "camelCase")]
+pub enum Outcome {
+    Passed { message: String },
+    Warning { problem: String, cure: String },
+    Failed { problem: String, cure: String },
+}
+
+impl Outcome {
+    fn passed(message: impl Into<String>) -> Self {
+        Self::Passed {
+            message: message.into(),
         }
     }
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(ConnectError::MissingRights {
-            context: cluster.context.clone(),
-            rights: missing.join("\n  "),
-        }),
+
+    fn warning(problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Warning {
+            problem: problem.into(),
+            cure: cure.into(),
+        }
+    }
+
+    fn failed(problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Failed {
+            problem: problem.into(),
+            cure: cure.into(),
+        }
     }
 }
 
-async fn is_allowed(
-    cluster: &Cluster,
-    manifest: &Manifest,
-    verb: &str,
-) -> Result<bool, ConnectError> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                verb: Some(verb.to_owned()),
-                ..manifest.attributes()
-            }),
-            ..SelfSubjectAccessReviewSpec::default()
-        },
-        ..SelfSubjectAccessReview::default()
-    };
-    let answer = api.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(cluster.failed("ask for your rights"))?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+/// As one line: `failed   my-app-cluster  clock: …; …`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (result, message) = match &self.outcome {
+            Outcome::Passed { message } => ("passed", message.clone()),
+            Outcome::Warning { problem, cure } => ("warning", format!("{problem}; {cure}")),
+            Outcome::Failed { problem, cure } => ("failed", format!("{problem}; {cure}")),
+        };
+        write!(f, "{result:<8} {}  {}: {message}", self.context, self.check)
+    }
+}
+
+/// Runs all checks. `on_control_plane` and `in_app_cluster` are the objects that would be written.
+///
+/// # Errors
+/// A cluster cannot be reached.
+pub(super) async fn run(
+    session: &Session,
+    on_control_plane: &[Manifest],
+    in_app_cluster: &[Manifest],
+) -> Result<Vec<Finding>, ConnectError> {
+    let mut findings = Vec::new();
+    for (cluster, objects) in [
+        (&session.control_plane, on_control_plane),
+        (&session.app, in_app_cluster),
+    ] {
+        let mut add = |check, outcome| {
+            findings.push(Finding {
+                context: cluster.context.clone(),
+                check,
+                outcome,
+            });
+        };
+        let server = clock::ask(cluster).await?;
+        add("version", versions::supported(&server.version));
+        add("clock", clock::difference(server.date));
+        add("rights", rights::all(cluster, objects).await?);
+    }
+    let app = &session.app;
+    for (check, outcome) in [
+        ("aggregation", front_proxy(app).await?),
+        ("API versions", versions::taken(session).await?),
+    ] {
+        findings.push(Finding {
+            context: app.context.clone(),
+            check,
+            outcome,
+        });
+    }
+    findings.push(Finding {
+        context: session.control_plane.context.clone(),
+        check: "name limits",
+        outcome: versions::name_limits(session).await?,
+    });
+    Ok(findings)
+}
+
+/// Checks that the app cluster can aggregate other API servers.
+async fn front_proxy(app: &Cluster) -> Result<Outcome, ConnectError> {
+    match app_cluster::check_front_proxy(app.client.clone()).await {
+        Ok(()) => Ok(Outcome::passed("the API server has a front proxy")),
+        Err(FrontProxyError::Invalid(_)) => Ok(Outcome::failed(
+            "the API server has no front proxy, so it cannot aggregate other API servers",
+            "start it with --requestheader-client-ca-file",
+        )),
+        Err(FrontProxyError::Read(error)) => Err(app.failed("read the front proxy")(error)),
+    }
+}
+
+/// Prints warnings, and returns an error if a check failed.
+///
+/// # Errors
+/// A check failed.
+pub(super) fn require(findings: &[Finding]) -> Result<(), ConnectError> {
+    for finding in findings {
+        if let Outcome::Warning { .. } = finding.outcome {
+            eprintln!("{finding}");
+        }
+    }
+    let is_failed = |finding: &&Finding| matches!(finding.outcome, Outcome::Failed { .. });
+    let failed: Vec<String> = findings
+        .iter()
+        .filter(is_failed)
+        .map(ToString::to_string)
+        .collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(ConnectError::Preflight(failed.join("\n  "))),
+    }
 }

@@ -25,14 +25,7 @@ pub(super) fn objects(
         labels: Some(installation.labels()),
         ..named(&cluster_role)
     };
-    let binding = |metadata: ObjectMeta, role: RoleRef| {
-        Manifest::new(&RoleBinding {
-            metadata,
-            role_ref: role,
-            subjects: Some(vec![subject(&service.namespace, &service.name)]),
-        })
-    };
-    Ok(vec![
+    let mut objects = vec![
         Manifest::new(&ServiceAccount {
             metadata: installation.metadata(&service.name),
             ..ServiceAccount::default()
@@ -66,32 +59,57 @@ pub(super) fn objects(
             rules: Some(own_objects(installation, control_plane)),
         })?,
         binding(
+            installation,
             installation.metadata(&service.name),
             role_ref("Role", &service.name),
         )?,
-        // Events of APIServices are there, because APIServices have no namespace.
+    ];
+    objects.extend(elsewhere(installation)?);
+    Ok(objects)
+}
+
+/// The rights in other namespaces: to write events of APIServices, which have no namespace, and to read the front proxy.
+fn elsewhere(installation: &Installation) -> Result<[Manifest; 3], serde_json::Error> {
+    let name = installation.cluster_role();
+    let in_namespace = |namespace: &str| ObjectMeta {
+        namespace: Some(namespace.to_owned()),
+        ..installation.metadata(&name)
+    };
+    Ok([
         Manifest::new(&Role {
-            metadata: ObjectMeta {
-                namespace: Some("default".to_owned()),
-                ..in_cluster()
-            },
-            rules: Some(vec![rule("events.k8s.io", "events", &[], &["create", "patch"])]),
+            metadata: in_namespace("default"),
+            rules: Some(vec![rule(
+                "events.k8s.io",
+                "events",
+                &[],
+                &["create", "patch"],
+            )]),
         })?,
         binding(
-            ObjectMeta {
-                namespace: Some("default".to_owned()),
-                ..in_cluster()
-            },
-            role_ref("Role", &cluster_role),
+            installation,
+            in_namespace("default"),
+            role_ref("Role", &name),
         )?,
         binding(
-            ObjectMeta {
-                namespace: Some("kube-system".to_owned()),
-                ..in_cluster()
-            },
+            installation,
+            in_namespace("kube-system"),
             role_ref("Role", AUTH_READER),
         )?,
     ])
+}
+
+/// Binds a role to the ServiceAccount.
+fn binding(
+    installation: &Installation,
+    metadata: ObjectMeta,
+    role: RoleRef,
+) -> Result<Manifest, serde_json::Error> {
+    let service = &installation.service;
+    Manifest::new(&RoleBinding {
+        metadata,
+        role_ref: role,
+        subjects: Some(vec![subject(&service.namespace, &service.name)]),
+    })
 }
 
 /// The objects of the installation itself, each by name. Kubernetes cannot restrict `create` to a name.

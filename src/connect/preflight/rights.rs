@@ -1,0 +1,61 @@
+//! Checks the user's rights.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Api;
+use kube::api::PostParams;
+
+use super::Outcome;
+use crate::connect::clusters::Cluster;
+use crate::connect::error::ConnectError;
+use crate::connect::manifest::Manifest;
+
+/// The verbs that applying an object needs.
+const VERBS: [&str; 3] = ["get", "create", "patch"];
+
+/// Names every right that the user lacks for these objects.
+///
+/// # Errors
+/// The cluster cannot be reached.
+pub(super) async fn all(
+    cluster: &Cluster,
+    manifests: &[Manifest],
+) -> Result<Outcome, ConnectError> {
+    let mut missing = Vec::new();
+    for manifest in manifests {
+        for verb in VERBS {
+            if !is_allowed(cluster, manifest, verb).await? {
+                missing.push(format!("{verb} {manifest}"));
+            }
+        }
+    }
+    Ok(match missing.is_empty() {
+        true => Outcome::passed("you may write all objects"),
+        false => Outcome::failed(
+            format!("you lack these rights: {}", missing.join(", ")),
+            "ask an administrator for them, or to run this command",
+        ),
+    })
+}
+
+async fn is_allowed(
+    cluster: &Cluster,
+    manifest: &Manifest,
+    verb: &str,
+) -> Result<bool, ConnectError> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                ..manifest.attributes()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = api.create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(cluster.failed("ask for your rights"))?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
