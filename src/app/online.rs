@@ -1,11 +1,14 @@
 //! Asks the control planes of a configuration what they serve, for `claimgate check --online`.
 
+mod rights;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::app_cluster_access::AppClusterAccess;
 use super::control_planes::ControlPlanes;
 use super::start_error::StartError;
-use crate::catalog::{self, Inspection};
+use crate::catalog::{self, Exposure, Inspection};
 use crate::config::{Config, Warning};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::FetchError;
@@ -34,14 +37,17 @@ pub async fn inspect(config: &Config) -> Result<Vec<OnlineControlPlane>, StartEr
         let inspected = catalog::inspect(client, exposure).await;
         let result = inspected.map(|inspection| (begin.elapsed(), inspection));
         let name = client.name().to_owned();
-        let is_shared = config
-            .control_planes
-            .get(&name)
-            .is_some_and(|one| matches!(one.mapping, Mapping::Shared(_)));
-        let warnings = match &result {
-            Ok((_, inspection)) => warnings(&name, is_shared, inspection),
-            Err(_) => Vec::new(),
-        };
+        let mut warnings = Vec::new();
+        if let (Ok((_, inspection)), Some(control_plane)) =
+            (&result, control_planes.by_name.get(&name))
+        {
+            let is_shared = matches!(control_plane.mapping, Mapping::Shared(_));
+            warnings.extend(self::warnings(&name, is_shared, inspection));
+            let resources = resources(inspection, exposure);
+            let missing =
+                rights::missing(&control_plane.upstream, &control_plane.mapping, &resources).await;
+            warnings.extend(missing_rights(&name, missing));
+        }
         all.push(OnlineControlPlane {
             name,
             result,
@@ -49,6 +55,51 @@ pub async fn inspect(config: &Config) -> Result<Vec<OnlineControlPlane>, StartEr
         });
     }
     Ok(all)
+}
+
+/// Returns the exposed resources, without their versions.
+fn resources(inspection: &Inspection, exposure: &Exposure) -> Vec<rights::Resource> {
+    let mut resources: Vec<rights::Resource> = Vec::new();
+    for name in inspection.resources.keys() {
+        let name = name.rsplit_once('/').map_or(&**name, |(name, _)| name);
+        let Some((plural, group)) = name.split_once('.') else {
+            continue;
+        };
+        let is_known = |known: &rights::Resource| known.plural == plural && known.group == group;
+        if !resources.iter().any(is_known) {
+            let mut apis = exposure.apis.iter().filter(|api| api.group == group);
+            resources.push(rights::Resource {
+                group: group.to_owned(),
+                plural: plural.to_owned(),
+                is_read_only: apis.all(|api| api.read_only),
+            });
+        }
+    }
+    resources
+}
+
+fn missing_rights(
+    name: &str,
+    missing: Result<BTreeMap<String, Vec<&'static str>>, String>,
+) -> Vec<Warning> {
+    let warning = |problem: String, cure: &str| Warning {
+        key: format!("controlPlanes.{name}"),
+        problem,
+        cure: cure.to_owned(),
+    };
+    match missing {
+        Ok(missing) => {
+            let cure = "grant the rights to its user on the control plane";
+            let missing = missing.into_iter();
+            let problems = missing
+                .map(|(place, verbs)| format!("claimgate may not {} {place}", verbs.join(", ")));
+            problems.map(|problem| warning(problem, cure)).collect()
+        }
+        Err(error) => vec![warning(
+            format!("the rights of claimgate are unknown: {error}"),
+            "check them with kubectl auth can-i --list",
+        )],
+    }
 }
 
 fn warnings(name: &str, is_shared: bool, inspection: &Inspection) -> Vec<Warning> {

@@ -118,16 +118,15 @@ func TestCrossplaneConnectFromACleanState(t *testing.T) {
 	if _, err := daemon.terminate(slowDeadline); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, platform, databases, "delete", "-f", "-")
-	awaitObjectNames(t, app, appBefore)
-	awaitObjectNames(t, platform, platformBefore)
 	await(t, slowDeadline, func() error {
-		left, err := env.tryKubectl(platform.kubeconfig, "", "get", "machines,xkubernetesclusters,kubernetesclusters", "-A", "-o", "name")
+		left, err := env.tryKubectl(platform.kubeconfig, "", "get", "machines,xkubernetesclusters,xdatabases,kubernetesclusters,databases", "-A", "-o", "name")
 		if err == nil && left != "" {
 			err = fmt.Errorf("the control plane still has %s", left)
 		}
 		return err
 	})
+	awaitObjectNames(t, app, appBefore)
+	awaitObjectNames(t, platform, platformBefore)
 }
 
 // awaitSuccess repeats a command of kubectl until it succeeds.
