@@ -1,10 +1,12 @@
 package kubernetes
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -96,11 +98,9 @@ func (l *load) end(t *testing.T) {
 	}
 }
 
-// The serving certificate and the token are renewed while requests and a watch run.
-func TestCertificateAndTokenAreRenewedUnderLoad(t *testing.T) {
-	if os.Getenv("TEST_SLOW") == "" {
-		t.Skip("takes more than a minute")
-	}
+// connected returns the connection of two clusters without a running daemon.
+func connected(t *testing.T) connection {
+	t.Helper()
 	createQueueAPI(t)
 	c := newConnection(t)
 	setup := c.start(t)
@@ -113,8 +113,58 @@ func TestCertificateAndTokenAreRenewedUnderLoad(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
+	return c
+}
+
+// removeCertificate empties the Secret, so that a daemon makes a new certificate.
+func removeCertificate(t *testing.T) {
+	t.Helper()
+	kubectl(t, env.app, "", "patch", "secret", "-n", "connected-system", "claimgate-certificates", "--type", "json", "-p", `[{"op": "remove", "path": "/data"}]`)
+}
+
+// TestReplicasServeOneCertificate starts several replicas at the same time, before there is a certificate.
+func TestReplicasServeOneCertificate(t *testing.T) {
+	c := connected(t)
+	removeCertificate(t)
+	ports, err := freePorts(4)
+	must(err)
+	for i, port := range ports {
+		replica, err := env.run(fmt.Sprintf("replica-%d", i), "env", fmt.Sprintf("CLAIMGATE_LISTEN__ADDRESS=127.0.0.1:%d", port),
+			os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(c.dir, "claimgate.yaml"))
+		must(err)
+		t.Cleanup(replica.kill)
+	}
+	served := func(port int) ([]byte, error) {
+		// The certificate itself is compared below.
+		connection, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return nil, err
+		}
+		defer connection.Close()
+		return connection.ConnectionState().PeerCertificates[0].Raw, nil
+	}
+	for _, port := range ports {
+		await(t, slowDeadline, func() error {
+			_, err := served(port)
+			return err
+		})
+	}
+	stored, _ := pem.Decode(secretData(t, "connected-system", "claimgate-certificates")["tls.crt"])
+	for _, port := range ports {
+		if certificate, err := served(port); err != nil || !bytes.Equal(certificate, stored.Bytes) {
+			t.Errorf("the replica on port %d serves another certificate than the stored one: %v", port, err)
+		}
+	}
+}
+
+// The serving certificate and the token are renewed while requests and a watch run.
+func TestCertificateAndTokenAreRenewedUnderLoad(t *testing.T) {
+	if os.Getenv("TEST_SLOW") == "" {
+		t.Skip("takes more than a minute")
+	}
+	c := connected(t)
 	const namespace, certificates, token = "connected-system", "claimgate-certificates", "claimgate-platform"
-	kubectl(t, env.app, "", "patch", "secret", "-n", namespace, certificates, "--type", "json", "-p", `[{"op": "remove", "path": "/data"}]`)
+	removeCertificate(t)
 	old := oldToken(t, "connected", "claimgate-app-one")
 	kubectl(t, env.app, "", "patch", "secret", "-n", namespace, token, "--type", "merge", "-p", fmt.Sprintf(`{"stringData": {"token": %q}}`, old))
 	config := filepath.Join(c.dir, "claimgate.yaml")
