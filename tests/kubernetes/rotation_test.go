@@ -11,10 +11,16 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -122,15 +128,48 @@ func removeCertificate(t *testing.T) {
 	kubectl(t, env.app, "", "patch", "secret", "-n", "connected-system", "claimgate-certificates", "--type", "json", "-p", `[{"op": "remove", "path": "/data"}]`)
 }
 
-// TestReplicasServeOneCertificate starts several replicas at the same time, before there is a certificate.
+// readTogether returns the address of a proxy to the app cluster. It holds the first responses to reads of the certificate
+// until all replicas have read.
+func readTogether(t *testing.T, replicas int) string {
+	t.Helper()
+	target, err := url.Parse(fmt.Sprintf("https://localhost:%d", env.app.port))
+	must(err)
+	var reads atomic.Int32
+	allRead := make(chan struct{})
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = adminClient().Transport
+	proxy.ModifyResponse = func(response *http.Response) error {
+		request := response.Request
+		if request.Method != "GET" || !strings.HasSuffix(request.URL.Path, "/secrets/claimgate-certificates") {
+			return nil
+		}
+		if reads.Add(1) == int32(replicas) {
+			close(allRead)
+		}
+		select {
+		case <-allRead:
+			return nil
+		case <-time.After(slowDeadline):
+			return errors.New("not all replicas have read the certificate")
+		}
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestReplicasServeOneCertificate starts several replicas that all find no certificate.
 func TestReplicasServeOneCertificate(t *testing.T) {
 	c := connected(t)
 	removeCertificate(t)
 	ports, err := freePorts(4)
 	must(err)
+	app := filepath.Join(c.dir, "together.kubeconfig")
+	must(os.WriteFile(app, []byte(fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: it, users: [{name: it, user: {}}], "+
+		"contexts: [{name: it, context: {cluster: it, user: it}}], clusters: [{name: it, cluster: {server: %q}}]}", readTogether(t, len(ports)))), 0o600))
 	for i, port := range ports {
 		replica, err := env.run(fmt.Sprintf("replica-%d", i), "env", fmt.Sprintf("CLAIMGATE_LISTEN__ADDRESS=127.0.0.1:%d", port),
-			os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(c.dir, "claimgate.yaml"))
+			"CLAIMGATE_APP_CLUSTER__KUBECONFIG="+app, os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(c.dir, "claimgate.yaml"))
 		must(err)
 		t.Cleanup(replica.kill)
 	}
