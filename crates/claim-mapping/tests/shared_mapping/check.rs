@@ -8,7 +8,7 @@ use bytes::Bytes;
 use claim_mapping::hidden_metadata::{
     ANNOTATION, CurrentMetadata, Restore, WriteEffect, complete_json_patch,
 };
-use claim_mapping::mapping::{Mapping, NameLimit, ObjectKey};
+use claim_mapping::mapping::{Mapping, NameLimit, ObjectKey, is_dns_subdomain};
 use claim_mapping::request::{COPIES_MAPPED_METADATA, RequestRules};
 use claim_mapping::response::{ResponseRules, Shape};
 use claim_mapping::{LAST_APPLIED, RequestScope, Selectors};
@@ -186,7 +186,8 @@ pub(crate) fn object(body: &[u8], text: impl Fn(&Value) -> String) {
         return;
     };
     let name = local.pointer("/metadata/name").and_then(Value::as_str);
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
+    // Kubernetes stores no object with another name, so its name is not mapped in lists.
+    let Some(name) = name.filter(|name| is_dns_subdomain(name)) else {
         return;
     };
     let current = json!({"metadata": {"resourceVersion": "7", "annotations": {
