@@ -28,7 +28,11 @@ type authority struct {
 	key  crypto.Signer
 }
 
-const serviceName = "claimgate.claimgate-system.svc"
+const (
+	serviceName = "claimgate.claimgate-system.svc"
+	// helmServiceName is the Service of the Helm release that a daemon runs for.
+	helmServiceName = "claims.helm-daemon.svc"
+)
 
 func newCertificateStore(dir string) (*certificateStore, error) {
 	p := &certificateStore{dir}
@@ -87,7 +91,7 @@ func (p *certificateStore) leaf(ca authority, file, commonName string, organizat
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	}
 	if !isClient {
-		template.DNSNames = []string{"localhost", "kubernetes.default.svc", serviceName}
+		template.DNSNames = []string{"localhost", "kubernetes.default.svc", serviceName, helmServiceName}
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
