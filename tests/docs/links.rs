@@ -13,7 +13,7 @@ use crate::{read, root};
 const BOOK: &str = "docs/src";
 
 /// Files outside of the book that are also checked.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -21,6 +21,7 @@ const OTHERS: [&str; 10] = [
     "benches/README.md",
     "certs/README.md",
     "config/README.md",
+    "config/chart/README.md",
     "crates/json-rewrite/README.md",
     "fuzz/README.md",
     "tests/kubernetes/README.md",

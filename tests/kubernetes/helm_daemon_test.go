@@ -17,42 +17,49 @@ import (
 type helmPod struct {
 	dir             string
 	port, adminPort int
-	values          string
+	// The flags of Helm that set the values.
+	flags []string
 }
 
-// newHelmPod prepares the values of a release and the Secrets that the user creates. `certificates` is the section of
-// the values.
-func newHelmPod(t *testing.T, certificates string) helmPod {
+// Parts of the values: where the serving certificate and the credentials come from.
+const (
+	certificateSecret = "certificates: {mode: secret, secretName: serving}\n"
+	kubeconfigSecret  = "kubeconfigSecret: {name: claimgate-platform}"
+	tokenSecret       = "server: https://localhost:%d, tokenSecret: claimgate-platform, certificateAuthority: %q"
+)
+
+// newHelmPod prepares the values of a release.
+func newHelmPod(t *testing.T, certificates, credentials string) helmPod {
 	t.Helper()
 	ports, err := freePorts(2)
 	must(err)
-	p := helmPod{dir: filepath.Join(t.TempDir(), "claimgate"), port: ports[0], adminPort: ports[1]}
-	p.values = filepath.Join(t.TempDir(), "values.yaml")
-	must(os.WriteFile(p.values, []byte(fmt.Sprintf(`cluster: %s
+	file := filepath.Join(t.TempDir(), "values.yaml")
+	must(os.WriteFile(file, []byte(fmt.Sprintf(`cluster: %s
 image: {repository: registry.example.org/claimgate}
 controlPlanes:
-  platform:
-    kubeconfigSecret: {name: claimgate-platform}
-    mapping: {namespaces: {default: %s}}
+  platform: {mapping: {namespaces: {default: %s}}, %s}
 apis: [{group: queues.example.org, controlPlane: platform}]
 service: {port: %d}
-certificates: %s
-`, appClusterName, mapping["default"], p.port, certificates)), 0o600))
-	return p
+%s`, appClusterName, mapping["default"], credentials, ports[0], certificates)), 0o600))
+	return helmPod{filepath.Join(t.TempDir(), "claimgate"), ports[0], ports[1], []string{"--values", file}}
 }
 
-// mount writes the files of the projected volume: the ConfigMap and the Secrets. The paths are those of the rendered
-// Deployment.
-func (p helmPod) mount(t *testing.T, secrets map[string]map[string][]byte) {
+func tokenCredentials() string {
+	return fmt.Sprintf(tokenSecret, env.link.port, env.certificates.read("server-ca.crt"))
+}
+
+// mount writes the files of the projected volume: the ConfigMap and the Secrets, at the paths of the rendered Deployment.
+func (p helmPod) mount(t *testing.T) {
 	t.Helper()
-	objects := render(t, "claims", "helm-daemon", "--values", p.values)
+	objects := render(t, "claims", "helm-daemon", p.flags...)
 	write := func(path string, content []byte) {
 		file := filepath.Join(p.dir, path)
 		must(os.MkdirAll(filepath.Dir(file), 0o700))
 		must(os.WriteFile(file, content, 0o600))
 	}
 	deployment := findObject(t, objects, "Deployment", "helm-daemon", "claims")
-	volumes, _, _ := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "volumes")
+	volumes, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "volumes")
+	must(err)
 	for _, source := range volumes[0].(map[string]any)["projected"].(map[string]any)["sources"].([]any) {
 		source := source.(map[string]any)
 		if config, ok := source["configMap"].(map[string]any); ok {
@@ -63,39 +70,54 @@ func (p helmPod) mount(t *testing.T, secrets map[string]map[string][]byte) {
 			continue
 		}
 		secret := source["secret"].(map[string]any)
-		content, known := secrets[secret["name"].(string)]
-		if !known {
-			t.Fatalf("the pod mounts the unknown Secret %s", secret["name"])
-		}
 		for _, item := range secret["items"].([]any) {
 			item := item.(map[string]any)
-			write(item["path"].(string), content[item["key"].(string)])
+			content, known := secretFile(secret["name"].(string), item["key"].(string))
+			if !known {
+				t.Fatalf("the pod mounts %s of the unknown Secret %s", item["key"], secret["name"])
+			}
+			write(item["path"].(string), content)
 		}
 	}
 }
 
-// checkConfiguration runs `claimgate check`.
-func (p helmPod) checkConfiguration() (string, error) {
-	out, err := exec.Command(os.Getenv("TEST_BINARY"), "check", "--config", filepath.Join(p.dir, "claimgate.yaml")).CombinedOutput()
-	return string(out), err
+// secretFile returns a file of a Secret that a user or cert-manager creates.
+func secretFile(secret, key string) ([]byte, bool) {
+	url := fmt.Sprintf("https://localhost:%d", env.link.port)
+	switch secret + "/" + key {
+	case "serving/tls.crt", "claims-tls/tls.crt":
+		return env.certificates.read("claimgate.crt"), true
+	case "serving/tls.key", "claims-tls/tls.key":
+		return env.certificates.read("claimgate.key"), true
+	case "serving/ca.crt", "claims-tls/ca.crt":
+		return env.certificates.read("server-ca.crt"), true
+	case "claimgate-platform/kubeconfig", "claimgate-other/config":
+		return []byte(env.certificates.kubeconfig(url, "connector")), true
+	}
+	return nil, false
 }
 
-// secrets are what a user creates for the mode `secret` and for a control plane with a kubeconfig.
-func (p helmPod) secrets() map[string]map[string][]byte {
-	read := env.certificates.read
-	url := fmt.Sprintf("https://localhost:%d", env.link.port)
-	return map[string]map[string][]byte{
-		"serving":            {"tls.crt": read("claimgate.crt"), "tls.key": read("claimgate.key"), "ca.crt": read("server-ca.crt")},
-		"claimgate-platform": {"kubeconfig": []byte(env.certificates.kubeconfig(url, "connector"))},
-	}
-}
+func (p helmPod) configuration() string { return filepath.Join(p.dir, "claimgate.yaml") }
 
 func TestHelmConfigurationPassesTheCheck(t *testing.T) {
 	withHelm(t)
-	p := newHelmPod(t, "{mode: secret, secretName: serving}")
-	p.mount(t, p.secrets())
-	if out, err := p.checkConfiguration(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	full := newHelmPod(t, "", tokenCredentials())
+	full.flags = []string{
+		"--values", valuesFile("full"), "--set", "controlPlanes.other.context=it",
+		"--set-file", "frontProxyCA=" + env.path("front-proxy-ca.crt"),
+		"--set-file", "controlPlanes.platform.certificateAuthority=" + env.path("server-ca.crt"),
+	}
+	for name, p := range map[string]helmPod{
+		"files":   newHelmPod(t, certificateSecret, kubeconfigSecret),
+		"secrets": newHelmPod(t, "", tokenCredentials()),
+		"full":    full,
+	} {
+		p.mount(t)
+		out, err := exec.Command(os.Getenv("TEST_BINARY"), "check", "--config", p.configuration()).CombinedOutput()
+		if err != nil {
+			text, _ := os.ReadFile(p.configuration())
+			t.Errorf("%s: %v\n%s\n%s", name, err, out, text)
+		}
 	}
 }
 
@@ -103,11 +125,10 @@ func TestHelmConfigurationPassesTheCheck(t *testing.T) {
 // cluster.
 func (p helmPod) adaptToEnvironment(t *testing.T) {
 	t.Helper()
-	file := filepath.Join(p.dir, "claimgate.yaml")
-	config, err := os.ReadFile(file)
+	config, err := os.ReadFile(p.configuration())
 	must(err)
 	text := strings.NewReplacer("[::]:10250", fmt.Sprintf("127.0.0.1:%d", p.port), "[::]:9090", fmt.Sprintf("127.0.0.1:%d", p.adminPort)).Replace(string(config))
-	must(os.WriteFile(file, []byte(text+"\nappCluster: {kubeconfig: app.kubeconfig}\n"), 0o600))
+	must(os.WriteFile(p.configuration(), []byte(text+"\nappCluster: {kubeconfig: app.kubeconfig}\n"), 0o600))
 	token := strings.TrimSpace(kubectl(t, env.app, "", "create", "token", "claims", "--namespace", "helm-daemon"))
 	ca := base64.StdEncoding.EncodeToString(env.certificates.read("server-ca.crt"))
 	must(os.WriteFile(filepath.Join(p.dir, "app.kubeconfig"), []byte(fmt.Sprintf(`apiVersion: v1
@@ -119,7 +140,21 @@ users: [{name: it, user: {token: %q}}]
 `, env.app.port, ca, token)), 0o600))
 }
 
-// TestHelmRightsSufficeForTheDaemon runs the daemon with the rendered configuration and the ServiceAccount's rights.
+// createTokenSecret creates the Secret with a token of a ServiceAccount on the control plane, which may use queues.
+func createTokenSecret(t *testing.T) {
+	t.Helper()
+	createNamespace(t, "helm-platform")
+	const binding = "claimgate-queues-helm"
+	kubectl(t, env.controlPlane, "", "create", "serviceaccount", "team-a", "--namespace", "helm-platform")
+	kubectl(t, env.controlPlane, "", "create", "clusterrolebinding", binding, "--clusterrole=claimgate-queues", "--serviceaccount=helm-platform:team-a")
+	t.Cleanup(func() {
+		env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "clusterrolebinding", binding)
+	})
+	token := strings.TrimSpace(kubectl(t, env.controlPlane, "", "create", "token", "team-a", "--namespace", "helm-platform"))
+	kubectl(t, env.app, "", "create", "secret", "generic", "claimgate-platform", "--namespace", "helm-daemon", "--from-literal=token="+token)
+}
+
+// TestHelmRightsSufficeForTheDaemon runs the daemon with the rendered configuration and the rights of the ServiceAccount.
 func TestHelmRightsSufficeForTheDaemon(t *testing.T) {
 	withHelm(t)
 	createQueueAPI(t)
@@ -127,16 +162,27 @@ func TestHelmRightsSufficeForTheDaemon(t *testing.T) {
 	t.Cleanup(func() {
 		env.tryKubectl(env.controlPlane.kubeconfig, queueRole, "delete", "--ignore-not-found", "-f", "-")
 	})
+	for name, p := range map[string]helmPod{
+		"files":   newHelmPod(t, certificateSecret, kubeconfigSecret),
+		"secrets": newHelmPod(t, "", tokenCredentials()),
+	} {
+		t.Run(name, func(t *testing.T) { p.registersAndUninstalls(t, name == "secrets") })
+	}
+}
+
+func (p helmPod) registersAndUninstalls(t *testing.T, hasSecrets bool) {
 	before := releaseObjects(t)
 	removeReleases(t, "helm-daemon", "claims")
-	p := newHelmPod(t, "{mode: secret, secretName: serving}")
-	helm(t, "install", "claims", chart, "--namespace", "helm-daemon", "--create-namespace", "--values", p.values)
+	helm(t, append([]string{"install", "claims", chart, "--namespace", "helm-daemon", "--create-namespace"}, p.flags...)...)
 	// Instead of a cluster IP, which leads nowhere here.
 	kubectl(t, env.app, "", "patch", "service", "claims", "--namespace", "helm-daemon", "--type=merge", "-p",
 		`{"spec":{"type":"ExternalName","externalName":"localhost","clusterIP":null,"clusterIPs":null,"selector":null}}`)
-	p.mount(t, p.secrets())
+	if hasSecrets {
+		createTokenSecret(t)
+	}
+	p.mount(t)
 	p.adaptToEnvironment(t)
-	daemon, err := env.run("helm-daemon", os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(p.dir, "claimgate.yaml"))
+	daemon, err := env.run("helm-daemon", os.Getenv("TEST_BINARY"), "serve", "--config", p.configuration())
 	must(err)
 	t.Cleanup(daemon.kill)
 
@@ -151,12 +197,21 @@ func TestHelmRightsSufficeForTheDaemon(t *testing.T) {
 	if holder := kubectl(t, env.app, "", "get", "lease", "-n", "helm-daemon", "claims-registration", "-o", "jsonpath={.spec.holderIdentity}"); holder == "" {
 		t.Error("no daemon holds the Lease of the release")
 	}
+	certificate := func() string {
+		return kubectl(t, env.app, "", "get", "secret", "claims-certificates", "-n", "helm-daemon", "--ignore-not-found", "-o", "jsonpath={.data}")
+	}
+	made := certificate()
+	if hasSecrets != strings.Contains(made, "tls.key") {
+		t.Errorf("the Secret with the certificate contains %s", made)
+	}
+	helm(t, append([]string{"upgrade", "claims", chart, "--namespace", "helm-daemon", "--set", "replicas=3"}, p.flags...)...)
+	if certificate() != made {
+		t.Error("the upgrade changes the certificate")
+	}
 	log, err := os.ReadFile(daemon.log)
 	must(err)
-	for _, problem := range []string{"forbidden", "lacks"} {
-		if strings.Contains(strings.ToLower(string(log)), problem) {
-			t.Errorf("the daemon lacks a right:\n%s", log)
-		}
+	if strings.Contains(strings.ToLower(string(log)), "forbidden") {
+		t.Errorf("the daemon lacks a right:\n%s", log)
 	}
 
 	if _, err := daemon.terminate(slowDeadline); err != nil {
@@ -184,12 +239,12 @@ func TestHelmRightsAreMinimal(t *testing.T) {
 		{"yes", "helm-rights", "get", "service/claims"},
 		{"no", "helm-rights", "get", "service/other"},
 		{"yes", "helm-rights", "create", "leases.coordination.k8s.io"},
-		{"yes", "helm-rights", "update", "lease.coordination.k8s.io/claims-registration"},
-		{"no", "helm-rights", "update", "lease.coordination.k8s.io/other"},
+		{"yes", "helm-rights", "update", "leases.coordination.k8s.io/claims-registration"},
+		{"no", "helm-rights", "update", "leases.coordination.k8s.io/other"},
 		{"yes", "default", "list", "apiservices.apiregistration.k8s.io"},
 		{"no", "default", "patch", "apiservices.apiregistration.k8s.io"},
-		{"yes", "default", "get", "clusterrole.rbac.authorization.k8s.io/helm-rights:claims"},
-		{"no", "default", "get", "clusterrole.rbac.authorization.k8s.io/admin"},
+		{"yes", "default", "get", "clusterroles.rbac.authorization.k8s.io/helm-rights:claims"},
+		{"no", "default", "get", "clusterroles.rbac.authorization.k8s.io/admin"},
 		{"yes", "default", "watch", "namespaces"},
 		{"no", "default", "create", "namespaces"},
 		{"yes", "default", "patch", "events"},
