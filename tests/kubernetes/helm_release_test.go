@@ -93,8 +93,8 @@ func assertLive(t *testing.T, objects []unstructured.Unstructured) {
 	}
 }
 
-// versions returns the resource version of each object.
-func versions(t *testing.T, objects []unstructured.Unstructured) map[string]string {
+// resourceVersions returns the resource version of each object.
+func resourceVersions(t *testing.T, objects []unstructured.Unstructured) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, object := range objects {
@@ -127,7 +127,7 @@ func removeReleases(t *testing.T, namespace string, releases ...string) {
 		for _, release := range releases {
 			tryHelm("uninstall", release, "--namespace", namespace, "--ignore-not-found")
 		}
-		env.tryKubectl(env.app.kubeconfig, "", "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+		env.tryKubectl(env.app.kubeconfig, "", "delete", "namespace", namespace, "--ignore-not-found")
 	})
 }
 
@@ -154,7 +154,7 @@ func TestHelmReleaseLifecycle(t *testing.T) {
 			writeAsDaemon(t, "claims", "helm-one")
 
 			// Other releases neither conflict with the first one nor change it.
-			before1 := versions(t, first)
+			before1 := resourceVersions(t, first)
 			install("other", "helm-one")
 			install("claims", "helm-two")
 			second := append(render(t, "other", "helm-one", values...), render(t, "claims", "helm-two", values...)...)
@@ -162,7 +162,7 @@ func TestHelmReleaseLifecycle(t *testing.T) {
 
 			// An upgrade without a change writes nothing.
 			upgrade()
-			for name, version := range versions(t, first) {
+			for name, version := range resourceVersions(t, first) {
 				if version != before1[name] {
 					t.Errorf("an upgrade without a change writes %s", name)
 				}
@@ -235,9 +235,9 @@ func TestHelmReleaseWithAllValues(t *testing.T) {
 	helm(t, append([]string{"install", "claims", chart, "--create-namespace"}, values...)...)
 	objects := render(t, "claims", "helm-full", values...)
 	assertLive(t, objects)
-	unchanged := versions(t, objects)
+	unchanged := resourceVersions(t, objects)
 	helm(t, append([]string{"upgrade", "claims", chart}, values...)...)
-	for name, version := range versions(t, objects) {
+	for name, version := range resourceVersions(t, objects) {
 		if version != unchanged[name] {
 			t.Errorf("an upgrade without a change writes %s", name)
 		}
@@ -257,13 +257,13 @@ func TestHelmRendersThePlainManifests(t *testing.T) {
 	}
 	rendered, err := os.ReadFile(filepath.Join(cmd.Args[1], "claimgate.yaml"))
 	must(err)
-	committed, err := os.ReadFile(manifests + "/claimgate.yaml")
+	committed, err := os.ReadFile(plainManifests + "/claimgate.yaml")
 	must(err)
 	if string(rendered) != string(committed) {
 		t.Error("config/manifests/claimgate.yaml is not what the chart renders; run config/chart/render")
 	}
 	plain := parseObjects(t, string(committed))
-	built := parseObjects(t, kubectl(t, env.app, "", "kustomize", manifests))
+	built := parseObjects(t, kubectl(t, env.app, "", "kustomize", plainManifests))
 	if len(built) != len(plain) {
 		t.Errorf("kustomize builds %d objects from %d", len(built), len(plain))
 	}
@@ -284,7 +284,7 @@ func TestHelmRendersThePlainManifests(t *testing.T) {
 // claimgate-system itself.
 func TestHelmManifestsKeepDataWhenAppliedAgain(t *testing.T) {
 	withHelm(t)
-	text, err := os.ReadFile(manifests + "/claimgate.yaml")
+	text, err := os.ReadFile(plainManifests + "/claimgate.yaml")
 	must(err)
 	renamed := strings.ReplaceAll(string(text), "claimgate-system", "helm-manifests")
 	before := releaseObjects(t)

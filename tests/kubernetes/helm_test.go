@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	chart     = "../../config/chart"
-	manifests = "../../config/manifests"
+	chart          = "../../config/chart"
+	plainManifests = "../../config/manifests"
 )
 
 // withHelm skips a test if there is no Helm.
@@ -196,18 +196,19 @@ func TestHelmExplainsMissingAndContradictoryValues(t *testing.T) {
 		{"one", "image.repository=", "image.repository is empty; there is no published image"},
 		{"one", "controlPlanes=null", "controlPlanes is empty; add one"},
 		{"one", "apis=null", "apis is empty; add one"},
-		{"one", "controlPlanes.platform.tokenSecret=null", "controlPlanes.platform has no credentials; set tokenSecret"},
-		{"one", "controlPlanes.platform.server=null", "controlPlanes.platform.server is empty"},
-		{"one", "controlPlanes.platform.mapping=null", "controlPlanes.platform.mapping is empty"},
+		{"one", "controlPlanes.other.server=https://other", "controlPlanes.other has no credentials; set tokenSecret"},
+		{"one", "controlPlanes.other.tokenSecret=other", "controlPlanes.other.server is empty"},
+		{"one", "controlPlanes.other.kubeconfigSecret.name=other", "controlPlanes.other.mapping is empty"},
 		{"one", "controlPlanes.platform.tokenFile=token", "controlPlanes.platform.tokenFile names a file"},
 		{"one", "controlPlanes.platform.kubeconfigSecret.name=other", "has both tokenSecret and kubeconfigSecret"},
+		{"one", "controlPlanes.Other.server=https://other", "additional properties 'Other' not allowed"},
 		{"one", "certificates.mode=secret", "certificates.secretName is empty"},
 		{"one", "certificates.secretName=tls", "certificates.secretName has no effect"},
 		{"one", "certificates.mode=other", "at '/certificates/mode'"},
 		{"one", "replicaCount=1", "additional properties 'replicaCount' not allowed"},
 		{"one", "config.admin.address=localhost:9090", "at '/config/admin'"},
 		{"one", "config.listen.address=localhost:9090", "additional properties 'address' not allowed"},
-		{"one", "podLabels.app\\.kubernetes\\.io/name=other", "at '/podLabels'"},
+		{"one", "podLabels.app\\.kubernetes\\.io/name=other", "podLabels contains app.kubernetes.io/name"},
 	} {
 		out, err := tryHelm("template", "claimgate", chart, "--namespace", c.namespace, "--values", valuesFile("smallest"), "--set", c.set)
 		if err == nil || !strings.Contains(err.Error(), c.message) {

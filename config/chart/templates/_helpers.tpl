@@ -73,6 +73,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range $name, $controlPlane := .Values.controlPlanes }}
 {{- include "claimgate.validateControlPlane" (dict "key" (printf "controlPlanes.%s" $name) "value" $controlPlane) }}
 {{- end }}
+{{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" }}
+{{- if hasKey $.Values.podLabels . }}
+{{- fail (printf "podLabels contains %s, by which the Deployment selects its pods; remove it" .) }}
+{{- end }}
+{{- end }}
 {{- if and (eq .Values.certificates.mode "secret") (not .Values.certificates.secretName) }}
 {{- fail "certificates.mode is secret, but certificates.secretName is empty; set it to a Secret with tls.crt, tls.key and ca.crt" }}
 {{- end }}
