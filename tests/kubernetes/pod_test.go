@@ -7,21 +7,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // startPod does what kubelet and kube-proxy would do for a Deployment of claimgate: it runs the daemon with the files of
-// the ConfigMap and the rights of the ServiceAccount, and leads the Service to it.
+// its volume and the rights of the ServiceAccount, and leads the Service to it.
 func startPod(t *testing.T, namespace, name string) *process {
 	t.Helper()
 	ports, err := freePorts(2)
 	must(err)
-	dir := env.path("pod-" + namespace)
-	must(os.MkdirAll(dir, 0o700))
-	var files struct{ Data map[string]string }
-	must(json.Unmarshal([]byte(kubectl(t, env.app, "", "get", "configmap", "-n", namespace, name, "-o", "json")), &files))
-	for file, text := range files.Data {
-		must(os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
-	}
+	dir := writePodFiles(t, namespace, name)
 	account := kubectl(t, env.app, "", "get", "deployment", "-n", namespace, name, "-o", "jsonpath={.spec.template.spec.serviceAccountName}")
 	token := strings.TrimSpace(kubectl(t, env.app, "", "create", "token", "-n", namespace, account))
 	kubeconfig := fmt.Sprintf(`apiVersion: v1
@@ -44,6 +41,40 @@ users: [{name: it, user: {token: %s}}]
 	must(err)
 	t.Cleanup(daemon.kill)
 	return daemon
+}
+
+// writePodFiles writes the files of the projected volume of a Deployment into a directory, and returns its path.
+func writePodFiles(t *testing.T, namespace, name string) string {
+	t.Helper()
+	dir := env.path("pod-" + namespace)
+	must(os.RemoveAll(dir))
+	read := func(kind, name string, to any) {
+		must(json.Unmarshal([]byte(kubectl(t, env.app, "", "get", kind, "-n", namespace, name, "-o", "json")), to))
+	}
+	write := func(path string, content []byte) {
+		file := filepath.Join(dir, path)
+		must(os.MkdirAll(filepath.Dir(file), 0o700))
+		must(os.WriteFile(file, content, 0o600))
+	}
+	var deployment appsv1.Deployment
+	read("deployment", name, &deployment)
+	for _, source := range deployment.Spec.Template.Spec.Volumes[0].Projected.Sources {
+		if source.ConfigMap != nil {
+			var files corev1.ConfigMap
+			read("configmap", source.ConfigMap.Name, &files)
+			for file, text := range files.Data {
+				write(file, []byte(text))
+			}
+		}
+		if source.Secret != nil {
+			var files corev1.Secret
+			read("secret", source.Secret.Name, &files)
+			for _, item := range source.Secret.Items {
+				write(item.Path, files.Data[item.Key])
+			}
+		}
+	}
+	return dir
 }
 
 // awaitDeployment waits until there is a Deployment.

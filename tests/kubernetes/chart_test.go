@@ -1,0 +1,103 @@
+package kubernetes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// onlyInChart are the objects that the chart renders and that connect does not write: the Lease, which connect deletes by
+// its name, and the right to write events.
+var onlyInChart = []string{
+	"Lease connected-system/claimgate-registration",
+	"Role default/connected-system:claimgate",
+	"RoleBinding default/connected-system:claimgate",
+}
+
+// TestHelmChartRendersWhatConnectPrints checks that both ways lead to the same installation.
+func TestHelmChartRendersWhatConnectPrints(t *testing.T) {
+	withHelm(t)
+	createQueueAPI(t)
+	platform := objectNames(t, env.controlPlane)
+	c := newConnection(t)
+	cmd := exec.Command(os.Getenv("TEST_BINARY"), append([]string{"connect", "--image", "registry.example.org/claimgate:1",
+		"--print", "--credential-file", env.path("chart-credential.yaml")}, c.arguments...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	text, err := cmd.Output()
+	must(err)
+	t.Cleanup(func() {
+		c.disconnect()
+		awaitObjectNames(t, env.controlPlane, platform)
+	})
+	printed := parseObjects(t, string(text))
+
+	values := filepath.Join(t.TempDir(), "values.yaml")
+	must(os.WriteFile(values, []byte(fmt.Sprintf(`cluster: app-one
+image: {repository: registry.example.org/claimgate, tag: "1"}
+controlPlanes:
+  platform:
+    server: https://localhost:%d
+    certificateAuthority: %q
+    tokenSecret: claimgate-platform
+    mapping: {namespace: connected, names: readable}
+apis: [{group: queues.example.org, controlPlane: platform}]
+`, env.controlPlane.port, env.certificates.read("server-ca.crt"))), 0o600))
+	rendered := render(t, "claimgate", "connected-system", "--values", values)
+
+	var found []string
+	for _, want := range printed {
+		if want.GetKind() == "Namespace" {
+			continue
+		}
+		got := findObject(t, rendered, want.GetKind(), want.GetNamespace(), want.GetName())
+		found = append(found, objectID(got))
+		for label, value := range want.GetLabels() {
+			// It names the tool that created the object.
+			if label != "app.kubernetes.io/managed-by" && got.GetLabels()[label] != value {
+				t.Errorf("the label %s of %s is %q, want %q", label, objectID(got), got.GetLabels()[label], value)
+			}
+		}
+		if want, got := comparableText(t, want), comparableText(t, got); want != got {
+			t.Errorf("connect prints\n%s\nand the chart renders\n%s", want, got)
+		}
+	}
+	for _, object := range rendered {
+		if id := objectID(object); !slices.Contains(found, id) && !slices.Contains(onlyInChart, id) {
+			t.Errorf("connect does not print %s", id)
+		}
+	}
+	if len(rendered) != len(found)+len(onlyInChart) {
+		t.Errorf("the chart renders %d objects, %d of connect's and the %d additional ones", len(rendered), len(found), len(onlyInChart))
+	}
+}
+
+func objectID(object unstructured.Unstructured) string {
+	return fmt.Sprintf("%s %s/%s", object.GetKind(), object.GetNamespace(), object.GetName())
+}
+
+// comparableText returns the object as text, without its labels. A configuration is compared as values, and its checksum is
+// not compared.
+func comparableText(t *testing.T, object unstructured.Unstructured) string {
+	t.Helper()
+	copied := object.DeepCopy()
+	copied.SetLabels(nil)
+	unstructured.RemoveNestedField(copied.Object, "spec", "template", "metadata", "annotations")
+	if data, ok := copied.Object["data"].(map[string]any); ok {
+		for name, text := range data {
+			data[name] = strings.TrimSpace(text.(string))
+			if name == "claimgate.yaml" {
+				var config map[string]any
+				must(yaml.Unmarshal([]byte(text.(string)), &config))
+				data[name] = config
+			}
+		}
+	}
+	return fmt.Sprint(copied.Object)
+}
