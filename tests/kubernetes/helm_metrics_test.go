@@ -82,6 +82,21 @@ func TestHelmDashboardIsValid(t *testing.T) {
 	}
 }
 
+// TestHelmAlertsUseTheDefaultLimits compares the limits in the alerts with the defaults of the daemon.
+func TestHelmAlertsUseTheDefaultLimits(t *testing.T) {
+	withHelm(t)
+	reference, err := os.ReadFile("../../docs/src/reference/configuration.md")
+	must(err)
+	rules := helm(t, "template", "claims", chart, "--namespace", "monitoring", "--values", valuesFile("smallest"), "--set", "metrics.rules.enabled=true")
+	for _, key := range []string{"maxWatches", "maxRequestsInFlight"} {
+		row := regexp.MustCompile("\\| `limits." + key + "` \\| number \\| `(\\d+)` ").FindStringSubmatch(string(reference))
+		if row == nil {
+			t.Fatalf("the reference has no default of limits.%s", key)
+		}
+		assertContains(t, rules, "> 0.8 * "+row[1]+"\n")
+	}
+}
+
 // TestHelmAlertRules runs the unit tests of the rules in promtool/.
 func TestHelmAlertRules(t *testing.T) {
 	withHelm(t)
