@@ -176,9 +176,10 @@ func TestHelmRightsAreMinimal(t *testing.T) {
 		{"no", "default", "get", "clusterroles.rbac.authorization.k8s.io/admin"},
 		{"yes", "default", "watch", "namespaces"},
 		{"no", "default", "create", "namespaces"},
-		{"yes", "default", "patch", "events"},
+		{"yes", "default", "patch", "events.events.k8s.io"},
 		{"yes", "default", "create", "events.events.k8s.io"},
-		{"no", "helm-rights", "create", "events"},
+		{"no", "default", "list", "events.events.k8s.io"},
+		{"no", "helm-rights", "create", "events.events.k8s.io"},
 		{"yes", "kube-system", "get", "configmap/extension-apiserver-authentication"},
 		{"no", "kube-system", "get", "configmap/other"},
 	} {

@@ -131,63 +131,33 @@ func removeReleases(t *testing.T, namespace string, releases ...string) {
 	})
 }
 
+// lifecycleValues are the flags of Helm with the values of the releases.
+var lifecycleValues = []string{"--values", valuesFile("smallest"), "--set", "networkPolicy.enabled=true"}
+
 func TestHelmReleaseLifecycle(t *testing.T) {
-	for _, serverSide := range []string{"true", "false"} {
-		t.Run("server-side="+serverSide, func(t *testing.T) {
+	for _, method := range []string{"--server-side=true", "--server-side=false"} {
+		t.Run(strings.Trim(method, "-"), func(t *testing.T) {
 			withHelm(t)
 			before := releaseObjects(t)
 			removeReleases(t, "helm-one", "claims", "other")
 			removeReleases(t, "helm-two", "claims")
-			values := []string{"--values", valuesFile("smallest"), "--set", "networkPolicy.enabled=true"}
 			install := func(release, namespace string) string {
-				args := []string{"install", release, chart, "--namespace", namespace, "--create-namespace", "--server-side=" + serverSide}
-				return helm(t, append(args, values...)...)
-			}
-			upgrade := func(more ...string) {
-				args := append([]string{"upgrade", "claims", chart, "--namespace", "helm-one", "--server-side=" + serverSide}, values...)
-				helm(t, append(args, more...)...)
+				args := []string{"install", release, chart, "--namespace", namespace, "--create-namespace", method}
+				return helm(t, append(args, lifecycleValues...)...)
 			}
 			notes := install("claims", "helm-one")
 			assertContains(t, notes, "create secret generic claimgate-platform", "rollout status deployment/claims", "kubectl get apiservices")
-			first := render(t, "claims", "helm-one", values...)
+			first := render(t, "claims", "helm-one", lifecycleValues...)
 			assertLive(t, first)
 			writeAsDaemon(t, "claims", "helm-one")
 
 			// Other releases neither conflict with the first one nor change it.
-			before1 := resourceVersions(t, first)
+			unchanged := resourceVersions(t, first)
 			install("other", "helm-one")
 			install("claims", "helm-two")
-			second := append(render(t, "other", "helm-one", values...), render(t, "claims", "helm-two", values...)...)
+			second := append(render(t, "other", "helm-one", lifecycleValues...), render(t, "claims", "helm-two", lifecycleValues...)...)
 			assertLive(t, second)
-
-			// An upgrade without a change writes nothing.
-			upgrade()
-			for name, version := range resourceVersions(t, first) {
-				if version != before1[name] {
-					t.Errorf("an upgrade without a change writes %s", name)
-				}
-			}
-			assertDaemonData(t, "claims", "helm-one")
-
-			// A change of the configuration restarts the pods, other changes do not.
-			checksum := func() string {
-				return field(live(t, findObject(t, first, "Deployment", "helm-one", "claims")), "spec.template.metadata.annotations.checksum/config")
-			}
-			initial := checksum()
-			upgrade("--set", "replicas=3")
-			if got := checksum(); got != initial {
-				t.Errorf("a change of the replicas changes the checksum of the configuration")
-			}
-			upgrade("--set", "replicas=3,config.log.level=debug")
-			if got := checksum(); got == initial {
-				t.Errorf("a change of the configuration leaves its checksum %s", got)
-			}
-			assertLive(t, render(t, "claims", "helm-one", append(values, "--set", "replicas=3,config.log.level=debug")...))
-			assertDaemonData(t, "claims", "helm-one")
-
-			helm(t, "rollback", "claims", "1", "--namespace", "helm-one", "--server-side="+serverSide)
-			assertLive(t, first)
-			assertDaemonData(t, "claims", "helm-one")
+			upgradeAndRollBack(t, method, first, unchanged)
 
 			helm(t, "uninstall", "claims", "--namespace", "helm-one")
 			assertLive(t, second)
@@ -197,6 +167,44 @@ func TestHelmReleaseLifecycle(t *testing.T) {
 			awaitReleaseObjects(t, before)
 		})
 	}
+}
+
+// upgradeAndRollBack changes the release claims in helm-one, and restores it. `unchanged` are the resource versions of its
+// objects.
+func upgradeAndRollBack(t *testing.T, method string, objects []unstructured.Unstructured, unchanged map[string]string) {
+	t.Helper()
+	upgrade := func(more ...string) {
+		args := append([]string{"upgrade", "claims", chart, "--namespace", "helm-one", method}, lifecycleValues...)
+		helm(t, append(args, more...)...)
+	}
+	upgrade()
+	for name, version := range resourceVersions(t, objects) {
+		if version != unchanged[name] {
+			t.Errorf("an upgrade without a change writes %s", name)
+		}
+	}
+	assertDaemonData(t, "claims", "helm-one")
+
+	// A change of the configuration restarts the pods, other changes do not.
+	checksum := func() string {
+		return field(live(t, findObject(t, objects, "Deployment", "helm-one", "claims")), "spec.template.metadata.annotations.checksum/config")
+	}
+	initial := checksum()
+	upgrade("--set", "replicas=3")
+	if got := checksum(); got != initial {
+		t.Errorf("a change of the replicas changes the checksum of the configuration")
+	}
+	changed := []string{"--set", "replicas=3,config.log.level=debug"}
+	upgrade(changed...)
+	if got := checksum(); got == initial {
+		t.Errorf("a change of the configuration leaves its checksum %s", got)
+	}
+	assertLive(t, render(t, "claims", "helm-one", append(slices.Clone(lifecycleValues), changed...)...))
+	assertDaemonData(t, "claims", "helm-one")
+
+	helm(t, "rollback", "claims", "1", "--namespace", "helm-one", method)
+	assertLive(t, objects)
+	assertDaemonData(t, "claims", "helm-one")
 }
 
 // anyCRD is a kind of another project, as far as the API server has to know it to store an object.
