@@ -119,10 +119,10 @@ fn merge(
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if NOT_CONFIGURATION
+        let is_other = NOT_CONFIGURATION
             .iter()
-            .any(|other| name.starts_with(other))
-        {
+            .any(|other| name.starts_with(other));
+        if is_other || is_of_service(rest) {
             continue;
         }
         let levels: Vec<String> = rest.split("__").map(camel_case).collect();
@@ -138,6 +138,12 @@ fn merge(
         }
     }
     keys
+}
+
+/// Returns whether Kubernetes set the variable for a Service whose name starts with `claimgate-`
+/// (`kubernetes/pkg/kubelet/envvars/envvars.go`). Keys that end in these words have a section, and so two underscores.
+fn is_of_service(rest: &str) -> bool {
+    !rest.contains("__") && (rest.contains("_SERVICE_") || rest.contains("_PORT"))
 }
 
 /// Converts `MAX_REQUESTS_IN_FLIGHT` to `maxRequestsInFlight`.
@@ -176,6 +182,20 @@ fn insert(dict: &mut Dict, levels: &[String], value: String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_of_other_services_are_no_keys() {
+        for name in [
+            "TEAM_A_SERVICE_HOST",
+            "TEAM_A_SERVICE_PORT_HTTPS",
+            "A_PORT_443_TCP",
+        ] {
+            assert!(is_of_service(name), "{name}");
+        }
+        for name in ["REGISTER__SERVICE__PORT", "CLUSTER", "LISTEN__ADDRESS"] {
+            assert!(!is_of_service(name), "{name}");
+        }
+    }
 
     #[test]
     fn environment_words_become_camel_case() {
