@@ -28,6 +28,14 @@ pub enum ClientError {
     NotConfigured,
 }
 
+/// Returns what a user needs to know of an error: the message of a rejection, without the rest of its Status.
+pub(crate) fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Creates a client from the configured kubeconfig, or from the ServiceAccount of the pod.
 ///
 /// # Errors

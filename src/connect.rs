@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `clusters`, `endpoint` | a cluster, and what must be known of it before anything is written |
 //! | `session` | the names, and the two clusters |
-//! | `objects` | the objects on the control plane |
+//! | `tenant` | the objects on the control plane |
 //! | `installation` | the objects in the app cluster |
 //! | `daemon_config` | the configuration of the daemon |
 //! | `preflight` | checks both clusters |
@@ -32,6 +32,7 @@ mod private_file;
 mod serve;
 mod served;
 mod session;
+mod tenant;
 mod token;
 mod workspace;
 
@@ -46,8 +47,8 @@ pub use self::gitops::{KubeconfigOptions, Tool, kubeconfig};
 use self::manifest::Manifest;
 pub use self::preflight::{Finding, Outcome};
 pub use self::serve::ServeOptions;
-pub use self::session::Options;
 use self::session::Session;
+pub use self::session::{Namespaces, Options};
 use self::token::Token;
 
 /// How long pods may take to start and serve claims. They may have to pull the image.
@@ -84,8 +85,8 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
     };
     let mut session = Session::open(options, port).await?;
     session.choose_groups().await?;
-    session.check_namespace().await?;
-    let on_control_plane = session.tenant.all_objects()?;
+    session.check_namespaces().await?;
+    let on_control_plane = session.tenant.objects()?;
     match target {
         Target::Serve(serve) => {
             let host = match &serve.advertise_host {
@@ -182,7 +183,7 @@ async fn apply(
 async fn credential(session: &Session) -> Result<Manifest, ConnectError> {
     let token = Token::request(
         &session.control_plane.client,
-        &session.tenant.namespace,
+        session.tenant.namespaces.home(),
         &session.tenant.account(),
         token::LIFETIME,
     )
@@ -199,8 +200,8 @@ pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
     crate::tls::provider::install();
     let mut session = Session::open(options, SERVICE_PORT).await?;
     session.choose_groups().await?;
-    session.check_namespace().await?;
-    let on_control_plane = session.tenant.all_objects()?;
+    session.check_namespaces().await?;
+    let on_control_plane = session.tenant.objects()?;
     let in_app_cluster = installation::all(&session.installation, CONTROL_PLANE)?;
     preflight::run(&session, &on_control_plane, &in_app_cluster).await
 }
@@ -215,12 +216,12 @@ async fn print_plan(
     let tenant = &session.tenant;
     writeln!(
         output,
-        "App cluster {:?} (context {}) gets the claims of the groups {}.\nThe control plane (context {}) stores them in the namespace {:?}.\n",
+        "App cluster {:?} (context {}) gets the claims of the groups {}.\nThe control plane (context {}) stores them in {}.\n",
         tenant.cluster,
         session.app.context,
         tenant.groups.join(", "),
         session.control_plane.context,
-        tenant.namespace,
+        tenant.namespaces,
     )?;
     let lines = plan::lines(&session.control_plane, on_control_plane).await?;
     writeln!(output, "On the control plane:\n{lines}")?;

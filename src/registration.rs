@@ -32,6 +32,7 @@ use self::endpoint::EndpointError;
 use self::leader::Candidate;
 use self::plan::{Action, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
+use crate::app_cluster::describe;
 use crate::catalog::{Catalog, Offers};
 use crate::config::Register;
 use crate::telemetry::metrics::Metrics;
@@ -51,7 +52,7 @@ const CONTROLLER: &str = "registration";
 /// The reason why the APIServices could not be compared or written.
 #[derive(Debug, thiserror::Error)]
 enum RegistrationError {
-    #[error("the app cluster rejects a request: {0}")]
+    #[error("the app cluster rejects a request: {}", describe(.0))]
     Api(#[from] kube::Error),
     #[error("kube-apiserver could not reach claimgate through the Service: {0}")]
     Endpoint(#[from] EndpointError),

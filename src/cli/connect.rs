@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::connect::{self, ClaimPolicy, ConnectError, Options, ServeOptions, Target};
+use crate::connect::{self, ClaimPolicy, ConnectError, Namespaces, Options, ServeOptions, Target};
 
 /// The namespace of the app cluster for claimgate's own objects.
 const SYSTEM_NAMESPACE: &str = "claimgate-system";
@@ -16,6 +16,9 @@ pub(super) struct Clusters {
     control_plane_context: String,
     /// Namespace of the control plane that stores the claims; by default the name of the app cluster
     namespace: Option<String>,
+    /// Table of local and remote namespaces, instead of one for all
+    #[arg(long, value_name = "LOCAL=REMOTE", value_delimiter = ',', value_parser = pair, conflicts_with = "namespace")]
+    map: Vec<(String, String)>,
     /// Context of the app cluster; by default the current context
     #[arg(long)]
     context: Option<String>,
@@ -85,7 +88,7 @@ impl Preflight {
     pub(super) fn options(self) -> Option<Options> {
         Some(Options {
             control_plane: self.control_plane_context?,
-            namespace: None,
+            namespaces: Namespaces::Default,
             context: self.context,
             name: None,
             system_namespace: SYSTEM_NAMESPACE.to_owned(),
@@ -113,6 +116,12 @@ enum Claims {
     Keep,
     /// They are deleted, with their infrastructure
     Delete,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let pair = pair.map(|(local, remote)| (local.to_owned(), remote.to_owned()));
+    pair.ok_or_else(|| "write LOCAL=REMOTE, as in default=app-ns-1".to_owned())
 }
 
 impl Connect {
@@ -147,9 +156,14 @@ impl Disconnect {
 
 impl Clusters {
     fn options(self) -> Options {
+        let namespaces = match self.namespace {
+            Some(name) => Namespaces::Shared(name),
+            None if self.map.is_empty() => Namespaces::Default,
+            None => Namespaces::Table(self.map),
+        };
         Options {
             control_plane: self.control_plane_context,
-            namespace: self.namespace,
+            namespaces,
             context: self.context,
             name: self.name,
             system_namespace: self.system_namespace,

@@ -80,7 +80,7 @@ fn common(session: &Session) -> Result<Value, ConnectError> {
         "controlPlanes": {CONTROL_PLANE: {
             "server": endpoint.server,
             "tokenSecret": installation.token_secret(CONTROL_PLANE),
-            "mapping": {"namespace": tenant.namespace, "names": "readable"},
+            "mapping": tenant.namespaces.config(),
         }},
         "apis": apis,
         "register": {

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::clusters::Cluster;
 use super::daemon_config::CONTROL_PLANE;
 use super::error::ConnectError;
-use super::manifest::Manifest;
-use super::objects::ID_ANNOTATION;
+use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
+use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
 use super::{installation, plan};
 use crate::registration::{LEASE_SUFFIX, MANAGED_BY, is_own};
 use claim_mapping::origin;
@@ -26,6 +26,8 @@ use claim_mapping::origin;
 const CLAIMS_GONE_MAX: Duration = Duration::from_secs(300);
 /// No object is found by the port of its Service.
 const ANY_PORT: u16 = 443;
+/// How long other objects may take to be deleted.
+const OBJECTS_GONE_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_secs(1);
 
 /// What happens to the claims of the app cluster.
@@ -40,6 +42,8 @@ pub enum ClaimPolicy {
 /// A resource whose objects can be claims of the app cluster.
 struct ClaimApi {
     name: String,
+    /// A namespace of the control plane.
+    namespace: String,
     api: Api<DynamicObject>,
     selector: ListParams,
 }
@@ -99,11 +103,7 @@ async fn forced(options: &Options, session: &Session) -> Result<(), ConnectError
         "These objects stay on the control plane. Run the command without --force to delete them:"
     );
     let tenant = &session.tenant;
-    for manifest in tenant
-        .control_plane()?
-        .iter()
-        .chain([&tenant.remote_namespace()?])
-    {
+    for manifest in tenant.objects()?.iter().rev() {
         println!("  {manifest}");
     }
     Ok(())
@@ -114,7 +114,14 @@ async fn claim_apis(session: &Session) -> Result<Vec<ClaimApi>, ConnectError> {
     let control_plane = &session.control_plane;
     let list = control_plane.client.list_api_groups_aggregated().await;
     let list = list.map_err(control_plane.failed("read discovery"))?;
-    let selector = format!("{}={}", origin::CLUSTER, session.tenant.cluster);
+    let selector = match &session.tenant.namespaces {
+        RemoteNamespaces::Shared(_) => {
+            let selector = format!("{}={}", origin::CLUSTER, session.tenant.cluster);
+            ListParams::default().labels(&selector)
+        }
+        // Objects in a table have no labels of claimgate: all are visible in the app cluster.
+        RemoteNamespaces::Table(_) => ListParams::default(),
+    };
     let mut apis = Vec::new();
     for group in list.items {
         let name = group
@@ -143,12 +150,15 @@ async fn claim_apis(session: &Session) -> Result<Vec<ClaimApi>, ConnectError> {
             let version = version.version.clone().unwrap_or_default();
             let kind = GroupVersionKind::gvk(&name, &version, &kind);
             let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-            let client = control_plane.client.clone();
-            apis.push(ClaimApi {
-                name: format!("{plural}.{name}"),
-                api: Api::namespaced_with(client, &session.tenant.namespace, &resource),
-                selector: ListParams::default().labels(&selector),
-            });
+            for namespace in session.tenant.namespaces.all() {
+                let client = control_plane.client.clone();
+                apis.push(ClaimApi {
+                    name: format!("{plural}.{name}"),
+                    namespace: namespace.to_owned(),
+                    api: Api::namespaced_with(client, namespace, &resource),
+                    selector: selector.clone(),
+                });
+            }
         }
     }
     Ok(apis)
@@ -227,21 +237,28 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
     .await
 }
 
-/// Removes the rights, and the namespace unless someone else needs it.
+/// Removes the rights, and each namespace unless someone else needs it.
 async fn remove_from_control_plane(
     session: &Session,
     apis: &[ClaimApi],
 ) -> Result<(), ConnectError> {
-    let control_plane = &session.control_plane;
-    let tenant = &session.tenant;
-    delete(control_plane, tenant.control_plane()?).await?;
+    delete(&session.control_plane, session.tenant.rights()?).await?;
+    for namespace in session.tenant.namespaces.all() {
+        remove_namespace(session, namespace, apis).await?;
+    }
+    Ok(())
+}
+
+async fn remove_namespace(
+    session: &Session,
+    name: &str,
+    apis: &[ClaimApi],
+) -> Result<(), ConnectError> {
+    let (control_plane, tenant) = (&session.control_plane, &session.tenant);
     let namespaces: Api<Namespace> = Api::all(control_plane.client.clone());
     let patch = json!({"metadata": {"annotations": {tenant.id_annotation(): null}}});
     let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-    let namespace = match namespaces
-        .patch(&tenant.namespace, &parameters, &patch)
-        .await
-    {
+    let namespace = match namespaces.patch(name, &parameters, &patch).await {
         Ok(namespace) => namespace,
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(control_plane.failed("change the namespace")(error)),
@@ -249,24 +266,22 @@ async fn remove_from_control_plane(
     let annotations = namespace.metadata.annotations.unwrap_or_default();
     let mut keys = annotations.keys();
     if keys.any(|key| key.starts_with(ID_ANNOTATION)) {
-        println!(
-            "the Namespace {} stays: other app clusters use it",
-            tenant.namespace
-        );
+        println!("the Namespace {name} stays: other app clusters use it");
         return Ok(());
     }
-    if has_objects(session, apis).await? {
-        println!(
-            "the Namespace {} stays: it still contains claims",
-            tenant.namespace
-        );
+    let mut apis = apis.iter().filter(|api| api.namespace == name);
+    if has_objects(session, &mut apis).await? {
+        println!("the Namespace {name} stays: it still contains claims");
         return Ok(());
     }
-    delete(control_plane, vec![tenant.remote_namespace()?]).await
+    delete(control_plane, vec![tenant.remote_namespace(name)?]).await
 }
 
 /// Returns whether the namespace has objects of the groups, also those of others or without labels.
-async fn has_objects(session: &Session, apis: &[ClaimApi]) -> Result<bool, ConnectError> {
+async fn has_objects(
+    session: &Session,
+    apis: &mut impl Iterator<Item = &ClaimApi>,
+) -> Result<bool, ConnectError> {
     for claims in apis {
         let listed = claims
             .api
@@ -282,12 +297,28 @@ async fn has_objects(session: &Session, apis: &[ClaimApi]) -> Result<bool, Conne
     Ok(false)
 }
 
-/// Deletes objects in the reverse order of their creation.
+/// Deletes objects in the reverse order of their creation, and waits until they are gone: a namespace takes a while.
 async fn delete(cluster: &Cluster, manifests: Vec<Manifest>) -> Result<(), ConnectError> {
-    for manifest in manifests.iter().rev() {
-        let deleted = manifest.delete(&cluster.client).await;
-        if deleted.map_err(cluster.failed(format!("delete {manifest}")))? {
+    let mut deleted = Vec::new();
+    for manifest in manifests.into_iter().rev() {
+        let result = manifest.delete(&cluster.client).await;
+        if result.map_err(cluster.failed(format!("delete {manifest}")))? {
             println!("deleted {manifest}");
+            deleted.push(manifest);
+        }
+    }
+    let until = Instant::now() + OBJECTS_GONE_MAX;
+    for manifest in deleted {
+        loop {
+            let state = manifest.state(&cluster.client).await;
+            match state.map_err(cluster.failed(format!("read {manifest}")))? {
+                State::Terminating if Instant::now() > until => {
+                    println!("{manifest} is still being deleted");
+                    break;
+                }
+                State::Terminating => tokio::time::sleep(POLL).await,
+                State::Absent | State::Own { .. } | State::Foreign => break,
+            }
         }
     }
     Ok(())

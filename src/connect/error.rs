@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::token::TokenError;
 use crate::app::StartError;
+use crate::app_cluster::describe;
 use crate::config::Problems;
 use kube_wire::yaml::YamlError;
 
@@ -67,7 +68,7 @@ pub enum ConnectError {
         namespace: String,
         deployment: String,
     },
-    #[error("context {context:?}: cannot {doing}: {error}")]
+    #[error("context {context:?}: cannot {doing}: {}", describe(error))]
     Request {
         context: String,
         doing: String,
@@ -85,6 +86,8 @@ pub enum ConnectError {
     Yaml(#[from] YamlError),
     #[error("{0} exists and was not created by claimgate; delete or rename it")]
     Taken(String),
+    #[error("{0} is being deleted; repeat the command when it is gone")]
+    BeingDeleted(String),
     #[error(
         "{count} claims of this app cluster exist on the control plane; add --claims keep or --claims delete"
     )]

@@ -36,6 +36,8 @@ pub(super) enum State {
     },
     /// Someone else created it.
     Foreign,
+    /// It is being deleted.
+    Terminating,
 }
 
 impl Manifest {
@@ -101,6 +103,9 @@ impl Manifest {
         let Some(object) = self.api(client).get_opt(&self.object.name_any()).await? else {
             return Ok(State::Absent);
         };
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(State::Terminating);
+        }
         let (key, value) = MANAGED_BY;
         Ok(
             match object.labels().get(key).map(String::as_str) == Some(value) {
@@ -118,7 +123,7 @@ impl Manifest {
     pub(super) async fn apply(&self, client: &Client) -> Result<(), kube::Error> {
         let manifest = match self.state(client).await? {
             State::Foreign => self.unmarked(),
-            State::Absent | State::Own { .. } => self.clone(),
+            State::Absent | State::Own { .. } | State::Terminating => self.clone(),
         };
         let parameters = PatchParams::apply(&self.manager).force();
         let patch = Patch::Apply(&manifest.object);

@@ -9,7 +9,7 @@ use super::manifest::{Manifest, State};
 /// Returns one line for each object, with what happens to it.
 ///
 /// # Errors
-/// An object exists and belongs to someone else, or the cluster rejects a request.
+/// An object exists and belongs to someone else or is being deleted, or the cluster rejects a request.
 pub(super) async fn lines(
     cluster: &Cluster,
     manifests: &[Manifest],
@@ -21,6 +21,7 @@ pub(super) async fn lines(
         let what = match state {
             State::Absent => "create",
             State::Own { .. } => "update",
+            State::Terminating => return Err(ConnectError::BeingDeleted(manifest.to_string())),
             State::Foreign if manifest.kind() == "Namespace" => "use",
             State::Foreign => return Err(ConnectError::Taken(manifest.to_string())),
         };

@@ -1,5 +1,7 @@
 //! The options of `connect` and `disconnect`, and the two clusters that they name.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::config::Kubeconfig;
@@ -8,17 +10,28 @@ use super::clusters::{Cluster, dns_label};
 use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::installation::Installation;
-use super::objects::Tenant;
+use super::tenant::{RemoteNamespaces, Tenant};
 use crate::config::ServiceConfig;
-use claim_mapping::mapping::is_dns_label;
+use claim_mapping::mapping::{Mapping, is_dns_label};
+
+/// The remote namespaces that the user asks for.
+#[derive(Clone, Debug)]
+pub enum Namespaces {
+    /// One for all local namespaces, with the name of the app cluster.
+    Default,
+    /// One for all local namespaces.
+    Shared(String),
+    /// Local and remote ones.
+    Table(Vec<(String, String)>),
+}
 
 /// The two clusters, and what claimgate is called in them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Context of the control plane.
     pub control_plane: String,
-    /// Namespace of the control plane; by default the name of the app cluster.
-    pub namespace: Option<String>,
+    /// Where the control plane stores the claims.
+    pub namespaces: Namespaces,
     /// Context of the app cluster; by default the current one.
     pub context: Option<String>,
     /// Name of the app cluster; by default made from the context.
@@ -54,17 +67,16 @@ impl Session {
             Some(name) => name.clone(),
             None => dns_label(&app.context),
         };
-        let namespace = options.namespace.clone().unwrap_or_else(|| cluster.clone());
-        for (name, option) in [
-            (&cluster, "--name"),
-            (&namespace, "NAMESPACE"),
-            (&options.system_namespace, "--system-namespace"),
-        ] {
-            if !is_dns_label(name) {
-                let problem = format!("{option}: {name:?} is not a DNS label; use a-z, 0-9 and -");
-                return Err(ConnectError::InvalidName(problem));
+        check_label(&cluster, "--name")?;
+        check_label(&options.system_namespace, "--system-namespace")?;
+        let namespaces = match &options.namespaces {
+            Namespaces::Default => RemoteNamespaces::Shared(cluster.clone()),
+            Namespaces::Shared(name) => {
+                check_label(name, "NAMESPACE")?;
+                RemoteNamespaces::Shared(name.clone())
             }
-        }
+            Namespaces::Table(rows) => table(rows)?,
+        };
         let cluster_id = app.id().await?;
         let service = ServiceConfig {
             namespace: options.system_namespace.clone(),
@@ -73,7 +85,7 @@ impl Session {
         };
         let tenant = Tenant {
             cluster,
-            namespace,
+            namespaces,
             groups: options.groups.clone(),
             cluster_id,
         };
@@ -100,24 +112,47 @@ impl Session {
         }
     }
 
-    /// Checks that the namespace does not belong to another app cluster of the same name.
+    /// Checks that no remote namespace belongs to another app cluster of the same name.
     ///
     /// # Errors
-    /// It does, or the control plane rejects the request.
-    pub(super) async fn check_namespace(&self) -> Result<(), ConnectError> {
+    /// One does, or the control plane rejects the request.
+    pub(super) async fn check_namespaces(&self) -> Result<(), ConnectError> {
         let api: Api<Namespace> = Api::all(self.control_plane.client.clone());
-        let namespace = api.get_metadata_opt(&self.tenant.namespace).await;
-        let namespace = namespace.map_err(self.control_plane.failed("read the namespace"))?;
         let annotation = self.tenant.id_annotation();
-        let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
-        let id = annotations.and_then(|mut all| all.remove(&annotation));
-        match id {
-            Some(id) if id != self.tenant.cluster_id => Err(ConnectError::OtherCluster {
-                namespace: self.tenant.namespace.clone(),
-                cluster: self.tenant.cluster.clone(),
-                annotation,
-            }),
-            _ => Ok(()),
+        for name in self.tenant.namespaces.all() {
+            let namespace = api.get_metadata_opt(name).await;
+            let namespace = namespace.map_err(self.control_plane.failed("read the namespace"))?;
+            let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
+            let id = annotations.and_then(|mut all| all.remove(&annotation));
+            if id.is_some_and(|id| id != self.tenant.cluster_id) {
+                return Err(ConnectError::OtherCluster {
+                    namespace: name.to_owned(),
+                    cluster: self.tenant.cluster.clone(),
+                    annotation,
+                });
+            }
         }
+        Ok(())
     }
+}
+
+fn check_label(name: &str, option: &str) -> Result<(), ConnectError> {
+    match is_dns_label(name) {
+        true => Ok(()),
+        false => Err(ConnectError::InvalidName(format!(
+            "{option}: {name:?} is not a DNS label; use a-z, 0-9 and -"
+        ))),
+    }
+}
+
+/// Checks the rows as the daemon does.
+fn table(rows: &[(String, String)]) -> Result<RemoteNamespaces, ConnectError> {
+    let table: BTreeMap<String, String> = rows.iter().cloned().collect();
+    if table.len() < rows.len() {
+        let problem = "--map: a local namespace occurs twice; remove one of the pairs";
+        return Err(ConnectError::InvalidName(problem.to_owned()));
+    }
+    Mapping::table(table.clone())
+        .map_err(|error| ConnectError::InvalidName(format!("--map: {error}")))?;
+    Ok(RemoteNamespaces::Table(table))
 }

@@ -8,6 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use crate::app_cluster::describe;
+
 /// The lifetime of the daemon's first token. Servers may grant less.
 pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -17,12 +19,9 @@ pub enum TokenError {
     #[error("the control plane granted a token without content")]
     Missing,
     #[error(
-        "the control plane grants no token for the ServiceAccount {account:?}: {error}; your user needs the verb create on serviceaccounts/token"
+        "the control plane grants no token for the ServiceAccount {account:?}: {why}; your user needs the verb create on serviceaccounts/token"
     )]
-    Request {
-        account: String,
-        error: Box<kube::Error>,
-    },
+    Request { account: String, why: String },
 }
 
 /// A token and when it expires.
@@ -55,7 +54,7 @@ impl Token {
             .await
             .map_err(|error| TokenError::Request {
                 account: account.to_owned(),
-                error: Box::new(error),
+                why: describe(&error),
             })?;
         // The API server always sets it.
         let status = granted.status.ok_or(TokenError::Missing)?;

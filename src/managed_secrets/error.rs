@@ -1,9 +1,11 @@
 //! Why a Secret is unusable.
 
+use crate::app_cluster::describe;
+
 /// The reason why a Secret is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    #[error("cannot {verb} the Secret {secret}: {error}")]
+    #[error("cannot {verb} the Secret {secret}: {}", describe(error))]
     Api {
         verb: &'static str,
         secret: String,

@@ -160,6 +160,40 @@ func TestConnectAndDisconnect(t *testing.T) {
 	if out, err := c.disconnect(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if left, err := env.tryKubectl(env.app.kubeconfig, "", "get", "namespace", "connected-system"); err == nil {
+		t.Errorf("disconnect has not waited until its objects were gone: %s", left)
+	}
+	awaitObjectNames(t, env.app, app)
+	awaitObjectNames(t, env.controlPlane, platform)
+}
+
+// TestConnectWithATable gives each local namespace a remote one.
+func TestConnectWithATable(t *testing.T) {
+	createQueueAPI(t)
+	app, platform := objectNames(t, env.app), objectNames(t, env.controlPlane)
+	c := newConnectionOf(t, env.app, env.controlPlane)
+	c.arguments = append(c.arguments, "--apis", "queues.example.org", "--map", "default=connected-1,team-a=connected-2")
+	daemon := c.start(t)
+	awaitResource(t, "queues", true)
+	for _, namespace := range []string{"default", "team-a"} {
+		awaitSuccess(t, env.app, strings.Replace(queue("orders"), "default", namespace, 1), "apply", "-f", "-")
+	}
+	stored := kubectl(t, env.controlPlane, "", "get", "queues", "-A", "-o", `jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}`)
+	if stored != "connected-1/orders connected-2/orders " {
+		t.Errorf("the control plane stores %q", stored)
+	}
+	if all := kubectl(t, env.app, "", "get", "queues", "-A", "-o", "name"); strings.Count(all, "orders") != 2 {
+		t.Errorf("the app cluster has %q", all)
+	}
+	if out, err := c.disconnect(); err == nil || !strings.Contains(out, "2 claims of this app cluster exist") {
+		t.Errorf("disconnect with claims: %v\n%s", err, out)
+	}
+	if out, err := c.disconnect("--claims", "delete"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := daemon.terminate(slowDeadline); err != nil {
+		t.Fatal(err)
+	}
 	awaitObjectNames(t, env.app, app)
 	awaitObjectNames(t, env.controlPlane, platform)
 }

@@ -1,0 +1,204 @@
+//! One app cluster as a control plane sees it, and the objects there. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::manifest::Manifest;
+use super::objects::{account, named, role, role_ref, subject, texts};
+
+/// The beginning of the annotation of a remote namespace, before the name of the app cluster.
+pub(super) const ID_ANNOTATION: &str = "cluster-id.claimgate.dev/";
+
+/// Where the control plane stores the claims.
+#[derive(Clone, Debug)]
+pub(super) enum RemoteNamespaces {
+    /// All local namespaces in this one.
+    Shared(String),
+    /// Remote namespaces by local ones. There is at least one.
+    Table(BTreeMap<String, String>),
+}
+
+impl RemoteNamespaces {
+    /// Returns each remote namespace once.
+    pub(super) fn all(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Shared(namespace) => BTreeSet::from([&**namespace]),
+            Self::Table(rows) => rows.values().map(|remote| &**remote).collect(),
+        }
+    }
+
+    /// Returns the namespace of the daemon's ServiceAccount.
+    pub(super) fn home(&self) -> &str {
+        self.all().first().copied().unwrap_or_default()
+    }
+
+    /// Returns the value of `mapping` in the configuration.
+    pub(super) fn config(&self) -> Value {
+        match self {
+            Self::Shared(namespace) => json!({"namespace": namespace, "names": "readable"}),
+            Self::Table(rows) => json!({"namespaces": rows}),
+        }
+    }
+}
+
+/// As in a sentence: `the namespace "team-a"`.
+impl fmt::Display for RemoteNamespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(namespace) => write!(f, "the namespace {namespace:?}"),
+            Self::Table(rows) => {
+                let rows = rows
+                    .iter()
+                    .map(|(local, remote)| format!("{remote:?} ({local:?})"));
+                write!(f, "the namespaces {}", rows.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// One app cluster as a control plane sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Tenant {
+    /// The name of the app cluster.
+    pub(super) cluster: String,
+    pub(super) namespaces: RemoteNamespaces,
+    /// API groups of the claims.
+    pub(super) groups: Vec<String>,
+    /// UID of the app cluster's kube-system namespace.
+    pub(super) cluster_id: String,
+}
+
+impl Tenant {
+    /// Returns the annotation of each remote namespace with the identity of the app cluster.
+    pub(super) fn id_annotation(&self) -> String {
+        format!("{ID_ANNOTATION}{}", self.cluster)
+    }
+
+    /// Returns the name of the ServiceAccount on the control plane, and of its rights in the namespaces.
+    pub(super) fn account(&self) -> String {
+        format!("claimgate-{}", self.cluster)
+    }
+
+    /// Returns a remote namespace.
+    ///
+    /// # Errors
+    /// It cannot be serialized.
+    pub(super) fn remote_namespace(&self, name: &str) -> Result<Manifest, serde_json::Error> {
+        let annotations = BTreeMap::from([(self.id_annotation(), self.cluster_id.clone())]);
+        let manifest = Manifest::new(&Namespace {
+            metadata: ObjectMeta {
+                annotations: Some(annotations),
+                ..named(name)
+            },
+            ..Namespace::default()
+        })?;
+        // Several app clusters can use one namespace. An apply removes what its manager applied before.
+        Ok(manifest.with_manager(&self.cluster))
+    }
+
+    /// Returns the identity and the rights of the daemon, in the order of creation.
+    ///
+    /// # Errors
+    /// An object cannot be serialized.
+    pub(super) fn rights(&self) -> Result<Vec<Manifest>, serde_json::Error> {
+        let (name, home) = (self.account(), self.namespaces.home());
+        let namespaces = self.namespaces.all();
+        let mut objects = account(home, &name, vec![self.claims(), renewal(&name)])?;
+        for namespace in namespaces.iter().filter(|namespace| **namespace != home) {
+            let rules = vec![self.claims()];
+            objects.extend(role(namespace, &name, rules, subject(home, &name))?);
+        }
+        let mut rules = vec![documents(), crds()];
+        if namespaces.len() > 1 {
+            rules.push(self.lists());
+        }
+        let discovery = format!("claimgate:{home}:{}", self.cluster);
+        objects.extend([
+            Manifest::new(&ClusterRole {
+                metadata: named(&discovery),
+                rules: Some(rules),
+                ..ClusterRole::default()
+            })?,
+            Manifest::new(&ClusterRoleBinding {
+                metadata: named(&discovery),
+                role_ref: role_ref("ClusterRole", &discovery),
+                subjects: Some(vec![subject(home, &name)]),
+            })?,
+        ]);
+        Ok(objects)
+    }
+
+    /// Returns the namespaces and the other objects, in the order of creation.
+    ///
+    /// # Errors
+    /// An object cannot be serialized.
+    pub(super) fn objects(&self) -> Result<Vec<Manifest>, serde_json::Error> {
+        let namespaces = self.namespaces.all().into_iter();
+        let namespaces: Result<Vec<_>, _> =
+            namespaces.map(|name| self.remote_namespace(name)).collect();
+        let mut all = namespaces?;
+        all.extend(self.rights()?);
+        Ok(all)
+    }
+
+    /// All verbs on all resources of the groups, so that a claim API that is added later works at once.
+    fn claims(&self) -> PolicyRule {
+        self.rule(&["*"])
+    }
+
+    /// A list of all local namespaces reads all remote ones, if there are several.
+    fn lists(&self) -> PolicyRule {
+        self.rule(&["list", "watch"])
+    }
+
+    fn rule(&self, verbs: &[&str]) -> PolicyRule {
+        PolicyRule {
+            api_groups: Some(self.groups.clone()),
+            resources: Some(texts(&["*"])),
+            verbs: texts(verbs),
+            ..PolicyRule::default()
+        }
+    }
+}
+
+/// The right to renew the daemon's own token.
+fn renewal(account: &str) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(texts(&[""])),
+        resources: Some(texts(&["serviceaccounts/token"])),
+        resource_names: Some(texts(&[account])),
+        verbs: texts(&["create"]),
+        ..PolicyRule::default()
+    }
+}
+
+/// Discovery and OpenAPI, for clusters that do not grant them to every ServiceAccount.
+fn documents() -> PolicyRule {
+    PolicyRule {
+        non_resource_urls: Some(texts(&[
+            "/api",
+            "/apis",
+            "/apis/*",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+        ])),
+        verbs: texts(&["get"]),
+        ..PolicyRule::default()
+    }
+}
+
+/// The limits of names are in the CRDs. Their names are not known before a claim API is added.
+fn crds() -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(texts(&["apiextensions.k8s.io"])),
+        resources: Some(texts(&["customresourcedefinitions"])),
+        verbs: texts(&["get"]),
+        ..PolicyRule::default()
+    }
+}
