@@ -2,12 +2,16 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::config::{Log, LogFormat};
 
 const VARIABLE: &str = "RUST_LOG";
+
+/// The client of Kubernetes logs each failed request as an error. claimgate reports the failures that matter itself, and
+/// only the first of a series.
+const REPORTED_BY_CLAIMGATE: &str = "kube_client";
 
 /// Starts logging for the process. `RUST_LOG` overrides the configured level if it is valid and not
 /// empty. A second call has no effect.
@@ -23,6 +27,7 @@ pub(crate) fn init(log: &Log) {
         Ok(Some(filter)) => filter.clone(),
         Ok(None) | Err(_) => log.level.clone(),
     };
+    let filter = without_repetition(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = if json {
         layer.json().boxed()
@@ -36,5 +41,37 @@ pub(crate) fn init(log: &Log) {
         .try_init();
     if let Err(error) = from_environment {
         tracing::warn!(%error, "RUST_LOG is invalid; log.level of the configuration is used");
+    }
+}
+
+/// Turns the log of the client of Kubernetes off, unless the filter names it.
+fn without_repetition(filter: Targets) -> Targets {
+    let is_named = filter
+        .iter()
+        .any(|(target, _)| target.starts_with(REPORTED_BY_CLAIMGATE));
+    match is_named {
+        true => filter,
+        false => filter.with_target(REPORTED_BY_CLAIMGATE, LevelFilter::OFF),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn client_of_kubernetes_logs_only_if_the_filter_names_it() {
+        for (filter, is_logged) in [
+            ("info", false),
+            ("debug,claimgate=trace", false),
+            ("info,kube_client=debug", true),
+        ] {
+            let filter = without_repetition(filter.parse().unwrap());
+            let target = "kube_client::client::builder";
+            assert_eq!(filter.would_enable(target, &Level::ERROR), is_logged);
+            assert!(filter.would_enable("claimgate::app", &Level::WARN));
+        }
     }
 }
