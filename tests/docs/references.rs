@@ -107,6 +107,11 @@ fn documented_defaults_are_those_of_the_code() {
                 "front-proxy-ca.crt".into(),
             );
         }
+        if key.starts_with("listen.selfManaged.") {
+            let managed = serde_json::json!({"selfManaged": {"secret": "claimgate-tls"}});
+            set(&mut without, "listen", managed);
+            set(&mut without, "register", serde_json::json!({}));
+        }
         let mut with_default = without.clone();
         let path = key.replace("controlPlanes.NAME", "controlPlanes.platform");
         set(&mut with_default, &path.replace("apis[]", "apis.0"), value);
