@@ -6,13 +6,15 @@ mod connect;
 mod error;
 #[cfg(feature = "app-cluster")]
 mod kubeconfig;
+mod man;
 mod map;
 mod serve;
 mod stdout;
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::check::OutputFormat;
 pub use self::error::CommandError;
@@ -20,6 +22,9 @@ pub use self::error::CommandError;
 use crate::dev;
 
 const DEFAULT_CONFIG: &str = "/etc/claimgate/claimgate.yaml";
+
+/// File name under which the binary is a plugin of kubectl, `kubectl claimgate`.
+const KUBECTL_PLUGIN: &str = "kubectl-claimgate";
 
 /// Serves the claims of a control plane in an app cluster, as an aggregated API server
 #[derive(Debug, Parser)]
@@ -81,9 +86,23 @@ enum Command {
     },
     /// Print a completion script for a shell
     Completion { shell: clap_complete::Shell },
+    /// Print the man page of claimgate, or write the pages of all commands into a directory
+    Man {
+        /// Directory for claimgate.1 and one page for each command; it is created if it does not exist
+        dir: Option<PathBuf>,
+    },
 }
 
 impl Cli {
+    /// Parses the arguments of this process. Exits if they are invalid or ask for the help or the version.
+    pub fn from_command_line() -> Self {
+        let mut command = Self::command();
+        if is_kubectl_plugin() {
+            command = command.bin_name("kubectl claimgate");
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command until it is done.
     pub async fn run(self) -> Result<(), CommandError> {
         match self.command {
@@ -113,10 +132,24 @@ impl Cli {
             // Boxed, because the daemon makes a large future.
             Command::Dev { dir } => Ok(Box::pin(dev::run(dir)).await?),
             Command::Completion { shell } => {
+                let program = if is_kubectl_plugin() {
+                    KUBECTL_PLUGIN
+                } else {
+                    "claimgate"
+                };
                 let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Self::command(), "claimgate", &mut script);
+                clap_complete::generate(shell, &mut Self::command(), program, &mut script);
                 Ok(stdout::print(&script)?)
             }
+            Command::Man { dir } => man::run(Self::command(), dir.as_deref()),
         }
     }
+}
+
+/// Returns whether this process was started by the file name of the kubectl plugin.
+fn is_kubectl_plugin() -> bool {
+    let program = env::args_os().next().unwrap_or_default();
+    Path::new(&program)
+        .file_stem()
+        .is_some_and(|name| name == KUBECTL_PLUGIN)
 }

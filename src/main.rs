@@ -4,7 +4,6 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use claimgate::cli::{Cli, CommandError};
-use clap::Parser;
 
 /// jemalloc instead of glibc's allocator, which keeps much freed memory if connections live long and
 /// bodies differ in size.
@@ -13,7 +12,7 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_command_line();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

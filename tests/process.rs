@@ -129,7 +129,7 @@ fn version_help_and_completion_are_printed() {
     let expected = format!("claimgate {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
     let help = run(&["--help"]);
-    for command in ["serve", "check", "map", "dev", "completion"] {
+    for command in ["serve", "check", "map", "dev", "completion", "man"] {
         assert!(String::from_utf8_lossy(&help.stdout).contains(command));
         for shell in ["bash", "zsh", "fish"] {
             let script = run(&["completion", shell]);
@@ -188,7 +188,11 @@ fn closed_stdout_does_not_change_the_exit_code() {
         drop(reader);
         writer
     };
-    let mut calls = vec![(vec!["completion", "bash"], 0), (vec!["--help"], 0)];
+    let mut calls = vec![
+        (vec!["completion", "bash"], 0),
+        (vec!["--help"], 0),
+        (vec!["man"], 0),
+    ];
     for (config, code) in [(&good, 0), (&bad, 2)] {
         for format in ["text", "json"] {
             let config = config.to_str().unwrap();
@@ -452,4 +456,132 @@ fn claims_that_are_looked_for_elsewhere_are_reported() {
     daemon.wait_for_log("listening");
     let remembered = fs::read_to_string(&places).unwrap();
     assert!(remembered.contains("app-ns-1"), "{remembered}");
+}
+
+/// Runs claimgate by another name of its file.
+fn run_as(name: &str, arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join(name);
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_claimgate"), &program).unwrap();
+    let mut command = Command::new(program);
+    command.env_clear().args(arguments).output().unwrap()
+}
+
+#[test]
+fn help_of_the_kubectl_plugin_says_kubectl_claimgate() {
+    for (arguments, usage) in [
+        (&["--help"][..], "Usage: kubectl claimgate <COMMAND>\n"),
+        (&["map", "--help"], "Usage: kubectl claimgate map "),
+    ] {
+        let help = run_as("kubectl-claimgate", arguments);
+        assert!(help.status.success(), "{help:?}");
+        let help = String::from_utf8(help.stdout).unwrap();
+        assert!(help.contains(usage), "{help}");
+    }
+    let wrong = run_as("kubectl-claimgate", &["map", "--nonsense"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let message = String::from_utf8(wrong.stderr).unwrap();
+    assert!(
+        message.contains("Usage: kubectl claimgate map"),
+        "{message}"
+    );
+
+    let help = run_as("claimgate", &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("Usage: claimgate <COMMAND>\n"), "{help}");
+}
+
+#[test]
+fn completion_of_the_kubectl_plugin_completes_its_file_name() {
+    for (program, completed) in [
+        ("claimgate", " claimgate\n"),
+        ("kubectl-claimgate", " kubectl-claimgate\n"),
+    ] {
+        let script = run_as(program, &["completion", "bash"]);
+        assert!(script.status.success(), "{script:?}");
+        let script = String::from_utf8(script.stdout).unwrap();
+        assert!(
+            script.contains(completed) && script.contains("serve"),
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn man_writes_a_page_for_each_command() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let mut expected: Vec<String> = commands
+        .lines()
+        .map(|line| format!("claimgate-{}.1", line.split_whitespace().next().unwrap()))
+        .collect();
+    assert!(expected.len() > 5, "{help}");
+    expected.push("claimgate.1".to_owned());
+    expected.sort();
+
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("new/man1");
+    let output = run(&["man", pages.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let mut written: Vec<String> = fs::read_dir(&pages)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    written.sort();
+    assert_eq!(written, expected);
+
+    let printed = run(&["man"]);
+    assert!(printed.status.success(), "{printed:?}");
+    assert_eq!(printed.stdout, fs::read(pages.join("claimgate.1")).unwrap());
+    let serve = fs::read_to_string(pages.join("claimgate-serve.1")).unwrap();
+    assert!(serve.contains("CLAIMGATE_CONFIG"), "{serve}");
+    let title = format!(
+        ".TH claimgate-serve 1 \" \" \"claimgate {}\"",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(
+        serve.lines().any(|line| line.trim_end() == title),
+        "{serve}"
+    );
+
+    if !exists("man") {
+        eprintln!("skipped the check of the pages' format: there is no man");
+        return;
+    }
+    for page in &written {
+        // As Debian's lintian checks man pages.
+        let formatted = Command::new("man")
+            .args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
+            .arg(pages.join(page))
+            .env("LC_ALL", "C.UTF-8")
+            .env("MANROFFSEQ", "")
+            .env("MANWIDTH", "80")
+            .output()
+            .unwrap();
+        assert!(formatted.status.success(), "{page}: {formatted:?}");
+        let warnings = String::from_utf8_lossy(&formatted.stderr);
+        assert_eq!(warnings, "", "{page}");
+    }
+}
+
+#[test]
+fn man_fails_if_it_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = run(&["man", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("cannot write man pages into") && message.contains("/file"),
+        "{message}"
+    );
+}
+
+/// Returns whether a program is on PATH.
+fn exists(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }

@@ -1,4 +1,5 @@
 use std::io;
+use std::path::PathBuf;
 
 use crate::app::StartError;
 use crate::config::Problems;
@@ -37,6 +38,8 @@ pub enum CommandError {
     Unreachable(String),
     #[error("control plane {name:?} is not configured; use one of {known}")]
     UnknownControlPlane { name: String, known: String },
+    #[error("cannot write man pages into {dir:?}: {error}")]
+    WriteManPages { dir: PathBuf, error: io::Error },
 }
 
 impl CommandError {
@@ -52,7 +55,11 @@ impl CommandError {
             Self::Connect(_) | Self::PreflightFailed => 1,
             #[cfg(feature = "dev")]
             Self::Dev(_) => 1,
-            Self::Io(_) | Self::NotMapped(_) | Self::Start(_) | Self::Unreachable(_) => 1,
+            Self::Io(_)
+            | Self::NotMapped(_)
+            | Self::Start(_)
+            | Self::Unreachable(_)
+            | Self::WriteManPages { .. } => 1,
         }
     }
 }
