@@ -9,7 +9,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -368,12 +368,50 @@ fn watchdog_is_pinged_if_systemd_asks_for_it() {
 
 #[test]
 fn systemd_unit_runs_claimgate_serve_with_type_notify() {
-    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd/claimgate.service");
-    let unit = fs::read_to_string(unit).unwrap();
-    assert!(
-        unit.contains("Type=notify") && unit.contains("claimgate serve"),
-        "{unit}"
-    );
+    let unit = fs::read_to_string(systemd_unit()).unwrap();
+    for line in [
+        "Type=notify",
+        "ExecStart=/usr/local/bin/claimgate serve --config /etc/claimgate/claimgate.yaml",
+        "WatchdogSec=30",
+        "StateDirectory=claimgate",
+        "DynamicUser=yes",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line}:\n{unit}");
+    }
+}
+
+#[test]
+fn systemd_unit_has_no_errors_and_an_exposure_level_below_2() {
+    if !exists("systemd-analyze") {
+        eprintln!("skipped: there is no systemd-analyze");
+        return;
+    }
+    let analyze = |arguments: &[&str], unit: &Path| {
+        let output = Command::new("systemd-analyze")
+            .args(arguments)
+            .arg(unit)
+            .output()
+            .unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success(), "{arguments:?}: {stdout}{stderr}");
+        assert_eq!(stderr, "", "{arguments:?}");
+    };
+    // The threshold is the level times ten.
+    let security = ["security", "--no-pager", "--offline=true", "--threshold=20"];
+    analyze(&security, &systemd_unit());
+
+    // `verify` fails if the program of ExecStart does not exist.
+    let unit = fs::read_to_string(systemd_unit()).unwrap();
+    let installed = unit.replace("/usr/local/bin/claimgate", env!("CARGO_BIN_EXE_claimgate"));
+    let dir = tempfile::tempdir().unwrap();
+    let unit = dir.path().join("claimgate.service");
+    fs::write(&unit, installed).unwrap();
+    analyze(&["verify", "--man=no"], &unit);
+}
+
+fn systemd_unit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/systemd/claimgate.service")
 }
 
 #[tokio::test(flavor = "multi_thread")]
