@@ -3,7 +3,8 @@ use std::{fs, io};
 
 use clap_mangen::Man;
 
-use super::{CommandError, stdout};
+use super::error::CommandError;
+use super::stdout;
 
 /// Prints the page of `command`. With a directory, writes the pages of `command` and its subcommands into it.
 pub(super) fn run(mut command: clap::Command, dir: Option<&Path>) -> Result<(), CommandError> {
