@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::format_description::well_known::Rfc2822;
 use time::{Duration, OffsetDateTime};
 
-use super::Outcome;
+use super::finding::Outcome;
 use crate::connect::clusters::Cluster;
 use crate::connect::error::ConnectError;
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::PostParams;
 
-use super::Outcome;
+use super::finding::Outcome;
 use crate::connect::clusters::Cluster;
 use crate::connect::error::ConnectError;
 use crate::connect::manifest::Manifest;

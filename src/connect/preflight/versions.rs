@@ -7,7 +7,7 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::ListParams;
 
-use super::Outcome;
+use super::finding::Outcome;
 use crate::connect::error::ConnectError;
 use crate::connect::session::Session;
 use crate::registration::is_own;
