@@ -67,7 +67,8 @@ impl App {
         let metrics = Metrics::new();
         let draining = CancellationToken::new();
         let authenticator = Authenticator::load(&config.authentication)?;
-        let app_cluster = AppClusterAccess::open(&config, &metrics).await?;
+        let mut app_cluster = AppClusterAccess::open(&config, &metrics).await?;
+        app_cluster.open_certificate(&config, &metrics).await?;
         let certificate = serving_certificate(&config, &app_cluster)?;
         let mut reloads = authenticator.watched();
         reloads.extend(certificate.watched());

@@ -1,5 +1,7 @@
 //! What uses the API of the app cluster.
 
+mod rights;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use super::start_error::StartError;
 use crate::app_cluster::{self, FrontProxyWatch, NamespaceWatch};
 use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
-use crate::config::{Config, CredentialsConfig, Register, ServingCertificateConfig};
+use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
 use crate::managed_secrets::{CertificateKeeper, TokenKeeper};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
@@ -31,7 +33,7 @@ pub(super) struct AppClusterAccess {
 }
 
 impl AppClusterAccess {
-    /// Creates the client, and reads the Secrets.
+    /// Creates the client, and reads the tokens for control planes. Writes nothing.
     ///
     /// # Errors
     /// The client cannot be created although the configuration requires it, or a Secret is unusable.
@@ -41,47 +43,57 @@ impl AppClusterAccess {
             false => app_cluster::optional_client(&config.app_cluster).await?,
         };
         let mut access = Self {
-            client: client.clone(),
+            client,
             ..Self::default()
         };
         // Secrets are configured only with `register`, which needs a client.
-        if let (Some(client), Some(register)) = (client, &config.register) {
-            access
-                .open_secrets(&client, config, register, metrics)
-                .await?;
-        }
-        Ok(access)
-    }
-
-    async fn open_secrets(
-        &mut self,
-        client: &kube::Client,
-        config: &Config,
-        register: &Register,
-        metrics: &Metrics,
-    ) -> Result<(), StartError> {
-        let service = &register.service;
-        if let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate {
-            let opened =
-                CertificateKeeper::open(client.clone(), managed, service, metrics.clone()).await;
-            self.certificate = Some(opened.map_err(|error| StartError::Secret {
-                key: "listen.selfManaged".to_owned(),
-                error,
-            })?);
-        }
+        let (Some(client), Some(register)) = (&access.client, &config.register) else {
+            return Ok(access);
+        };
+        let namespace = &register.service.namespace;
         for (name, control_plane) in &config.control_planes {
             let CredentialsConfig::TokenSecret(secret) = &control_plane.credentials else {
                 continue;
             };
-            let (client, namespace) = (client.clone(), &service.namespace);
-            let opened = TokenKeeper::open(client, namespace, secret, metrics.clone()).await;
-            let opened = opened.map_err(|error| StartError::Secret {
+            let keeper = TokenKeeper::open(client.clone(), namespace, secret, metrics.clone());
+            let keeper = keeper.await.map_err(|error| StartError::Secret {
                 key: format!("controlPlanes.{name}.tokenSecret"),
                 error,
             })?;
-            self.tokens.insert(name.clone(), opened);
+            access.tokens.insert(name.clone(), keeper);
+        }
+        Ok(access)
+    }
+
+    /// Reads the self-managed certificate, or makes the first one.
+    ///
+    /// # Errors
+    /// The Secret is unusable.
+    pub(super) async fn open_certificate(
+        &mut self,
+        config: &Config,
+        metrics: &Metrics,
+    ) -> Result<(), StartError> {
+        let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate else {
+            return Ok(());
+        };
+        if let (Some(client), Some(register)) = (&self.client, &config.register) {
+            let (client, metrics) = (client.clone(), metrics.clone());
+            let keeper = CertificateKeeper::open(client, managed, &register.service, metrics);
+            self.certificate = Some(keeper.await.map_err(|error| StartError::Secret {
+                key: "listen.selfManaged".to_owned(),
+                error,
+            })?);
         }
         Ok(())
+    }
+
+    /// Returns what keeps the daemon from working in the app cluster. Writes nothing.
+    pub(super) async fn warnings(&self, config: &Config) -> Vec<Warning> {
+        match &self.client {
+            Some(client) => rights::warnings(client, config).await,
+            None => Vec::new(),
+        }
     }
 
     /// Returns the certificate of the Secret, if the daemon makes its own.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::start_error::StartError;
 use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
 use crate::telemetry::metrics::Metrics;
@@ -29,6 +29,20 @@ impl AppClusterAccess {
             true => Err(StartError::CannotUseAppCluster),
             false => Ok(Self),
         }
+    }
+
+    /// # Errors
+    /// There are none.
+    pub(super) async fn open_certificate(
+        &mut self,
+        _config: &Config,
+        _metrics: &Metrics,
+    ) -> Result<(), StartError> {
+        Ok(())
+    }
+
+    pub(super) async fn warnings(&self, _config: &Config) -> Vec<Warning> {
+        Vec::new()
     }
 
     pub(super) fn certificate(&self) -> Option<ServingCertificate> {

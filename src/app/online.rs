@@ -14,6 +14,14 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::FetchError;
 use claim_mapping::mapping::Mapping;
 
+/// What the clusters say of a configuration.
+#[derive(Debug, Default)]
+pub struct Online {
+    pub control_planes: Vec<OnlineControlPlane>,
+    /// About the app cluster.
+    pub warnings: Vec<Warning>,
+}
+
 /// What is known of one control plane.
 #[derive(Debug)]
 pub struct OnlineControlPlane {
@@ -23,11 +31,11 @@ pub struct OnlineControlPlane {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the version, discovery and OpenAPI of each control plane.
+/// Reads the version, discovery and OpenAPI of each control plane, and the rights of claimgate in all clusters.
 ///
 /// # Errors
 /// Credentials are unusable.
-pub async fn inspect(config: &Config) -> Result<Vec<OnlineControlPlane>, StartError> {
+pub async fn inspect(config: &Config) -> Result<Online, StartError> {
     let metrics = Metrics::new();
     let app_cluster = AppClusterAccess::open(config, &metrics).await?;
     let control_planes = ControlPlanes::load(config, &app_cluster, &metrics)?;
@@ -54,7 +62,10 @@ pub async fn inspect(config: &Config) -> Result<Vec<OnlineControlPlane>, StartEr
             warnings,
         });
     }
-    Ok(all)
+    Ok(Online {
+        control_planes: all,
+        warnings: app_cluster.warnings(config).await,
+    })
 }
 
 /// Returns the exposed resources, without their versions.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::CommandError;
 use super::stdout;
-use crate::app::online::{self, OnlineControlPlane};
+use crate::app::online::{self, Online};
 use crate::config::{self, Config, Places, Warning};
 #[cfg(feature = "app-cluster")]
 use crate::connect::{self, Outcome};
@@ -32,20 +32,23 @@ pub(super) async fn run(
         (Ok(config), Some(previous)) => changes_since(config, previous)?,
         _ => Vec::new(),
     };
-    let control_planes = match &loaded {
+    let inspected = match &loaded {
         Ok(config) if online => online::inspect(config).await?,
-        _ => Vec::new(),
+        _ => Online::default(),
     };
     let output = match (&loaded, format) {
-        (Ok(config), OutputFormat::Text) => text(config, &control_planes, &changes),
+        (Ok(config), OutputFormat::Text) => text(config, &inspected, &changes),
         (Ok(config), OutputFormat::Json) => {
-            format!("{:#}\n", json(config, &control_planes, &changes))
+            format!("{:#}\n", json(config, &inspected, &changes))
         }
         (Err(problems), OutputFormat::Text) => format!("{problems}\n"),
         (Err(problems), OutputFormat::Json) => format!("{:#}\n", json!({"problems": problems})),
     };
     stdout::print(output.as_bytes())?;
-    let unreachable = control_planes.iter().find(|one| one.result.is_err());
+    let unreachable = inspected
+        .control_planes
+        .iter()
+        .find(|one| one.result.is_err());
     match (loaded, unreachable) {
         (Err(_), _) => Err(CommandError::InvalidConfigPrinted),
         (Ok(_), Some(one)) => Err(CommandError::Unreachable(one.name.clone())),
@@ -81,7 +84,7 @@ fn changes_since(config: &Config, previous: &Path) -> Result<Vec<Warning>, Comma
 }
 
 /// Formats the mapping as text: one line for each API, control plane, namespace and warning.
-fn text(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> String {
+fn text(config: &Config, online: &Online, changes: &[Warning]) -> String {
     let mut text = format!("cluster {}\n", config.cluster);
     for api in &config.apis {
         let versions: Vec<&str> = api.versions.iter().map(String::as_str).collect();
@@ -117,7 +120,7 @@ fn text(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> 
             }
         }
     }
-    for control_plane in online {
+    for control_plane in &online.control_planes {
         let name = &control_plane.name;
         match &control_plane.result {
             Ok((elapsed, inspection)) => {
@@ -143,17 +146,14 @@ fn text(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> 
 }
 
 /// Returns the warnings about the configuration, about what the control planes serve, and about changes.
-fn all_warnings(
-    config: &Config,
-    online: &[OnlineControlPlane],
-    changes: &[Warning],
-) -> Vec<Warning> {
-    let online = online.iter().flat_map(|one| one.warnings.iter().cloned());
+fn all_warnings(config: &Config, online: &Online, changes: &[Warning]) -> Vec<Warning> {
+    let of_control_planes = online.control_planes.iter().flat_map(|one| &one.warnings);
+    let online = of_control_planes.chain(&online.warnings).cloned();
     let all = config::warnings(config).into_iter().chain(online);
     all.chain(changes.iter().cloned()).collect()
 }
 
-fn json(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> serde_json::Value {
+fn json(config: &Config, online: &Online, changes: &[Warning]) -> serde_json::Value {
     let warnings = all_warnings(config, online, changes);
     let control_planes = config.control_planes.iter().map(|(name, control_plane)| {
         let mapping = match &control_plane.mapping {
@@ -177,7 +177,7 @@ fn json(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> 
             "controlPlane": api.control_plane.name, "readOnly": api.read_only,
         })
     });
-    let inspected = online.iter().map(|one| match &one.result {
+    let inspected = online.control_planes.iter().map(|one| match &one.result {
         Ok((elapsed, inspection)) => json!({
             "name": one.name, "version": inspection.version, "milliseconds": elapsed.as_millis(),
             "resources": inspection.resources.keys().collect::<Vec<_>>(),
@@ -190,7 +190,7 @@ fn json(config: &Config, online: &[OnlineControlPlane], changes: &[Warning]) -> 
         "apis": apis.collect::<Vec<_>>(),
         "warnings": warnings,
     });
-    if let (false, Some(report)) = (online.is_empty(), report.as_object_mut()) {
+    if let (false, Some(report)) = (online.control_planes.is_empty(), report.as_object_mut()) {
         report.insert("online".to_owned(), inspected.collect());
     }
     report

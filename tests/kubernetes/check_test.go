@@ -1,20 +1,42 @@
 package kubernetes
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
+func checkOnline(t *testing.T, file string) string {
+	t.Helper()
+	out, err := exec.Command(os.Getenv("TEST_BINARY"), "check", "--online", "--config", env.path(file)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+func TestCheckOnlineNamesMissingRightsInTheAppCluster(t *testing.T) {
+	startRegistrar(t)
+	const wanted = "claimgate may not get, list, watch the namespaces of the app cluster"
+	text := checkOnline(t, "registrar.yaml")
+	if !strings.Contains(text, wanted) || strings.Count(text, "of the app cluster") != 1 {
+		t.Errorf("check does not say only %q:\n%s", wanted, text)
+	}
+	grantAppClusterRights(t, "namespaces.yaml", "developer")
+	await(t, deadline, func() error {
+		if text := checkOnline(t, "registrar.yaml"); strings.Contains(text, "of the app cluster") {
+			return fmt.Errorf("with all rights, check says:\n%s", text)
+		}
+		return nil
+	})
+}
+
 func TestCheckOnlineNamesMissingRights(t *testing.T) {
 	check := func() string {
 		t.Helper()
-		out, err := exec.Command(os.Getenv("TEST_BINARY"), "check", "--online", "--config", env.path("claimgate.yaml")).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return string(out)
+		return checkOnline(t, "claimgate.yaml")
 	}
 	if text := check(); strings.Contains(text, "may not") {
 		t.Errorf("with all rights, check says:\n%s", text)

@@ -1,0 +1,146 @@
+//! Checks the rights of the daemon in the app cluster, for `claimgate check --online`.
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Api;
+use kube::api::PostParams;
+
+use crate::app_cluster::{check_front_proxy, describe};
+use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
+use crate::registration::LEASE_SUFFIX;
+
+/// Verbs on a resource that the daemon needs.
+struct Right {
+    key: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    /// Empty for the whole cluster.
+    namespace: String,
+    /// Empty for all names.
+    name: String,
+    verbs: &'static [&'static str],
+}
+
+/// Returns a warning for each right that is missing, and one if the front proxy cannot be read.
+pub(super) async fn warnings(client: &kube::Client, config: &Config) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if config.authentication.is_front_proxy_from_cluster()
+        && let Err(error) = check_front_proxy(client.clone()).await
+    {
+        warnings.push(Warning {
+            key: "authentication.requestHeader.fromCluster".to_owned(),
+            problem: error.to_string(),
+            cure: "on GKE Autopilot, which allows no RoleBinding there, use clientCa".to_owned(),
+        });
+    }
+    for right in needed(config) {
+        match missing(client, &right).await {
+            Ok(verbs) if verbs.is_empty() => {}
+            Ok(verbs) => warnings.push(right.warning(&verbs)),
+            Err(error) => {
+                warnings.push(Warning {
+                    key: right.key.to_owned(),
+                    problem: format!("the rights of claimgate are unknown: {}", describe(&error)),
+                    cure: "check that the app cluster can be reached".to_owned(),
+                });
+                break;
+            }
+        }
+    }
+    warnings
+}
+
+fn needed(config: &Config) -> Vec<Right> {
+    let all = |key, group, resource, verbs| Right {
+        key,
+        group,
+        resource,
+        namespace: String::new(),
+        name: String::new(),
+        verbs,
+    };
+    let mut rights = vec![all(
+        "appCluster",
+        "",
+        "namespaces",
+        &["get", "list", "watch"],
+    )];
+    let Some(register) = &config.register else {
+        return rights;
+    };
+    let service = &register.service;
+    let own = |key, group, resource, name: &str, verbs| Right {
+        key,
+        group,
+        resource,
+        namespace: service.namespace.clone(),
+        name: name.to_owned(),
+        verbs,
+    };
+    let (group, verbs) = (
+        "apiregistration.k8s.io",
+        &["list", "create", "update", "delete"],
+    );
+    rights.push(all("register", group, "apiservices", verbs));
+    rights.push(own("register", "", "services", &service.name, &["get"]));
+    let lease = format!("{}{LEASE_SUFFIX}", service.name);
+    let group = "coordination.k8s.io";
+    rights.push(own("register", group, "leases", &lease, &["get", "update"]));
+    if let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate {
+        let (key, name) = ("listen.selfManaged", &managed.secret);
+        rights.push(own(key, "", "secrets", name, &["get", "update"]));
+    }
+    for control_plane in config.control_planes.values() {
+        if let CredentialsConfig::TokenSecret(name) = &control_plane.credentials {
+            let key = "controlPlanes.NAME.tokenSecret";
+            rights.push(own(key, "", "secrets", name, &["get", "update"]));
+        }
+    }
+    rights
+}
+
+impl Right {
+    fn warning(&self, verbs: &[&str]) -> Warning {
+        let name = match self.name.is_empty() {
+            true => String::new(),
+            false => format!(" {}/{}", self.namespace, self.name),
+        };
+        Warning {
+            key: self.key.to_owned(),
+            problem: format!(
+                "claimgate may not {} the {}{name} of the app cluster",
+                verbs.join(", "),
+                self.resource
+            ),
+            cure: "see the folder config/rbac for the rights that claimgate needs".to_owned(),
+        }
+    }
+}
+
+/// Returns the verbs that the daemon's user lacks.
+async fn missing(client: &kube::Client, right: &Right) -> Result<Vec<&'static str>, kube::Error> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let mut missing = Vec::new();
+    for verb in right.verbs {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(right.group.to_owned()),
+                    resource: Some(right.resource.to_owned()),
+                    namespace: Some(right.namespace.clone()),
+                    name: Some(right.name.clone()),
+                    verb: Some((*verb).to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = api.create(&PostParams::default(), &review).await?;
+        if !answer.status.is_some_and(|status| status.allowed) {
+            missing.push(*verb);
+        }
+    }
+    Ok(missing)
+}
