@@ -27,8 +27,8 @@ pub use self::problem::{Problem, Problems};
 pub use self::settings::{
     ApiConfig, AppClusterConfig, Authentication, CertificateAuthority, ClientCertificate,
     Compression, Config, ControlPlaneConfig, CredentialsConfig, FrontProxyConfig, LimitsConfig,
-    Listen, Log, LogFormat, PemConfig, Register, RequestHeader, Resources, Secret, SelfManaged,
-    ServerAddress, ServiceConfig, ServingCertificateConfig, Shutdown, TimeoutsConfig,
+    Listen, Log, LogFormat, PemConfig, Priority, Register, RequestHeader, Resources, Secret,
+    SelfManaged, ServerAddress, ServiceConfig, ServingCertificateConfig, Shutdown, TimeoutsConfig,
 };
 pub use self::warnings::{Warning, warnings};
 

@@ -182,6 +182,7 @@ impl Registrar {
             service: self.config.service.clone(),
             ca_bundle: ca_bundle.to_vec(),
             owner: self.owner().await?,
+            priority: self.config.priority,
             adopt: self.config.adopt.clone(),
         };
         let plan = Plan::new(offers, existing, &template);

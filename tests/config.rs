@@ -442,6 +442,15 @@ fn registration_needs_a_ca_and_adopts_only_exposed_versions() {
     assert_eq!(register_config.service.name, "claimgate");
     assert_eq!(register_config.service.port, 8443);
     assert_eq!(register_config.adopt.len(), 1);
+    assert_eq!(register_config.priority.group_minimum, 1000);
+    let out_of_range = "register: {groupPriorityMinimum: 20001, versionPriority: 1001}\n";
+    let problems = load("claimgate.yaml", &format!("{with_ca}{out_of_range}"), &[]).unwrap_err();
+    for wanted in [
+        "register.groupPriorityMinimum: 20001 is not a priority",
+        "register.versionPriority: 1001 is not a priority",
+    ] {
+        assert!(problems.contains(wanted), "{problems}");
+    }
     for adopt in ["other.org/v1", "k8s.starter.org", "apps/v1"] {
         let problems = register(adopt).unwrap_err();
         let wanted = format!("register.adopt: {adopt:?} cannot be adopted");

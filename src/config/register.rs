@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::section::Section;
-use super::settings::{ApiConfig, AppClusterConfig, Register, ServiceConfig};
+use super::settings::{ApiConfig, AppClusterConfig, Priority, Register, ServiceConfig};
 use claim_mapping::mapping::{is_dns_label, is_dns_subdomain};
 use kube_wire::group_version::GroupVersion;
 
@@ -27,6 +27,21 @@ pub(super) fn register(section: Section<'_>, apis: &[ApiConfig]) -> Option<Regis
         }
         is_valid
     });
+    let priority = |key, default, max| {
+        let value = section.count(key, default);
+        i32::try_from(value)
+            .ok()
+            .filter(|value| (1..=max).contains(value))
+            .or_else(|| {
+                let cure = format!("write 1 to {max}");
+                section.problem(key, format!("{value} is not a priority"), cure);
+                None
+            })
+    };
+    // The ranges of kube-apiserver (`kube-aggregator/pkg/apis/apiregistration/validation/validation.go`), and the
+    // priorities that it gives to CRDs, but for the version, which is after theirs.
+    let group_minimum = priority("groupPriorityMinimum", 1000, 20_000);
+    let version = priority("versionPriority", 15, 1000);
     let adopt = section.texts("adopt", &[]);
     let adopt: BTreeSet<_> = adopt
         .iter()
@@ -36,6 +51,10 @@ pub(super) fn register(section: Section<'_>, apis: &[ApiConfig]) -> Option<Regis
     Some(Register {
         service: service?,
         cluster_role,
+        priority: Priority {
+            group_minimum: group_minimum?,
+            version: version?,
+        },
         adopt,
     })
 }

@@ -265,8 +265,16 @@ pub struct Register {
     pub service: ServiceConfig,
     /// The ClusterRole that owns the APIServices, so that they are deleted with it.
     pub cluster_role: Option<String>,
+    pub priority: Priority,
     /// Group-versions whose APIServices claimgate takes over from others.
     pub adopt: BTreeSet<GroupVersion>,
+}
+
+/// The order of the APIServices among the groups and versions of the app cluster. Larger numbers come first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Priority {
+    pub group_minimum: i32,
+    pub version: i32,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

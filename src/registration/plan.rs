@@ -10,7 +10,7 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
 use kube_wire::group_version::GroupVersion;
 
 use crate::catalog::Offers;
-use crate::config::ServiceConfig;
+use crate::config::{Priority, ServiceConfig};
 
 /// Marks the APIServices that claimgate created. Together with the Service it identifies those of one installation.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "claimgate");
@@ -25,10 +25,6 @@ const ADOPTED: &str = "claimgate.dev/adopted";
 /// (`kube-aggregator/pkg/controllers/autoregister/autoregister_controller.go`).
 const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
 
-/// Order among groups and versions of the app cluster; those of CRDs are 1000 and 100.
-const GROUP_PRIORITY: i32 = 1000;
-const VERSION_PRIORITY: i32 = 15;
-
 /// What each APIService contains.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
@@ -36,6 +32,7 @@ pub(super) struct Template {
     /// PEM.
     pub(super) ca_bundle: Vec<u8>,
     pub(super) owner: Option<OwnerReference>,
+    pub(super) priority: Priority,
     pub(super) adopt: BTreeSet<GroupVersion>,
 }
 
@@ -170,7 +167,7 @@ impl Template {
             spec: Some(APIServiceSpec {
                 ca_bundle: Some(ByteString(self.ca_bundle.clone())),
                 group: Some(group_version.group.clone()),
-                group_priority_minimum: GROUP_PRIORITY,
+                group_priority_minimum: self.priority.group_minimum,
                 insecure_skip_tls_verify: None,
                 service: Some(ServiceReference {
                     name: Some(self.service.name.clone()),
@@ -178,7 +175,7 @@ impl Template {
                     port: Some(self.service.port.into()),
                 }),
                 version: Some(group_version.version.clone()),
-                version_priority: VERSION_PRIORITY,
+                version_priority: self.priority.version,
             }),
             status: current.status,
         }

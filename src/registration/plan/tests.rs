@@ -22,6 +22,10 @@ fn template() -> Template {
             name: "claimgate".to_owned(),
             port: 443,
         },
+        priority: Priority {
+            group_minimum: 1000,
+            version: 15,
+        },
         ca_bundle: b"ca".to_vec(),
         owner: Some(OwnerReference {
             uid: "role".to_owned(),
