@@ -67,8 +67,8 @@ impl App {
         let metrics = Metrics::new();
         let draining = CancellationToken::new();
         let authenticator = Authenticator::load(&config.authentication)?;
-        let mut app_cluster = AppClusterAccess::open(&config, &metrics).await?;
-        app_cluster.open_certificate(&config, &metrics).await?;
+        let app_cluster = AppClusterAccess::open(&config, &metrics).await?;
+        let app_cluster = app_cluster.with_certificate(&config, &metrics).await?;
         let certificate = serving_certificate(&config, &app_cluster)?;
         let mut reloads = authenticator.watched();
         reloads.extend(certificate.watched());

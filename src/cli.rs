@@ -123,7 +123,8 @@ impl Cli {
             }
             Command::Map { config, lookup } => map::run(&config, &lookup),
             #[cfg(feature = "app-cluster")]
-            Command::Connect(connect) => Ok(connect.run().await?),
+            // Boxed, as below.
+            Command::Connect(connect) => Ok(Box::pin(connect.run()).await?),
             #[cfg(feature = "app-cluster")]
             Command::Disconnect(disconnect) => Ok(disconnect.run().await?),
             #[cfg(feature = "app-cluster")]

@@ -4,7 +4,7 @@
 //! | module | content |
 //! |---|---|
 //! | `clusters`, `endpoint` | a cluster, and what must be known of it before anything is written |
-//! | `session` | the names, and the two clusters |
+//! | `session`, `connection` | the names, and the two clusters |
 //! | `tenant` | the objects on the control plane |
 //! | `installation` | the objects in the app cluster |
 //! | `daemon_config` | the configuration of the daemon |
@@ -14,16 +14,18 @@
 //! | `token` | the credential on the control plane |
 //! | `serve`, `workspace` | runs the daemon on this machine |
 //! | `served` | waits until the app cluster serves claims |
-//! | `disconnect` | the way back |
+//! | `disconnect`, `leftovers` | removes what `connect` created |
 //! | `gitops` | the command `kubeconfig`, and the documents for kubectl, Argo CD and Flux |
 
 mod clusters;
+mod connection;
 mod daemon_config;
 mod disconnect;
 mod endpoint;
 mod error;
 mod gitops;
 mod installation;
+mod leftovers;
 mod manifest;
 mod objects;
 mod plan;
@@ -40,6 +42,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::connection::Daemon;
 use self::daemon_config::CONTROL_PLANE;
 pub use self::disconnect::{ClaimPolicy, disconnect};
 pub use self::error::ConnectError;
@@ -72,6 +75,15 @@ pub enum Target {
     },
 }
 
+impl Target {
+    fn daemon(&self) -> Daemon {
+        match self {
+            Self::Serve(_) => Daemon::OutsideOfTheCluster,
+            Self::Install { .. } | Self::Print { .. } => Daemon::Deployment,
+        }
+    }
+}
+
 /// Connects the two clusters.
 ///
 /// # Errors
@@ -86,6 +98,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
     let mut session = Session::open(options, port).await?;
     session.choose_groups().await?;
     session.check_namespaces().await?;
+    session.choose_connection(target.daemon()).await?;
     let on_control_plane = session.tenant.objects()?;
     match target {
         Target::Serve(serve) => {
@@ -93,6 +106,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
                 Some(host) => host.clone(),
                 None => serve::own_host(&session.app.host)?,
             };
+            serve::check_port(&host, serve.port)?;
             let objects = installation::outside(&session.installation, &host)?;
             apply(options, &session, &on_control_plane, objects).await?;
             serve::run(serve, &session, &host).await
@@ -109,7 +123,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
                 deployment: session.installation.service.name.clone(),
             })?;
             served::print(&session, &resources);
-            println!("To undo everything: claimgate disconnect");
+            println!("To undo everything: {}", session.undo());
             Ok(())
         }
         Target::Print {
@@ -117,6 +131,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
             credential_file,
         } => {
             let objects = pod_objects(&session, image)?;
+            private_file::check_directory(credential_file)?;
             let mut stderr = std::io::stderr();
             preflight::require(&preflight::run(&session, &on_control_plane, &[]).await?)?;
             print_plan(&session, &on_control_plane, &[], &mut stderr).await?;
@@ -203,6 +218,12 @@ pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
     session.check_namespaces().await?;
     let on_control_plane = session.tenant.objects()?;
     let in_app_cluster = installation::all(&session.installation, CONTROL_PLANE)?;
+    // A connection in another way is the first thing that connect would reject.
+    if session.choose_connection(Daemon::Deployment).await.is_err() {
+        session
+            .choose_connection(Daemon::OutsideOfTheCluster)
+            .await?;
+    }
     preflight::run(&session, &on_control_plane, &in_app_cluster).await
 }
 

@@ -6,7 +6,7 @@
 //! - An APIService without a working backend blocks the deletion of every namespace in the app cluster. So none is
 //!   created before the daemon answers through its Service, and none for a group-version without resources.
 //! - APIServices are deleted when the API is gone for good, never when the daemon stops: another replica may serve,
-//!   and without an APIService the app cluster would forget the claims.
+//!   and without an APIService the app cluster would stop serving the claim APIs.
 //! - APIServices of others stay. The log and a metric name them.
 
 mod conflicts;

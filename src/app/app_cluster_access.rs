@@ -1,4 +1,4 @@
-//! What uses the API of the app cluster.
+//! The client of the app cluster, and the tasks that use it.
 
 mod rights;
 
@@ -69,13 +69,13 @@ impl AppClusterAccess {
     ///
     /// # Errors
     /// The Secret is unusable.
-    pub(super) async fn open_certificate(
-        &mut self,
+    pub(super) async fn with_certificate(
+        mut self,
         config: &Config,
         metrics: &Metrics,
-    ) -> Result<(), StartError> {
+    ) -> Result<Self, StartError> {
         let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate else {
-            return Ok(());
+            return Ok(self);
         };
         if let (Some(client), Some(register)) = (&self.client, &config.register) {
             let (client, metrics) = (client.clone(), metrics.clone());
@@ -85,7 +85,7 @@ impl AppClusterAccess {
                 error,
             })?);
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Returns what keeps the daemon from working in the app cluster. Writes nothing.

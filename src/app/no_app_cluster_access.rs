@@ -33,12 +33,12 @@ impl AppClusterAccess {
 
     /// # Errors
     /// There are none.
-    pub(super) async fn open_certificate(
-        &mut self,
+    pub(super) async fn with_certificate(
+        self,
         _config: &Config,
         _metrics: &Metrics,
-    ) -> Result<(), StartError> {
-        Ok(())
+    ) -> Result<Self, StartError> {
+        Ok(self)
     }
 
     pub(super) async fn warnings(&self, _config: &Config) -> Vec<Warning> {

@@ -9,13 +9,9 @@ use crate::connect::{self, ClaimPolicy, ConnectError, Namespaces, Options, Serve
 /// The namespace of the app cluster for claimgate's own objects.
 const SYSTEM_NAMESPACE: &str = "claimgate-system";
 
-/// The clusters, and how claimgate runs.
+/// What claimgate is called in the two clusters.
 #[derive(Args, Debug)]
-pub(super) struct Clusters {
-    /// Context of the control plane in the kubeconfig
-    control_plane_context: String,
-    /// Namespace of the control plane that stores the claims; by default the name of the app cluster
-    namespace: Option<String>,
+struct Names {
     /// Table of local and remote namespaces, instead of one for all
     #[arg(long, value_name = "LOCAL=REMOTE", value_delimiter = ',', value_parser = pair, conflicts_with = "namespace")]
     map: Vec<(String, String)>,
@@ -31,6 +27,36 @@ pub(super) struct Clusters {
     /// API groups of the claims; by default all with claims
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     apis: Vec<String>,
+}
+
+impl Names {
+    fn options(self, control_plane: String, namespace: Option<String>, yes: bool) -> Options {
+        let namespaces = match namespace {
+            Some(name) => Namespaces::Shared(name),
+            None if self.map.is_empty() => Namespaces::Default,
+            None => Namespaces::Table(self.map),
+        };
+        Options {
+            control_plane,
+            namespaces,
+            context: self.context,
+            name: self.name,
+            system_namespace: self.system_namespace,
+            groups: self.apis,
+            yes,
+        }
+    }
+}
+
+/// The clusters, and how claimgate runs.
+#[derive(Args, Debug)]
+pub(super) struct Clusters {
+    /// Context of the control plane in the kubeconfig
+    control_plane_context: String,
+    /// Namespace of the control plane that stores the claims; by default the name of the app cluster
+    namespace: Option<String>,
+    #[command(flatten)]
+    names: Names,
     /// Do not ask before writing
     #[arg(long)]
     yes: bool,
@@ -75,26 +101,18 @@ pub(super) struct Preflight {
     /// With --pre: context of the control plane
     #[arg(long, value_name = "CONTEXT", requires = "pre")]
     control_plane_context: Option<String>,
-    /// With --pre: context of the app cluster; by default the current context
+    /// With --pre: namespace of the control plane; by default the name of the app cluster
     #[arg(long, requires = "pre")]
-    context: Option<String>,
-    /// With --pre: API groups of the claims; by default all with claims
-    #[arg(long, value_name = "GROUP", value_delimiter = ',', requires = "pre")]
-    apis: Vec<String>,
+    namespace: Option<String>,
+    #[command(flatten)]
+    names: Names,
 }
 
 impl Preflight {
     /// Returns the clusters to check, or `None` without `--pre`.
     pub(super) fn options(self) -> Option<Options> {
-        Some(Options {
-            control_plane: self.control_plane_context?,
-            namespaces: Namespaces::Default,
-            context: self.context,
-            name: None,
-            system_namespace: SYSTEM_NAMESPACE.to_owned(),
-            groups: self.apis,
-            yes: false,
-        })
+        let control_plane = self.control_plane_context?;
+        Some(self.names.options(control_plane, self.namespace, false))
     }
 }
 
@@ -156,19 +174,7 @@ impl Disconnect {
 
 impl Clusters {
     fn options(self) -> Options {
-        let namespaces = match self.namespace {
-            Some(name) => Namespaces::Shared(name),
-            None if self.map.is_empty() => Namespaces::Default,
-            None => Namespaces::Table(self.map),
-        };
-        Options {
-            control_plane: self.control_plane_context,
-            namespaces,
-            context: self.context,
-            name: self.name,
-            system_namespace: self.system_namespace,
-            groups: self.apis,
-            yes: self.yes,
-        }
+        let control_plane = self.control_plane_context;
+        self.names.options(control_plane, self.namespace, self.yes)
     }
 }

@@ -1,9 +1,11 @@
 //! The command `disconnect`: removes what `connect` created, from both clusters.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::Role;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::{
@@ -13,18 +15,19 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::clusters::Cluster;
+use super::connection::Connection;
 use super::daemon_config::CONTROL_PLANE;
 use super::error::ConnectError;
 use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
 use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
-use super::{installation, plan};
+use super::{installation, leftovers, plan};
 use crate::registration::{LEASE_SUFFIX, MANAGED_BY, is_own};
 use claim_mapping::origin;
 
 /// How long claims may take to be deleted.
 const CLAIMS_GONE_MAX: Duration = Duration::from_secs(300);
-/// No object is found by the port of its Service.
+/// A placeholder: the command never reads the port.
 const ANY_PORT: u16 = 443;
 /// How long other objects may take to be deleted.
 const OBJECTS_GONE_MAX: Duration = Duration::from_secs(60);
@@ -42,8 +45,6 @@ pub enum ClaimPolicy {
 /// A resource whose objects can be claims of the app cluster.
 struct ClaimApi {
     name: String,
-    /// A namespace of the control plane.
-    namespace: String,
     api: Api<DynamicObject>,
     selector: ListParams,
 }
@@ -60,19 +61,25 @@ pub async fn disconnect(
 ) -> Result<(), ConnectError> {
     crate::tls::provider::install();
     let mut session = Session::open(options, ANY_PORT).await?;
+    let cluster_role = session.installation.cluster_role();
+    if let Some(installed) = Connection::read(&session.app, &cluster_role).await?
+        && !installed.has_claims_of(&session.connection(installed.daemon))
+    {
+        return Err(ConnectError::OtherConnection {
+            installed: installed.to_string(),
+        });
+    }
     if force {
         return forced(options, &session).await;
     }
-    if session.tenant.groups.is_empty() {
-        session.tenant.groups = session.control_plane.claim_groups().await?;
-    }
+    session.tenant.groups = granted_groups(&session).await?;
     let apis = claim_apis(&session).await?;
     let count = count(&session, &apis).await?;
     if count > 0 && claims == ClaimPolicy::Refuse {
         return Err(ConnectError::ClaimsExist { count });
     }
     println!(
-        "App cluster {:?} (context {}) loses the claims on the control plane (context {}).",
+        "App cluster {:?} (context {}) will no longer serve the claims of the control plane (context {}).",
         session.tenant.cluster, session.app.context, session.control_plane.context,
     );
     match claims {
@@ -88,13 +95,13 @@ pub async fn disconnect(
         delete_claims(&session, &apis).await?;
     }
     remove_from_app_cluster(&session).await?;
-    remove_from_control_plane(&session, &apis).await
+    remove_from_control_plane(&session).await
 }
 
 /// Changes only the app cluster, and says what stays on the control plane.
 async fn forced(options: &Options, session: &Session) -> Result<(), ConnectError> {
     println!(
-        "App cluster {:?} (context {}) loses the claims. The control plane (context {}) stays as it is.",
+        "App cluster {:?} (context {}) will no longer serve the claims. The control plane (context {}) stays as it is.",
         session.tenant.cluster, session.app.context, session.control_plane.context,
     );
     plan::confirm(options.yes, std::io::stdout())?;
@@ -109,7 +116,26 @@ async fn forced(options: &Options, session: &Session) -> Result<(), ConnectError
     Ok(())
 }
 
-/// Finds the resources of the groups on the control plane.
+/// Returns the groups in which the app cluster may have claims: those of its rights, and those that the user names.
+async fn granted_groups(session: &Session) -> Result<Vec<String>, ConnectError> {
+    let (control_plane, tenant) = (&session.control_plane, &session.tenant);
+    let api: Api<Role> = Api::namespaced(control_plane.client.clone(), tenant.namespaces.home());
+    let role = api.get_opt(&tenant.account()).await;
+    let role = role.map_err(control_plane.failed("read the Role of the app cluster"))?;
+    let rules = role.and_then(|role| role.rules).unwrap_or_default();
+    let granted = rules
+        .into_iter()
+        .filter_map(|rule| rule.api_groups)
+        .flatten();
+    let mut groups: BTreeSet<String> = granted.filter(|group| !group.is_empty()).collect();
+    groups.extend(tenant.groups.iter().cloned());
+    if groups.is_empty() {
+        groups.extend(control_plane.claim_groups().await?);
+    }
+    Ok(groups.into_iter().collect())
+}
+
+/// Finds the resources of the groups on the control plane, in all versions.
 async fn claim_apis(session: &Session) -> Result<Vec<ClaimApi>, ConnectError> {
     let control_plane = &session.control_plane;
     let list = control_plane.client.list_api_groups_aggregated().await;
@@ -128,36 +154,37 @@ async fn claim_apis(session: &Session) -> Result<Vec<ClaimApi>, ConnectError> {
             .metadata
             .and_then(|metadata| metadata.name)
             .unwrap_or_default();
-        let Some(version) = group
-            .versions
-            .first()
-            .filter(|_| session.tenant.groups.contains(&name))
-        else {
+        if !session.tenant.groups.contains(&name) {
             continue;
-        };
-        for resource in version
-            .resources
-            .iter()
-            .filter(|one| one.scope.as_deref() == Some("Namespaced"))
-        {
-            let kind = resource
-                .response_kind
-                .as_ref()
-                .and_then(|one| one.kind.clone());
-            let (Some(plural), Some(kind)) = (&resource.resource, kind) else {
-                continue;
-            };
-            let version = version.version.clone().unwrap_or_default();
-            let kind = GroupVersionKind::gvk(&name, &version, &kind);
-            let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-            for namespace in session.tenant.namespaces.all() {
-                let client = control_plane.client.clone();
-                apis.push(ClaimApi {
-                    name: format!("{plural}.{name}"),
-                    namespace: namespace.to_owned(),
-                    api: Api::namespaced_with(client, namespace, &resource),
-                    selector: selector.clone(),
-                });
+        }
+        let mut known = BTreeSet::new();
+        for version in group.versions {
+            for resource in version
+                .resources
+                .iter()
+                .filter(|one| one.scope.as_deref() == Some("Namespaced"))
+            {
+                let kind = resource
+                    .response_kind
+                    .as_ref()
+                    .and_then(|one| one.kind.clone());
+                let (Some(plural), Some(kind)) = (&resource.resource, kind) else {
+                    continue;
+                };
+                if !known.insert(plural.clone()) {
+                    continue;
+                }
+                let version = version.version.clone().unwrap_or_default();
+                let kind = GroupVersionKind::gvk(&name, &version, &kind);
+                let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+                for namespace in session.tenant.namespaces.all() {
+                    let client = control_plane.client.clone();
+                    apis.push(ClaimApi {
+                        name: format!("{plural}.{name}"),
+                        api: Api::namespaced_with(client, namespace, &resource),
+                        selector: selector.clone(),
+                    });
+                }
             }
         }
     }
@@ -218,9 +245,12 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
         let (true, Some(name)) = (is_own, object.metadata.name) else {
             continue;
         };
-        let deleted = api.delete(&name, &DeleteParams::default()).await;
-        deleted.map_err(app.failed(format!("delete the APIService {name}")))?;
-        println!("deleted APIService {name}");
+        match api.delete(&name, &DeleteParams::default()).await {
+            Ok(_) => println!("deleted APIService {name}"),
+            // The daemon deleted it.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(app.failed(format!("delete the APIService {name}"))(error)),
+        }
     }
     let leases: Api<Lease> =
         Api::namespaced(app.client.clone(), &session.installation.service.namespace);
@@ -238,22 +268,15 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
 }
 
 /// Removes the rights, and each namespace unless someone else needs it.
-async fn remove_from_control_plane(
-    session: &Session,
-    apis: &[ClaimApi],
-) -> Result<(), ConnectError> {
+async fn remove_from_control_plane(session: &Session) -> Result<(), ConnectError> {
     delete(&session.control_plane, session.tenant.rights()?).await?;
     for namespace in session.tenant.namespaces.all() {
-        remove_namespace(session, namespace, apis).await?;
+        remove_namespace(session, namespace).await?;
     }
     Ok(())
 }
 
-async fn remove_namespace(
-    session: &Session,
-    name: &str,
-    apis: &[ClaimApi],
-) -> Result<(), ConnectError> {
+async fn remove_namespace(session: &Session, name: &str) -> Result<(), ConnectError> {
     let (control_plane, tenant) = (&session.control_plane, &session.tenant);
     let namespaces: Api<Namespace> = Api::all(control_plane.client.clone());
     let patch = json!({"metadata": {"annotations": {tenant.id_annotation(): null}}});
@@ -269,32 +292,11 @@ async fn remove_namespace(
         println!("the Namespace {name} stays: other app clusters use it");
         return Ok(());
     }
-    let mut apis = apis.iter().filter(|api| api.namespace == name);
-    if has_objects(session, &mut apis).await? {
-        println!("the Namespace {name} stays: it still contains claims");
+    if let Some(object) = leftovers::find(control_plane, name).await? {
+        println!("the Namespace {name} stays: it still contains {object}");
         return Ok(());
     }
     delete(control_plane, vec![tenant.remote_namespace(name)?]).await
-}
-
-/// Returns whether the namespace has objects of the groups, also those of others or without labels.
-async fn has_objects(
-    session: &Session,
-    apis: &mut impl Iterator<Item = &ClaimApi>,
-) -> Result<bool, ConnectError> {
-    for claims in apis {
-        let listed = claims
-            .api
-            .list_metadata(&ListParams::default().limit(1))
-            .await;
-        let failed = session
-            .control_plane
-            .failed(format!("list {}", claims.name));
-        if !listed.map_err(failed)?.items.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Deletes objects in the reverse order of their creation, and waits until they are gone: a namespace takes a while.

@@ -52,7 +52,7 @@ pub enum ConnectError {
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
     #[error(
-        "the clusters are connected, but requests for {group} fail after 60 s: {problem}. The API server of the app cluster must reach {address}; name another address with --advertise-host, or undo everything with claimgate disconnect"
+        "the clusters are connected, but requests for {group} fail after 60 s: {problem}. The API server of the app cluster must reach {address}; name another address with --advertise-host, or disconnect the clusters"
     )]
     NotServed {
         group: String,
@@ -60,7 +60,7 @@ pub enum ConnectError {
         address: String,
     },
     #[error(
-        "the clusters are connected, but requests for {group} fail after 3 minutes: {problem}. Look at the pods: kubectl --namespace {namespace} describe deployment {deployment}; undo everything with claimgate disconnect"
+        "the clusters are connected, but requests for {group} fail after 3 minutes: {problem}. Look at the pods: kubectl --namespace {namespace} describe deployment {deployment}; or disconnect the clusters"
     )]
     NotServedByPods {
         group: String,
@@ -86,6 +86,23 @@ pub enum ConnectError {
     Yaml(#[from] YamlError),
     #[error("{0} exists and was not created by claimgate; delete or rename it")]
     Taken(String),
+    #[error(
+        "the app cluster is already connected as {0}; use the same options, disconnect it first, or choose another --system-namespace"
+    )]
+    Connected(String),
+    #[error(
+        "the app cluster is connected as {installed}; use the options of connect, so that its claims are found"
+    )]
+    OtherConnection { installed: String },
+    #[error("cannot listen on {address}: {error}; choose another --port")]
+    Port {
+        address: String,
+        error: std::io::Error,
+    },
+    #[error(
+        "the contexts {app:?} and {control_plane:?} lead to the same cluster; name two clusters, the app cluster with --context"
+    )]
+    SameCluster { app: String, control_plane: String },
     #[error("{0} is being deleted; repeat the command when it is gone")]
     BeingDeleted(String),
     #[error(

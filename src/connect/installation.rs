@@ -33,7 +33,7 @@ pub(super) fn outside(
         namespace(installation)?,
         // Without rules: it only owns the APIServices.
         Manifest::new(&ClusterRole {
-            metadata: named(&installation.cluster_role()),
+            metadata: installation.owner(),
             rules: Some(Vec::new()),
             ..ClusterRole::default()
         })?,

@@ -26,7 +26,7 @@ pub(super) struct Manifest {
     resource: ApiResource,
 }
 
-/// What an object is like in a cluster.
+/// The state of an object in a cluster.
 #[derive(Clone, Debug)]
 pub(super) enum State {
     Absent,
@@ -115,8 +115,8 @@ impl Manifest {
         )
     }
 
-    /// Creates the object, or changes the fields that the manifest has. Someone else's namespace is used, but stays
-    /// theirs.
+    /// Creates the object, or changes the fields that the manifest has. An existing namespace is used
+    /// without taking ownership.
     ///
     /// # Errors
     /// The cluster rejects the request or cannot be reached.

@@ -38,7 +38,7 @@ pub(super) fn confirm(yes: bool, mut output: impl Write) -> Result<(), ConnectEr
     if yes {
         return Ok(());
     }
-    write!(output, "Go on? [y/N] ")?;
+    write!(output, "Continue? [y/N] ")?;
     output.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

@@ -9,6 +9,7 @@ pub use self::finding::{Finding, Outcome};
 use super::clusters::Cluster;
 use super::error::ConnectError;
 use super::manifest::Manifest;
+use super::plan;
 use super::session::Session;
 use crate::app_cluster::{self, FrontProxyError};
 
@@ -22,9 +23,10 @@ pub(super) async fn run(
     in_app_cluster: &[Manifest],
 ) -> Result<Vec<Finding>, ConnectError> {
     let mut findings = Vec::new();
-    for (cluster, objects) in [
-        (&session.control_plane, on_control_plane),
-        (&session.app, in_app_cluster),
+    // The daemon gets a token of the control plane.
+    for (cluster, objects, needs_token) in [
+        (&session.control_plane, on_control_plane, true),
+        (&session.app, in_app_cluster, false),
     ] {
         let mut add = |check, outcome| {
             findings.push(Finding {
@@ -36,7 +38,8 @@ pub(super) async fn run(
         let server = clock::ask(cluster).await?;
         add("version", versions::supported(&server.version));
         add("clock", clock::difference(server.date));
-        add("rights", rights::all(cluster, objects).await?);
+        add("rights", rights::all(cluster, objects, needs_token).await?);
+        add("objects", existing(cluster, objects).await?);
     }
     let app = &session.app;
     for (check, outcome) in [
@@ -55,6 +58,22 @@ pub(super) async fn run(
         outcome: versions::name_limits(session).await?,
     });
     Ok(findings)
+}
+
+/// Checks that no object belongs to someone else.
+async fn existing(cluster: &Cluster, objects: &[Manifest]) -> Result<Outcome, ConnectError> {
+    match plan::lines(cluster, objects).await {
+        Ok(_) => Ok(Outcome::passed("no object belongs to someone else")),
+        Err(ConnectError::Taken(object)) => Ok(Outcome::failed(
+            format!("{object} exists and was not created by claimgate"),
+            "delete or rename it, or choose another --system-namespace",
+        )),
+        Err(ConnectError::BeingDeleted(object)) => Ok(Outcome::failed(
+            format!("{object} is being deleted"),
+            "wait until it is gone",
+        )),
+        Err(error) => Err(error),
+    }
 }
 
 /// Checks that the app cluster can aggregate other API servers.

@@ -5,11 +5,29 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::error::ConnectError;
+
 /// Writes a file, in place of an earlier one. A reader sees the old or the new content, never a part.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
+    // A new name, because an existing file would keep its mode.
+    let new = path.with_extension(format!("{}.new", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     options.open(&new)?.write_all(text.as_bytes())?;
     fs::rename(new, path)
+}
+
+/// Checks that a file can be written, before anything else is.
+///
+/// # Errors
+/// Its folder does not exist.
+pub(super) fn check_directory(path: &Path) -> Result<(), ConnectError> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    match parent.is_none_or(Path::is_dir) {
+        true => Ok(()),
+        false => Err(ConnectError::InvalidName(format!(
+            "--credential-file: the folder of {} does not exist; create it",
+            path.display()
+        ))),
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs the daemon on this machine, and waits until the app cluster serves claims.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +45,25 @@ pub struct ServeOptions {
     pub dir: Option<PathBuf>,
 }
 
+/// Returns the address on which the daemon listens. `host` is where the app cluster reaches it.
+pub(super) fn listen_address(host: &str, port: u16) -> String {
+    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let listen = if is_local { "127.0.0.1" } else { "[::]" };
+    format!("{listen}:{port}")
+}
+
+/// Checks that the daemon can listen, before anything is written.
+///
+/// # Errors
+/// The port is in use, or not allowed.
+pub(super) fn check_port(host: &str, port: u16) -> Result<(), ConnectError> {
+    let address = listen_address(host, port);
+    match TcpListener::bind(&address) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConnectError::Port { address, error }),
+    }
+}
+
 /// Runs the daemon until a signal arrives. `host` is where the app cluster reaches it.
 ///
 /// # Errors
@@ -56,9 +75,7 @@ pub(super) async fn run(
 ) -> Result<(), ConnectError> {
     let default = || PathBuf::from(".claimgate").join(&session.tenant.cluster);
     let workspace = Workspace::open(&options.dir.clone().unwrap_or_else(default))?;
-    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let listen = if is_local { "127.0.0.1" } else { "[::]" };
-    let address = format!("{listen}:{}", options.port);
+    let address = listen_address(host, options.port);
     let file = workspace.write(session, &address)?;
     let config = config::load(&file, std::iter::empty()).map_err(|problems| {
         let file = file.clone();
@@ -81,7 +98,7 @@ pub(super) async fn run(
                 address: advertised,
             })?;
             served::print(session, &resources);
-            println!("Stop with Ctrl-C. To undo everything: claimgate disconnect");
+            println!("Stop with Ctrl-C. To undo everything: {}", session.undo());
         }
         () = stop.graceful.cancelled() => {}
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::session::Session;
+use crate::app_cluster::describe;
 
 const POLL: Duration = Duration::from_millis(500);
 
@@ -57,24 +58,23 @@ pub(super) async fn wait(session: &Session, time_max: Duration) -> Result<Vec<St
 /// Lists one claim of each resource of a group.
 async fn served(client: &Client, group: &str) -> Result<Vec<String>, String> {
     let list = get(client, &format!("/apis/{group}")).await?;
-    let version = list
-        .pointer("/preferredVersion/groupVersion")
-        .and_then(Value::as_str);
-    let version = version.ok_or("the group has no version")?;
-    let list = get(client, &format!("/apis/{version}")).await?;
-    let resources = list.get("resources").and_then(Value::as_array);
-    let names = resources
-        .into_iter()
-        .flatten()
-        .filter_map(|resource| resource.get("name")?.as_str());
-    let mut served = Vec::new();
-    for name in names.filter(|name| !name.contains('/')) {
-        get(
-            client,
-            &format!("/apis/{version}/namespaces/default/{name}?limit=1"),
-        )
-        .await?;
-        served.push(format!("{name}.{group}"));
+    let versions = list.get("versions").and_then(Value::as_array);
+    let versions = versions.into_iter().flatten();
+    let versions = versions.filter_map(|version| version.get("groupVersion")?.as_str());
+    let mut served: Vec<String> = Vec::new();
+    for version in versions {
+        let list = get(client, &format!("/apis/{version}")).await?;
+        let resources = list.get("resources").and_then(Value::as_array);
+        let names = resources.into_iter().flatten();
+        let names = names.filter_map(|resource| resource.get("name")?.as_str());
+        for name in names.filter(|name| !name.contains('/')) {
+            let path = format!("/apis/{version}/namespaces/default/{name}?limit=1");
+            get(client, &path).await?;
+            let name = format!("{name}.{group}");
+            if !served.contains(&name) {
+                served.push(name);
+            }
+        }
     }
     match served.is_empty() {
         true => Err("the group has no resources".to_owned()),
@@ -85,8 +85,6 @@ async fn served(client: &Client, group: &str) -> Result<Vec<String>, String> {
 async fn get(client: &Client, path: &str) -> Result<Value, String> {
     let request = Request::get(path).body(Vec::new());
     let request = request.map_err(|error| error.to_string())?;
-    client
-        .request(request)
-        .await
-        .map_err(|error| error.to_string())
+    let reply = client.request(request).await;
+    reply.map_err(|error| describe(&error))
 }

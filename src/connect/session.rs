@@ -7,12 +7,13 @@ use kube::Api;
 use kube::config::Kubeconfig;
 
 use super::clusters::{Cluster, dns_label};
+use super::connection::{Connection, Daemon};
 use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::installation::Installation;
 use super::tenant::{RemoteNamespaces, Tenant};
 use crate::config::ServiceConfig;
-use claim_mapping::mapping::{Mapping, is_dns_label};
+use claim_mapping::mapping::{Mapping, is_dns_label, is_dns_subdomain};
 
 /// The remote namespaces that the user asks for.
 #[derive(Clone, Debug)]
@@ -77,7 +78,16 @@ impl Session {
             }
             Namespaces::Table(rows) => table(rows)?,
         };
+        for group in &options.groups {
+            check_group(group)?;
+        }
         let cluster_id = app.id().await?;
+        if cluster_id == control_plane.id().await? {
+            return Err(ConnectError::SameCluster {
+                app: app.context,
+                control_plane: control_plane.context,
+            });
+        }
         let service = ServiceConfig {
             namespace: options.system_namespace.clone(),
             name: "claimgate".to_owned(),
@@ -94,22 +104,73 @@ impl Session {
             endpoint: control_plane.endpoint()?,
             control_plane,
             tenant,
-            installation: Installation { service },
+            installation: Installation {
+                service,
+                connection: String::new(),
+            },
         })
     }
 
-    /// Takes all groups with claims if the user names none.
+    /// Takes all groups with claims if the user names none. Checks the groups that the user names.
     ///
     /// # Errors
-    /// There are none, or the control plane rejects the request.
+    /// There are none, one is not served, or the control plane rejects the request.
     pub(super) async fn choose_groups(&mut self) -> Result<(), ConnectError> {
         if self.tenant.groups.is_empty() {
             self.tenant.groups = self.control_plane.claim_groups().await?;
+        } else {
+            self.control_plane.claim_kinds(&self.tenant.groups).await?;
         }
         match self.tenant.groups.is_empty() {
             true => Err(ConnectError::NoClaims(self.control_plane.context.clone())),
             false => Ok(()),
         }
+    }
+
+    /// Returns the connection that the user asks for.
+    pub(super) fn connection(&self, daemon: Daemon) -> Connection {
+        Connection {
+            cluster: self.tenant.cluster.clone(),
+            server: self.endpoint.server.clone(),
+            mapping: self.tenant.namespaces.config(),
+            daemon,
+        }
+    }
+
+    /// Checks that the app cluster is not connected in another way, and remembers the connection for the objects.
+    ///
+    /// # Errors
+    /// It is, or the app cluster cannot be reached.
+    pub(super) async fn choose_connection(&mut self, daemon: Daemon) -> Result<(), ConnectError> {
+        let connection = self.connection(daemon);
+        let known = Connection::read(&self.app, &self.installation.cluster_role()).await?;
+        match known {
+            Some(known) if known != connection => Err(ConnectError::Connected(known.to_string())),
+            _ => {
+                self.installation.connection = serde_json::to_string(&connection)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the command that removes everything.
+    pub(super) fn undo(&self) -> String {
+        let namespaces = match &self.tenant.namespaces {
+            RemoteNamespaces::Shared(namespace) => namespace.clone(),
+            RemoteNamespaces::Table(rows) => {
+                let rows = rows
+                    .iter()
+                    .map(|(local, remote)| format!("{local}={remote}"));
+                format!("--map {}", rows.collect::<Vec<_>>().join(","))
+            }
+        };
+        format!(
+            "claimgate disconnect {} {namespaces} --context {} --name {} --system-namespace {}",
+            self.control_plane.context,
+            self.app.context,
+            self.tenant.cluster,
+            self.installation.service.namespace,
+        )
     }
 
     /// Checks that no remote namespace belongs to another app cluster of the same name.
@@ -141,6 +202,17 @@ fn check_label(name: &str, option: &str) -> Result<(), ConnectError> {
         true => Ok(()),
         false => Err(ConnectError::InvalidName(format!(
             "{option}: {name:?} is not a DNS label; use a-z, 0-9 and -"
+        ))),
+    }
+}
+
+/// Checks that a group can be one of claims. Rights on another one would be rights on Kubernetes itself.
+fn check_group(group: &str) -> Result<(), ConnectError> {
+    let is_own = group.contains('.') && !group.ends_with(".k8s.io");
+    match is_own && is_dns_subdomain(group) {
+        true => Ok(()),
+        false => Err(ConnectError::InvalidName(format!(
+            "--apis: {group:?} is not a group of claims; write a group such as k8s.starter.org"
         ))),
     }
 }

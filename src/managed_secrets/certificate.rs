@@ -64,7 +64,7 @@ impl CertificateKeeper {
         service: &ServiceConfig,
         metrics: Metrics,
     ) -> Result<Self, SecretError> {
-        let secret = ManagedSecret::new(client, &service.namespace, &config.secret);
+        let secret = ManagedSecret::new(client, &service.namespace, &config.secret, "");
         let dns_name = service.dns_name();
         let (version, stored) = loop {
             let read = secret.read().await?;

@@ -12,9 +12,13 @@ pub enum SecretError {
         error: Box<kube::Error>,
     },
     #[error(
-        "the Secret {namespace}/{name} does not exist; create it: kubectl --namespace {namespace} create secret generic {name}"
+        "the Secret {namespace}/{name} does not exist; create it: kubectl --namespace {namespace} create secret generic {name}{arguments}"
     )]
-    Missing { namespace: String, name: String },
+    Missing {
+        namespace: String,
+        name: String,
+        arguments: &'static str,
+    },
     #[error(
         "the Secret {secret} is invalid: {problem}; if nothing else uses it, remove its data, and claimgate makes a new certificate"
     )]
@@ -25,6 +29,8 @@ pub enum SecretError {
     InvalidToken { secret: String, problem: String },
     #[error("cannot make a certificate: {0}")]
     Issue(#[from] rcgen::Error),
-    #[error("the control plane does not renew the token: {0}")]
+    #[error(
+        "the control plane does not renew the token: {0}; if the token has expired, write a new one to the Secret"
+    )]
     Renew(String),
 }

@@ -1,4 +1,4 @@
-//! Logs the first failure and the end of a series of failures, and counts all.
+//! Logs each new cause of failures and the end of a series of failures, and counts all.
 
 use super::error::SecretError;
 use crate::telemetry::metrics::Metrics;
@@ -6,7 +6,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct FailureReport {
     controller: &'static str,
     metrics: Metrics,
-    is_failing: bool,
+    /// The cause that was logged last, until the end of the failures.
+    cause: Option<String>,
 }
 
 impl FailureReport {
@@ -15,22 +16,21 @@ impl FailureReport {
         Self {
             controller,
             metrics,
-            is_failing: false,
+            cause: None,
         }
     }
 
     pub(super) fn record(&mut self, result: &Result<(), SecretError>) {
         let controller = self.controller;
         self.metrics.controller_sync(controller, result.is_ok());
-        match result {
-            Err(error) if !self.is_failing => {
+        let cause = result.as_ref().err().map(ToString::to_string);
+        match (&cause, &self.cause) {
+            (Some(error), known) if known.as_ref() != Some(error) => {
                 tracing::warn!(controller, %error, "a Secret of the app cluster is not up to date; claimgate tries again");
             }
-            Ok(()) if self.is_failing => {
-                tracing::info!(controller, "the Secret is up to date again");
-            }
+            (None, Some(_)) => tracing::info!(controller, "the Secret is up to date again"),
             _ => {}
         }
-        self.is_failing = result.is_err();
+        self.cause = cause;
     }
 }

@@ -16,14 +16,23 @@ pub(super) struct ManagedSecret {
     api: Api<Secret>,
     namespace: String,
     name: String,
+    /// Arguments of the command that creates it.
+    arguments: &'static str,
 }
 
 impl ManagedSecret {
-    pub(super) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+    /// `arguments` complete the command that creates the Secret, `kubectl create secret generic NAME`.
+    pub(super) fn new(
+        client: kube::Client,
+        namespace: &str,
+        name: &str,
+        arguments: &'static str,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
+            arguments,
         }
     }
 
@@ -38,6 +47,7 @@ impl ManagedSecret {
             .ok_or_else(|| SecretError::Missing {
                 namespace: self.namespace.clone(),
                 name: self.name.clone(),
+                arguments: self.arguments,
             })
     }
 

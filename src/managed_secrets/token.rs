@@ -1,6 +1,6 @@
 //! A bearer token for a control plane in a Secret, renewed by the daemon.
 //!
-//! The token says itself whose it is and how long it is valid, if a Kubernetes API server issued it for a
+//! The claims of a token contain its ServiceAccount and its expiry, if a Kubernetes API server issued it for a
 //! ServiceAccount. Other tokens are used as they are.
 
 mod service_account;
@@ -53,7 +53,7 @@ impl TokenKeeper {
         name: &str,
         metrics: Metrics,
     ) -> Result<Self, SecretError> {
-        let secret = ManagedSecret::new(client, namespace, name);
+        let secret = ManagedSecret::new(client, namespace, name, " --from-file token");
         let token = token(&secret, &secret.read().await?)?;
         let cell = TokenCell::new(&token).map_err(|problem| invalid(&secret, problem))?;
         Ok(Self {
@@ -91,7 +91,7 @@ impl TokenKeeper {
         self.set(token(&self.secret, &read)?)?;
         let account = ServiceAccountToken::parse(&self.token);
         let now = OffsetDateTime::now_utc().unix_timestamp();
-        let Some(account) = account.filter(|account| now >= account.renewal()) else {
+        let Some(account) = account.filter(|account| now >= account.renewal_time_s()) else {
             return Ok(());
         };
         let new = account.renew(upstream, LIFETIME).await;

@@ -84,6 +84,11 @@ func comparableText(t *testing.T, object unstructured.Unstructured) string {
 	t.Helper()
 	copied := object.DeepCopy()
 	copied.SetLabels(nil)
+	// Only connect needs to know how the app cluster is connected.
+	unstructured.RemoveNestedField(copied.Object, "metadata", "annotations", "claimgate.dev/connection")
+	if len(copied.GetAnnotations()) == 0 {
+		copied.SetAnnotations(nil)
+	}
 	unstructured.RemoveNestedField(copied.Object, "spec", "template", "metadata", "annotations")
 	if data, ok := copied.Object["data"].(map[string]any); ok {
 		for name, text := range data {

@@ -142,7 +142,7 @@ func TestConnectAndDisconnect(t *testing.T) {
 		return err
 	})
 
-	// Claims are never deleted without a word.
+	// disconnect deletes no claims unless --claims says so.
 	out, err := c.disconnect()
 	if err == nil || !strings.Contains(out, "1 claims of this app cluster exist") {
 		t.Errorf("disconnect with a claim: %v\n%s", err, out)
@@ -200,6 +200,7 @@ func TestConnectWithATable(t *testing.T) {
 
 // TestConnectRefusesASecondClusterOfTheSameName checks that nothing is written then.
 func TestConnectRefusesASecondClusterOfTheSameName(t *testing.T) {
+	createQueueAPI(t)
 	createNamespace(t, "taken")
 	kubectl(t, env.controlPlane, "", "annotate", "namespace", "taken", "cluster-id.claimgate.dev/app-one=other")
 	platform := objectNames(t, env.controlPlane)
@@ -278,7 +279,8 @@ func (c connection) print(t *testing.T) {
 // check runs `check --pre`, and returns its findings as JSON.
 func (c connection) check(t *testing.T) (string, error) {
 	t.Helper()
-	cmd := exec.Command(os.Getenv("TEST_BINARY"), "check", "--pre", "--control-plane-context", "platform", "--context", "app", "--apis", "queues.example.org", "-o", "json")
+	cmd := exec.Command(os.Getenv("TEST_BINARY"), "check", "--pre", "--control-plane-context", "platform", "--namespace", "connected",
+		"--context", "app", "--name", "app-one", "--system-namespace", "connected-system", "--apis", "queues.example.org", "-o", "json")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	out, err := cmd.Output()
 	return string(out), err
@@ -289,7 +291,7 @@ func TestPreflight(t *testing.T) {
 	createQueueAPI(t)
 	c := newConnection(t)
 	findings, err := c.check(t)
-	if err != nil || strings.Count(findings, `"result": "passed"`) != 9 {
+	if err != nil || strings.Count(findings, `"result": "passed"`) != 11 {
 		t.Errorf("check --pre: %v\n%s", err, findings)
 	}
 
@@ -315,7 +317,7 @@ func TestPreflight(t *testing.T) {
 	findings, err = c.check(t)
 	for _, wanted := range []string{
 		"the app cluster already has " + queueService,
-		"create Service claimgate-system/claimgate, patch Service claimgate-system/claimgate",
+		"create Service connected-system/claimgate, patch Service connected-system/claimgate",
 	} {
 		if err == nil || !strings.Contains(findings, wanted) {
 			t.Errorf("check --pre does not say %q: %v\n%s", wanted, err, findings)
@@ -329,4 +331,84 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("connect said:\n%s", log)
 	}
 	awaitObjectNames(t, env.controlPlane, platform)
+}
+
+// oldTopicCRD is an API of which the group's preferred version is another one.
+const oldTopicCRD = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: topics.queues.example.org}
+spec:
+  group: queues.example.org
+  scope: Namespaced
+  names: {plural: topics, singular: topic, kind: Topic, listKind: TopicList, categories: [claim]}
+  versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`
+
+// TestDisconnectFindsAllClaims tries to lose claims that a look at the options and at preferred versions does not show.
+func TestDisconnectFindsAllClaims(t *testing.T) {
+	createQueueAPI(t)
+	kubectl(t, env.controlPlane, oldTopicCRD, "apply", "-f", "-")
+	t.Cleanup(func() { env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "crd", "topics.queues.example.org") })
+	c := newConnection(t)
+	daemon := c.start(t)
+	t.Cleanup(func() { c.disconnect("--claims", "delete") })
+	awaitResource(t, "topics", true)
+	const topic = "{apiVersion: queues.example.org/v1alpha1, kind: Topic, metadata: {name: news, namespace: default}}"
+	awaitSuccess(t, env.app, topic, "apply", "-f", "-")
+	// It is not a claim, and its owner has not been asked.
+	const other = "{apiVersion: v1, kind: ConfigMap, metadata: {name: precious, namespace: connected}}"
+	kubectl(t, env.controlPlane, other, "apply", "-f", "-")
+	if _, err := daemon.terminate(slowDeadline); err != nil {
+		t.Fatal(err)
+	}
+
+	if out, err := c.disconnect(); err == nil || !strings.Contains(out, "1 claims of this app cluster exist") {
+		t.Errorf("disconnect with a claim of an old version: %v\n%s", err, out)
+	}
+	for option, value := range map[string]string{"app-one": "app-two", "connected": "elsewhere"} {
+		wrong := c
+		wrong.arguments = slices.Clone(c.arguments)
+		wrong.arguments[slices.Index(wrong.arguments, option)] = value
+		if out, err := wrong.disconnect("--claims", "delete"); err == nil || !strings.Contains(out, `the app cluster is connected as "app-one"`) {
+			t.Errorf("disconnect with %s instead of %s: %v\n%s", value, option, err, out)
+		}
+		again := wrong.run(t, "--image", "registry.example.org/claimgate:1")
+		<-again.done
+		if log, err := os.ReadFile(again.log); err != nil || !strings.Contains(string(log), `the app cluster is already connected as "app-one"`) {
+			t.Errorf("connect with %s instead of %s: %v\n%s", value, option, err, log)
+		}
+	}
+	kubectl(t, env.controlPlane, "", "get", "topics", "-n", "connected")
+
+	out, err := c.disconnect("--claims", "delete")
+	if err != nil || !strings.Contains(out, "the Namespace connected stays: it still contains configmaps precious") {
+		t.Errorf("disconnect with an object of someone else: %v\n%s", err, out)
+	}
+	kubectl(t, env.controlPlane, "", "get", "configmap", "-n", "connected", "precious")
+	kubectl(t, env.controlPlane, "", "delete", "namespace", "connected")
+}
+
+// TestConnectRejectsDangerousOptions checks that nothing is written.
+func TestConnectRejectsDangerousOptions(t *testing.T) {
+	createQueueAPI(t)
+	platform := objectNames(t, env.controlPlane)
+	for text, change := range map[string]func(*connection){
+		"lead to the same cluster":     func(c *connection) { c.arguments[slices.Index(c.arguments, "app")] = "platform" },
+		`"" is not a group of claims`:  func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "" },
+		`"*" is not a group of claims`: func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "*" },
+		"has no namespaced resources": func(c *connection) {
+			c.arguments[slices.Index(c.arguments, "queues.example.org")] = "quues.example.org"
+		},
+		"cannot listen on":                  func(c *connection) { c.port = env.port },
+		`"apps.k8s.io" is not a group of c`: func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "apps.k8s.io" },
+	} {
+		c := newConnection(t)
+		change(&c)
+		daemon := c.start(t)
+		<-daemon.done
+		if log, err := os.ReadFile(daemon.log); err != nil || !strings.Contains(string(log), text) {
+			t.Errorf("connect does not say %q: %v\n%s", text, err, log)
+		}
+		awaitObjectNames(t, env.controlPlane, platform)
+	}
 }

@@ -45,7 +45,7 @@ func TestKubeconfigForKubectlGivesAccessToClaimsOnly(t *testing.T) {
 	if err == nil || out != "" {
 		t.Fatalf("without an answer: %v\n%s", err, out)
 	}
-	assertContains(t, problem, "create ServiceAccount gitops/claimgate-gitops", "Go on?", "not confirmed")
+	assertContains(t, problem, "create ServiceAccount gitops/claimgate-gitops", "Continue?", "not confirmed")
 	if names := kubectl(t, env.controlPlane, "", "get", "serviceaccounts,roles,rolebindings", "-n", "gitops", "-o", "name"); strings.Contains(names, "claimgate") {
 		t.Fatalf("without an answer, the command created %s", names)
 	}

@@ -128,7 +128,7 @@ func removeCertificate(t *testing.T) {
 	kubectl(t, env.app, "", "patch", "secret", "-n", "connected-system", "claimgate-certificates", "--type", "json", "-p", `[{"op": "remove", "path": "/data"}]`)
 }
 
-// readTogether returns the address of a proxy to the app cluster. It holds the first responses to reads of the certificate
+// readTogether returns the address of a proxy to the app cluster. It delays the first responses to reads of the certificate
 // until all replicas have read.
 func readTogether(t *testing.T, replicas int) string {
 	t.Helper()

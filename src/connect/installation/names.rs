@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::config::ServiceConfig;
+use crate::connect::connection::ANNOTATION;
 use crate::connect::objects::named;
 
 /// claimgate in one app cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation {
     pub(crate) service: ServiceConfig,
+    /// The value of the annotation [`ANNOTATION`].
+    pub(crate) connection: String,
 }
 
 impl Installation {
@@ -27,6 +30,18 @@ impl Installation {
     /// Returns the name of the Secret with the token for a control plane.
     pub(crate) fn token_secret(&self, control_plane: &str) -> String {
         format!("{}-{control_plane}", self.service.name)
+    }
+
+    /// Returns the metadata of the ClusterRole that owns the APIServices.
+    pub(super) fn owner(&self) -> ObjectMeta {
+        ObjectMeta {
+            labels: Some(self.labels()),
+            annotations: Some(BTreeMap::from([(
+                ANNOTATION.to_owned(),
+                self.connection.clone(),
+            )])),
+            ..named(&self.cluster_role())
+        }
     }
 
     pub(super) fn metadata(&self, name: &str) -> ObjectMeta {

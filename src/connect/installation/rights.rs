@@ -31,7 +31,7 @@ pub(super) fn objects(
             ..ServiceAccount::default()
         })?,
         Manifest::new(&ClusterRole {
-            metadata: in_cluster(),
+            metadata: installation.owner(),
             rules: Some(vec![
                 rule(
                     "apiregistration.k8s.io",

@@ -15,7 +15,7 @@ use crate::connect::error::ConnectError;
 /// A larger difference makes tokens invalid before they are used.
 const DIFFERENCE_MAX: Duration = Duration::seconds(60);
 
-/// What an API server says of itself.
+/// The version and the time that an API server reports.
 pub(super) struct Server {
     pub(super) version: String,
     /// The time at which it answered, and this machine's. `None` if it does not say.

@@ -14,13 +14,14 @@ use crate::connect::manifest::Manifest;
 /// The verbs that applying an object needs.
 const VERBS: [&str; 3] = ["get", "create", "patch"];
 
-/// Names every right that the user lacks for these objects.
+/// Names every right that the user lacks for these objects, and with `needs_token` for tokens of their ServiceAccounts.
 ///
 /// # Errors
 /// The cluster cannot be reached.
 pub(super) async fn all(
     cluster: &Cluster,
     manifests: &[Manifest],
+    needs_token: bool,
 ) -> Result<Outcome, ConnectError> {
     let mut missing = Vec::new();
     for manifest in manifests {
@@ -28,6 +29,15 @@ pub(super) async fn all(
             if !is_allowed(cluster, manifest, verb).await? {
                 missing.push(format!("{verb} {manifest}"));
             }
+        }
+    }
+    // Without it, connect has no credential for the daemon.
+    for account in manifests
+        .iter()
+        .filter(|manifest| manifest.kind() == "ServiceAccount")
+    {
+        if needs_token && !is_token_allowed(cluster, account).await? {
+            missing.push(format!("create a token of {account}"));
         }
     }
     Ok(match missing.is_empty() {
@@ -44,13 +54,27 @@ async fn is_allowed(
     manifest: &Manifest,
     verb: &str,
 ) -> Result<bool, ConnectError> {
+    let attributes = ResourceAttributes {
+        verb: Some(verb.to_owned()),
+        ..manifest.attributes()
+    };
+    review(cluster, attributes).await
+}
+
+async fn is_token_allowed(cluster: &Cluster, account: &Manifest) -> Result<bool, ConnectError> {
+    let attributes = ResourceAttributes {
+        verb: Some("create".to_owned()),
+        subresource: Some("token".to_owned()),
+        ..account.attributes()
+    };
+    review(cluster, attributes).await
+}
+
+async fn review(cluster: &Cluster, attributes: ResourceAttributes) -> Result<bool, ConnectError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                verb: Some(verb.to_owned()),
-                ..manifest.attributes()
-            }),
+            resource_attributes: Some(attributes),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use time::OffsetDateTime;
+use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::sign::CertifiedKey;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::extensions::GeneralName;
 
 use super::super::secret::Data;
@@ -129,7 +131,40 @@ impl Issued {
             dns_names,
         };
         issued.certified_key().map_err(named)?;
-        Ok(Some(issued))
+        match issued.is_signed() {
+            true => Ok(Some(issued)),
+            false => Err(format!(
+                "{} has not signed {}",
+                keys.authority, keys.certificate
+            )),
+        }
+    }
+
+    /// Returns whether the CA has signed the certificate.
+    fn is_signed(&self) -> bool {
+        let chain = pem::certificates(self.certificate.as_bytes()).unwrap_or_default();
+        let authorities = pem::certificates(self.authority.as_bytes()).unwrap_or_default();
+        let anchors = authorities.iter().map(anchor_from_trusted_cert);
+        let (Some((leaf, intermediates)), Ok(anchors)) =
+            (chain.split_first(), anchors.collect::<Result<Vec<_>, _>>())
+        else {
+            return false;
+        };
+        // An expired certificate is replaced, so it must not be an error here.
+        let time_s = u64::try_from(self.validity.issued.unix_timestamp()).unwrap_or_default();
+        let verified = EndEntityCert::try_from(leaf).map(|leaf| {
+            leaf.verify_for_usage(
+                provider::provider().signature_verification_algorithms.all,
+                &anchors,
+                intermediates,
+                UnixTime::since_unix_epoch(Duration::from_secs(time_s)),
+                KeyUsage::server_auth(),
+                None,
+                None,
+            )
+            .is_ok()
+        });
+        verified.unwrap_or(false)
     }
 
     /// Returns the certificate as rustls serves it.
@@ -188,10 +223,15 @@ impl Stored {
         let previous = data.get(PREVIOUS_AUTHORITY);
         let previous = previous.map(|ByteString(bytes)| String::from_utf8(bytes.clone()));
         let invalid = |_| format!("{PREVIOUS_AUTHORITY} is not PEM");
+        let previous_authority = previous.transpose().map_err(invalid)?;
+        if let Some(authority) = &previous_authority {
+            pem::certificates(authority.as_bytes())
+                .map_err(|error| format!("{PREVIOUS_AUTHORITY} {error}"))?;
+        }
         Ok(Some(Self {
             current,
             next: Issued::parse(data, &NEXT)?,
-            previous_authority: previous.transpose().map_err(invalid)?,
+            previous_authority,
         }))
     }
 
@@ -217,8 +257,10 @@ impl Stored {
             self.previous_authority.as_ref(),
         ];
         let all = all.into_iter().flatten();
+        // Someone may have written a CA without a line break at its end.
         all.fold(Vec::new(), |mut bundle, authority| {
-            bundle.extend_from_slice(authority.as_bytes());
+            bundle.extend_from_slice(authority.trim_end().as_bytes());
+            bundle.push(b'\n');
             bundle
         })
     }
@@ -235,7 +277,7 @@ impl Stored {
     }
 
     /// Returns whether the next certificate can be served. `trusted_for` is the time since the APIServices have the CA
-    /// bundle. With an expired certificate there is nothing to lose.
+    /// bundle. If the certificate has expired, requests already fail, so they switch at once.
     pub(super) fn may_switch(&self, now: OffsetDateTime, trusted_for: Option<Duration>) -> bool {
         let Some(next) = &self.next else {
             return false;
@@ -298,7 +340,6 @@ mod tests {
     use tokio_rustls::rustls::RootCertStore;
     use tokio_rustls::rustls::client::WebPkiServerVerifier;
     use tokio_rustls::rustls::client::danger::ServerCertVerifier;
-    use tokio_rustls::rustls::pki_types::UnixTime;
 
     use super::super::issue::issue;
     use super::*;
@@ -386,6 +427,14 @@ mod tests {
         let differs_by = read.current.validity.expires - stored.current.validity.expires;
         assert!(differs_by.abs() < time::Duration::SECOND, "{differs_by}");
         assert!(Stored::parse(&Data::new()).unwrap().is_none());
+
+        let mut data = stored.data();
+        for key in ["ca.crt", "next-ca.crt", "previous-ca.crt"] {
+            let ByteString(pem) = data.get_mut(key).unwrap();
+            *pem = pem.trim_ascii_end().to_vec();
+        }
+        let bundle = Stored::parse(&data).unwrap().unwrap().ca_bundle();
+        assert_eq!(pem::certificates(&bundle).unwrap().len(), 3);
     }
 
     #[test]
@@ -401,6 +450,11 @@ mod tests {
             data.insert(key.to_owned(), ByteString(b"hello".to_vec()));
             assert!(Stored::parse(&data).is_err(), "{key}");
         }
+        let mut data = whole.clone();
+        let authority = Stored::new(issue(NAME, HOUR).unwrap()).current.authority;
+        data.insert("ca.crt".to_owned(), ByteString(authority.into_bytes()));
+        let error = Stored::parse(&data).unwrap_err();
+        assert_eq!(error, "ca.crt has not signed tls.crt");
         let mut data = whole;
         let other = Stored::new(issue(NAME, HOUR).unwrap()).data();
         data.insert("tls.key".to_owned(), other["tls.key"].clone());

@@ -53,9 +53,12 @@ impl ServiceAccountToken {
         })
     }
 
-    /// Returns when to renew the token, in seconds since the epoch: after two thirds of its lifetime.
-    pub(super) fn renewal(&self) -> i64 {
-        self.issued_s + (self.expires_s - self.issued_s) * 2 / 3
+    /// Returns when to renew the token, in seconds since the epoch: after two thirds of its lifetime. Anyone who writes the
+    /// Secret chooses the numbers, so they can have any value.
+    pub(super) fn renewal_time_s(&self) -> i64 {
+        let lifetime_s = self.expires_s.saturating_sub(self.issued_s);
+        let third_s = lifetime_s / 3;
+        self.issued_s.saturating_add(third_s.saturating_mul(2))
     }
 
     /// Requests a new token for the same ServiceAccount. Servers may grant a shorter lifetime.
@@ -116,7 +119,10 @@ mod tests {
             (&*parsed.namespace, &*parsed.name),
             ("team-a", "claimgate-team-a")
         );
-        assert_eq!(parsed.renewal(), 300);
+        assert_eq!(parsed.renewal_time_s(), 300);
+        let extreme = json!({"sub": sub, "iat": i64::MIN, "exp": i64::MAX});
+        let extreme = ServiceAccountToken::parse(&token(&extreme)).unwrap();
+        assert!(extreme.renewal_time_s() < 0);
     }
 
     #[test]
