@@ -85,7 +85,10 @@ func TestAppClusterControllersLogNoErrors(t *testing.T) {
 		"--leader-elect=false", "--secure-port=0", "--controllers=resourcequota-controller", "--resource-quota-sync-period=3s")
 	must(err)
 	t.Cleanup(quotas.kill)
-	namespaces := env.path("app-controllers.log")
+	// Until its next look at discovery, the garbage collector would watch resources that other tests have removed.
+	env.app.controllers.kill()
+	must(env.startControllers(env.app))
+	namespaces := env.app.controllers.log
 	from := fileSize(namespaces)
 	kubectl(t, env.app, quotaManifest, "apply", "-n", clientsLocal, "-f", "-")
 	t.Cleanup(func() { inAppCluster(t, "delete", "-n", clientsLocal, "resourcequota", "claims") })
