@@ -31,6 +31,8 @@ const CLAIMS_GONE_MAX: Duration = Duration::from_secs(300);
 const ANY_PORT: u16 = 443;
 /// How long other objects may take to be deleted.
 const OBJECTS_GONE_MAX: Duration = Duration::from_secs(60);
+/// How long objects of deleted claims may take to be collected.
+const COLLECTED_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_secs(1);
 
 /// What happens to the claims of the app cluster.
@@ -292,9 +294,14 @@ async fn remove_namespace(session: &Session, name: &str) -> Result<(), ConnectEr
         println!("the Namespace {name} stays: other app clusters use it");
         return Ok(());
     }
-    if let Some(object) = leftovers::find(control_plane, name).await? {
-        println!("the Namespace {name} stays: it still contains {object}");
-        return Ok(());
+    // The control plane collects the connection Secrets of deleted claims a little later.
+    let until = Instant::now() + COLLECTED_MAX;
+    while let Some(object) = leftovers::find(control_plane, name).await? {
+        if Instant::now() > until {
+            println!("the Namespace {name} stays: it still contains {object}");
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
     }
     delete(control_plane, vec![tenant.remote_namespace(name)?]).await
 }
