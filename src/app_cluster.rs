@@ -1,5 +1,6 @@
 //! The client of the app cluster's API.
 
+mod access_review;
 mod front_proxy;
 mod namespaces;
 
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+pub(crate) use self::access_review::is_allowed;
 pub(crate) use self::front_proxy::FrontProxyError;
 pub(crate) use self::front_proxy::{FrontProxyWatch, check_front_proxy};
 pub(crate) use self::namespaces::NamespaceWatch;

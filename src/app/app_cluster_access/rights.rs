@@ -1,12 +1,8 @@
 //! Checks the rights of the daemon in the app cluster, for `claimgate check --online`.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
-use crate::app_cluster::{check_front_proxy, describe};
+use crate::app_cluster::{check_front_proxy, describe, is_allowed};
 use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
 use crate::registration::LEASE_SUFFIX;
 
@@ -120,25 +116,17 @@ impl Right {
 
 /// Returns the verbs that the daemon's user lacks.
 async fn missing(client: &kube::Client, right: &Right) -> Result<Vec<&'static str>, kube::Error> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
     for verb in right.verbs {
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some(right.group.to_owned()),
-                    resource: Some(right.resource.to_owned()),
-                    namespace: Some(right.namespace.clone()),
-                    name: Some(right.name.clone()),
-                    verb: Some((*verb).to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
+        let attributes = ResourceAttributes {
+            group: Some(right.group.to_owned()),
+            resource: Some(right.resource.to_owned()),
+            namespace: Some(right.namespace.clone()),
+            name: Some(right.name.clone()),
+            verb: Some((*verb).to_owned()),
+            ..ResourceAttributes::default()
         };
-        let answer = api.create(&PostParams::default(), &review).await?;
-        if !answer.status.is_some_and(|status| status.allowed) {
+        if !is_allowed(client, attributes).await? {
             missing.push(*verb);
         }
     }

@@ -1,12 +1,9 @@
 //! Checks the user's rights.
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
 use super::finding::Outcome;
+use crate::app_cluster;
 use crate::connect::clusters::Cluster;
 use crate::connect::error::ConnectError;
 use crate::connect::manifest::Manifest;
@@ -71,15 +68,6 @@ async fn is_token_allowed(cluster: &Cluster, account: &Manifest) -> Result<bool,
 }
 
 async fn review(cluster: &Cluster, attributes: ResourceAttributes) -> Result<bool, ConnectError> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        },
-        ..SelfSubjectAccessReview::default()
-    };
-    let answer = api.create(&PostParams::default(), &review).await;
-    let answer = answer.map_err(cluster.failed("ask for your rights"))?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    let answer = app_cluster::is_allowed(&cluster.client, attributes).await;
+    answer.map_err(cluster.failed("ask for your rights"))
 }
