@@ -22,6 +22,7 @@ mod error;
 mod gunzip;
 mod gzip_policy;
 mod pool;
+mod post_json;
 mod request_body;
 mod response_body;
 #[cfg(test)]
@@ -35,5 +36,6 @@ pub use self::document_client::{DocumentClient, DocumentFetch, FetchError, Fetch
 pub use self::endpoint::{Endpoint, PemSource, Timeouts};
 pub use self::error::{Outcome, UpstreamError};
 pub use self::gzip_policy::GzipPolicy;
+pub use self::post_json::post_json;
 pub use self::request_body::RequestBody;
 pub use self::response_body::{BodyError, ResponseBody};

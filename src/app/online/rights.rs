@@ -2,21 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::upstream::{ConnectionClass, RequestBody, Upstream};
+use crate::upstream::{Upstream, post_json};
 use claim_mapping::mapping::Mapping;
 
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
-
-const JSON: &str = "application/json";
-
-/// Maximum size of an answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const READS: [&str; 3] = ["get", "list", "watch"];
 
@@ -90,17 +82,8 @@ async fn is_allowed(
             "group": resource.group, "resource": resource.plural, "namespace": namespace, "verb": verb,
         }},
     });
-    let request = Request::post(REVIEWS)
-        .header(ACCEPT, JSON)
-        .header(CONTENT_TYPE, JSON)
-        .body(RequestBody::Full(Bytes::from(review.to_string())))
-        .map_err(|error| error.to_string())?;
-    let sent = upstream.send(ConnectionClass::Requests, request).await;
-    let (parts, body) = sent.map_err(|error| error.to_string())?.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    match (parts.status, answer.pointer("/status/allowed")) {
+    let (status, answer) = post_json(upstream, REVIEWS, &review).await?;
+    match (status, answer.pointer("/status/allowed")) {
         (StatusCode::NOT_FOUND, _) => Ok(true),
         (StatusCode::CREATED, Some(Value::Bool(is_allowed))) => Ok(*is_allowed),
         (status, _) => Err(format!("POST {REVIEWS} returned {status}")),

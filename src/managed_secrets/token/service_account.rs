@@ -5,19 +5,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::upstream::{ConnectionClass, RequestBody, Upstream};
-
-/// Maximum size of the response to a request for a token.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-
-const JSON: &str = "application/json";
+use crate::upstream::{Upstream, post_json};
 
 /// What a token says of itself. Nothing is verified: only the server that issued it trusts it.
 #[derive(Debug, Eq, PartialEq)]
@@ -79,18 +71,9 @@ impl ServiceAccountToken {
             "kind": "TokenRequest",
             "spec": {"expirationSeconds": lifetime.as_secs()},
         });
-        let request = Request::post(&path)
-            .header(ACCEPT, JSON)
-            .header(CONTENT_TYPE, JSON)
-            .body(RequestBody::Full(Bytes::from(body.to_string())))
-            .map_err(|error| error.to_string())?;
-        let sent = upstream.send(ConnectionClass::Requests, request).await;
-        let (parts, body) = sent.map_err(|error| error.to_string())?.into_parts();
-        let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| error.to_string())?.to_bytes();
-        let reply: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (status, reply) = post_json(upstream, &path, &body).await?;
         let text = |pointer| reply.pointer(pointer).and_then(Value::as_str);
-        match (parts.status, text("/status/token")) {
+        match (status, text("/status/token")) {
             (StatusCode::CREATED, Some(token)) => Ok(token.to_owned()),
             (status, _) => Err(format!(
                 "POST {path} returned {status}: {}",
