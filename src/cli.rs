@@ -123,7 +123,7 @@ impl Cli {
             }
             Command::Map { config, lookup } => map::run(&config, &lookup),
             #[cfg(feature = "app-cluster")]
-            // Boxed, as below.
+            // Boxed, because the requests to both clusters make a large future.
             Command::Connect(connect) => Ok(Box::pin(connect.run()).await?),
             #[cfg(feature = "app-cluster")]
             Command::Disconnect(disconnect) => Ok(disconnect.run().await?),

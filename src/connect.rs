@@ -3,7 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `clusters`, `endpoint` | a cluster, and what must be known of it before anything is written |
+//! | `clusters`, `discovery`, `endpoint` | a cluster, and what must be known of it before anything is written |
 //! | `session`, `connection` | the names, and the two clusters |
 //! | `tenant` | the objects on the control plane |
 //! | `installation` | the objects in the app cluster |
@@ -21,6 +21,7 @@ mod clusters;
 mod connection;
 mod daemon_config;
 mod disconnect;
+mod discovery;
 mod endpoint;
 mod error;
 mod gitops;

@@ -1,5 +1,6 @@
 //! The two clusters, from contexts of the user's kubeconfig.
 
+use super::discovery::namespaced_resources;
 use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use k8s_openapi::api::core::v1::Namespace;
@@ -165,7 +166,7 @@ impl Cluster {
         groups: &[String],
     ) -> Result<Vec<ClaimKind>, ConnectError> {
         let list = self.client.list_api_groups_aggregated().await;
-        let kinds = claim_kinds(list.map_err(self.failed("read discovery"))?, groups);
+        let kinds = claim_kinds(&list.map_err(self.failed("read discovery"))?, groups);
         let has = |group: &&String| kinds.iter().any(|kind| kind.group == **group);
         if let Some(missing) = groups.iter().find(|group| !has(group)) {
             return Err(ConnectError::NotAnApiGroup {
@@ -181,35 +182,17 @@ impl Cluster {
 }
 
 /// Returns all namespaced kinds of the groups. Without groups, returns the kinds in the category of claims.
-fn claim_kinds(list: APIGroupDiscoveryList, groups: &[String]) -> Vec<ClaimKind> {
-    let mut kinds: Vec<ClaimKind> = Vec::new();
-    for group in list.items {
-        let name = group.metadata.and_then(|metadata| metadata.name);
-        let name = name.unwrap_or_default();
-        // The first version is the preferred one.
-        for version in group.versions {
-            for resource in version.resources {
-                let is_claim = match groups {
-                    [] => resource.categories.iter().any(|one| one == CLAIMS),
-                    groups => groups.contains(&name),
-                };
-                let is_namespaced = resource.scope.as_deref() == Some("Namespaced");
-                let kind = resource.response_kind.and_then(|one| one.kind);
-                let (true, true, Some(kind)) = (is_claim, is_namespaced, kind) else {
-                    continue;
-                };
-                let mut known = kinds.iter();
-                if !known.any(|known| known.group == name && known.kind == kind) {
-                    kinds.push(ClaimKind {
-                        group: name.clone(),
-                        version: version.version.clone().unwrap_or_default(),
-                        kind,
-                    });
-                }
-            }
-        }
-    }
-    kinds
+fn claim_kinds(list: &APIGroupDiscoveryList, groups: &[String]) -> Vec<ClaimKind> {
+    let resources = namespaced_resources(&list.items, |resource| match groups {
+        [] => resource.categories.iter().any(|one| one == CLAIMS),
+        groups => groups.contains(&resource.group),
+    });
+    let kinds = resources.into_iter().map(|resource| ClaimKind {
+        group: resource.group,
+        version: resource.version,
+        kind: resource.kind,
+    });
+    kinds.collect()
 }
 
 /// Returns the cluster and the user of a context.
@@ -274,7 +257,7 @@ mod tests {
         let kinds = |groups: &[&str]| -> Vec<String> {
             let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
             let list = serde_json::from_value(list.clone()).unwrap();
-            let kinds = claim_kinds(list, &groups).into_iter();
+            let kinds = claim_kinds(&list, &groups).into_iter();
             kinds
                 .map(|kind| format!("{}/{} {}", kind.group, kind.version, kind.kind))
                 .collect()

@@ -8,15 +8,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::Role;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::clusters::Cluster;
 use super::connection::Connection;
 use super::daemon_config::CONTROL_PLANE;
+use super::discovery::namespaced_resources;
 use super::error::ConnectError;
 use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
@@ -150,44 +149,18 @@ async fn claim_apis(session: &Session) -> Result<Vec<ClaimApi>, ConnectError> {
         // Objects in a table have no labels of claimgate: all are visible in the app cluster.
         RemoteNamespaces::Table(_) => ListParams::default(),
     };
+    let resources = namespaced_resources(&list.items, |resource| {
+        session.tenant.groups.contains(&resource.group)
+    });
     let mut apis = Vec::new();
-    for group in list.items {
-        let name = group
-            .metadata
-            .and_then(|metadata| metadata.name)
-            .unwrap_or_default();
-        if !session.tenant.groups.contains(&name) {
-            continue;
-        }
-        let mut known = BTreeSet::new();
-        for version in group.versions {
-            for resource in version
-                .resources
-                .iter()
-                .filter(|one| one.scope.as_deref() == Some("Namespaced"))
-            {
-                let kind = resource
-                    .response_kind
-                    .as_ref()
-                    .and_then(|one| one.kind.clone());
-                let (Some(plural), Some(kind)) = (&resource.resource, kind) else {
-                    continue;
-                };
-                if !known.insert(plural.clone()) {
-                    continue;
-                }
-                let version = version.version.clone().unwrap_or_default();
-                let kind = GroupVersionKind::gvk(&name, &version, &kind);
-                let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-                for namespace in session.tenant.namespaces.all() {
-                    let client = control_plane.client.clone();
-                    apis.push(ClaimApi {
-                        name: format!("{plural}.{name}"),
-                        api: Api::namespaced_with(client, namespace, &resource),
-                        selector: selector.clone(),
-                    });
-                }
-            }
+    for resource in resources {
+        for namespace in session.tenant.namespaces.all() {
+            let (client, kind) = (control_plane.client.clone(), resource.api_resource());
+            apis.push(ClaimApi {
+                name: format!("{}.{}", resource.plural, resource.group),
+                api: Api::namespaced_with(client, namespace, &kind),
+                selector: selector.clone(),
+            });
         }
     }
     Ok(apis)
