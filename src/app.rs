@@ -77,7 +77,13 @@ impl App {
 
         let catalog = Catalog::new(control_planes.exposures());
         let app_cluster = app_cluster
-            .prepare(&config, &catalog, authenticator.front_proxy(), &metrics)
+            .prepare(
+                &config,
+                &control_planes.by_name,
+                &catalog,
+                authenticator.front_proxy(),
+                &metrics,
+            )
             .await?;
         reloads.extend(app_cluster.watched());
         let router = Router {
@@ -147,9 +153,9 @@ impl App {
     pub async fn run(self) {
         let ended = CancellationToken::new();
         self.start_background_tasks(&ended);
-        // Another replica should register as soon as this one stops.
+        // Another replica should lead as soon as this one stops.
         let control_planes = &self.server.router.control_planes;
-        let registering = self
+        let election = self
             .app_cluster
             .start(control_planes, &self.stop.graceful, &ended);
         if let Some(listener) = self.admin {
@@ -175,9 +181,9 @@ impl App {
         }
         draining.cancel();
         drain(accepting, connections, &self.shutdown, &self.stop).await;
-        if let Some(registering) = registering {
+        if let Some(election) = election {
             // It only releases its Lease now. The app cluster may be unavailable.
-            let _ = tokio::time::timeout(RELEASE_MAX, registering).await;
+            let _ = tokio::time::timeout(RELEASE_MAX, election).await;
         }
         ended.cancel();
     }

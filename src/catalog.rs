@@ -9,6 +9,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `claim_resource` | the names of an exposed resource, for the controllers |
 //! | `exposure` | what the configuration exposes |
 //! | `document` | rendered documents; requests and replies for them |
 //! | `negotiate` | the media types of discovery and OpenAPI |
@@ -20,6 +21,8 @@
 //! | `serve`, `refresh` | read and write the catalog |
 //! | `inspect` | reads a control plane once, for `claimgate check --online` |
 
+#[cfg(feature = "app-cluster")]
+mod claim_resource;
 mod discovery;
 mod document;
 mod exposure;
@@ -32,6 +35,8 @@ mod refresh;
 mod serve;
 mod store;
 
+#[cfg(feature = "app-cluster")]
+pub use self::claim_resource::ClaimResource;
 pub use self::document::{DocumentReply, DocumentRequest};
 pub use self::exposure::{ExposedApi, Exposure, ResourceSelection};
 pub use self::inspect::{Inspection, inspect};

@@ -7,6 +7,7 @@
 mod apis;
 mod check;
 mod control_plane;
+mod copies;
 mod files;
 mod kubeconfig;
 mod listen;
@@ -14,6 +15,7 @@ mod load;
 mod places;
 mod problem;
 mod register;
+mod secret_template;
 mod section;
 mod settings;
 mod units;
@@ -22,8 +24,10 @@ mod warnings;
 use std::path::Path;
 
 pub use self::check::known_keys;
+pub use self::copies::{ConnectionSecretsConfig, KeySelection, NamespaceSelection, SecretsConfig};
 pub use self::places::Places;
 pub use self::problem::{Problem, Problems};
+pub use self::secret_template::{MissingKey, SecretTemplate};
 pub use self::settings::{
     ApiConfig, AppClusterConfig, Authentication, CertificateAuthority, ClientCertificate,
     Compression, Config, ControlPlaneConfig, CredentialsConfig, FrontProxyConfig, LimitsConfig,

@@ -47,7 +47,7 @@ pub async fn run(dir: PathBuf) -> Result<(), DevError> {
         control_plane.objects(example::CLAIMS)?.create(claim)?;
     }
     log::init(&config.log);
-    let app = App::bind(config, stop).await?;
+    let app = Box::pin(App::bind(config, stop)).await?;
     let ready = app.readiness();
     let daemon = tokio::spawn(app.run());
     let wait = async {

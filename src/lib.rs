@@ -30,6 +30,21 @@ mod registration;
 mod managed_secrets;
 
 #[cfg(feature = "app-cluster")]
+mod leader;
+
+#[cfg(feature = "app-cluster")]
+mod copies;
+
+#[cfg(feature = "app-cluster")]
+mod connection_secrets;
+
+#[cfg(feature = "app-cluster")]
+mod claims;
+
+#[cfg(feature = "app-cluster")]
+mod work_queue;
+
+#[cfg(feature = "app-cluster")]
 mod app_cluster;
 
 pub mod server;

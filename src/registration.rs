@@ -11,7 +11,6 @@
 
 mod conflicts;
 mod endpoint;
-mod leader;
 mod plan;
 
 use std::sync::Arc;
@@ -29,12 +28,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
-use self::leader::Candidate;
 use self::plan::{Action, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
 use crate::app_cluster::describe;
 use crate::catalog::{Catalog, Offers};
 use crate::config::Register;
+use crate::leader::Leadership;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::watched::Watched;
 use kube_wire::group_version::GroupVersion;
@@ -43,8 +42,8 @@ use kube_wire::group_version::GroupVersion;
 /// this time at most.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// The end of the name of the Lease, after the name of the Service.
-pub(crate) const LEASE_SUFFIX: &str = "-registration";
+/// Time between two looks at what the catalog offers, and after a failure.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The name of this controller in metrics.
 const CONTROLLER: &str = "registration";
@@ -131,47 +130,47 @@ impl Registrar {
         self.conflicts.problems()
     }
 
-    /// Runs until `stop` is cancelled. Leaves the APIServices as they are then, and releases the Lease.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut candidate = Candidate::new(self.client.clone(), &self.config.service, LEASE_SUFFIX);
+    /// Runs until `stop` is cancelled, and leaves the APIServices as they are then.
+    pub(crate) async fn run(mut self, mut leadership: Leadership, stop: CancellationToken) {
         let mut done: Option<Done> = None;
         let mut was_failing = false;
         loop {
-            let (offers, ca_bundle) = (self.catalog.offers(), self.ca_bundle.current());
-            let is_due = done
-                .as_ref()
-                .is_none_or(|done| done.is_over(&offers, &ca_bundle));
-            let result = match candidate.is_leader().await {
-                Ok(true) if is_due => self.sync(&offers, &ca_bundle).await.map(|()| {
-                    self.in_place.send_replace(Some(Arc::clone(&ca_bundle)));
-                    self.metrics.controller_sync(CONTROLLER, true);
-                    let at = Instant::now();
-                    done = Some(Done {
-                        at,
-                        offers,
-                        ca_bundle,
-                    });
-                }),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = &result {
-                self.metrics.controller_sync(CONTROLLER, false);
-                if !was_failing {
-                    tracing::warn!(%error, "cannot register APIServices; claimgate tries again");
+            if leadership.is_leader() {
+                let result = self.sync_if_due(&mut done).await;
+                if let Err(error) = &result {
+                    self.metrics.controller_sync(CONTROLLER, false);
+                    if !was_failing {
+                        tracing::warn!(%error, "cannot register APIServices; claimgate tries again");
+                    }
+                } else if was_failing {
+                    tracing::info!("APIServices can be registered again");
                 }
-            } else if was_failing {
-                tracing::info!("APIServices can be registered again");
+                was_failing = result.is_err();
             }
-            was_failing = result.is_err();
             tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep(leader::RENEW_INTERVAL) => {}
+                () = stop.cancelled() => return,
+                () = leadership.changed() => {}
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
-        if let Err(error) = candidate.release().await {
-            tracing::warn!(%error, "cannot release the Lease; another replica waits until it expires");
+    }
+
+    /// Compares and writes if something changed since the last time, or if that is long ago.
+    async fn sync_if_due(&mut self, done: &mut Option<Done>) -> Result<(), RegistrationError> {
+        let (offers, ca_bundle) = (self.catalog.offers(), self.ca_bundle.current());
+        let is_over = |done: &Done| done.is_over(&offers, &ca_bundle);
+        if !done.as_ref().is_none_or(is_over) {
+            return Ok(());
         }
+        self.sync(&offers, &ca_bundle).await?;
+        self.in_place.send_replace(Some(Arc::clone(&ca_bundle)));
+        self.metrics.controller_sync(CONTROLLER, true);
+        *done = Some(Done {
+            at: Instant::now(),
+            offers,
+            ca_bundle,
+        });
+        Ok(())
     }
 
     /// Compares and writes once.

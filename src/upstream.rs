@@ -21,6 +21,8 @@ mod endpoint;
 mod error;
 mod gunzip;
 mod gzip_policy;
+#[cfg(feature = "app-cluster")]
+mod kube_client;
 mod pool;
 mod post_json;
 mod request_body;
@@ -36,6 +38,8 @@ pub use self::document_client::{DocumentClient, DocumentFetch, FetchError, Fetch
 pub use self::endpoint::{Endpoint, PemSource, Timeouts};
 pub use self::error::{Outcome, UpstreamError};
 pub use self::gzip_policy::GzipPolicy;
+#[cfg(feature = "app-cluster")]
+pub use self::kube_client::kube_client;
 pub use self::post_json::post_json;
 pub use self::request_body::RequestBody;
 pub use self::response_body::{BodyError, ResponseBody};

@@ -14,6 +14,8 @@ use crate::app_cluster::{self, FrontProxyWatch, NamespaceWatch};
 use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
 use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
+use crate::copies::Copies;
+use crate::leader::LeaderElection;
 use crate::managed_secrets::{CertificateKeeper, TokenKeeper};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
@@ -114,6 +116,7 @@ impl AppClusterAccess {
     pub(super) async fn prepare(
         self,
         config: &Config,
+        control_planes: &BTreeMap<String, ControlPlane>,
         catalog: &Catalog,
         front_proxy: FrontProxyCell,
         metrics: &Metrics,
@@ -150,6 +153,12 @@ impl AppClusterAccess {
         };
         // The configuration has both or neither.
         if let (Some(register), Some(ca_bundle)) = (&config.register, ca_bundle) {
+            let copies = control_planes.values().filter_map(|control_plane| {
+                let (client, catalog) = (client.clone(), catalog.clone());
+                Copies::new(config, control_plane, client, catalog, metrics.clone())
+            });
+            tasks.copies = copies.collect();
+            tasks.election = Some(LeaderElection::new(client.clone(), &register.service));
             tasks.registrar = Some(Registrar::new(
                 client,
                 register.clone(),
@@ -166,6 +175,8 @@ impl AppClusterAccess {
 /// The tasks that use the API of the app cluster.
 #[derive(Default)]
 pub(super) struct AppClusterTasks {
+    election: Option<LeaderElection>,
+    copies: Vec<Copies>,
     registrar: Option<Registrar>,
     namespace_watch: Option<NamespaceWatch>,
     front_proxy_watch: Option<FrontProxyWatch>,
@@ -194,8 +205,8 @@ impl AppClusterTasks {
         self.ca_file.clone()
     }
 
-    /// Starts the tasks. `stopping` is cancelled by the stop signal, `ended` after the drain. Returns the registration,
-    /// which then releases its Lease.
+    /// Starts the tasks. `stopping` is cancelled by the stop signal, `ended` after the drain. Returns the election, which
+    /// releases its Lease after the stop signal.
     pub(super) fn start(
         self,
         control_planes: &BTreeMap<String, ControlPlane>,
@@ -221,7 +232,17 @@ impl AppClusterTasks {
         if let Some(keeper) = self.certificate {
             tokio::spawn(keeper.run(in_place, ended.clone()));
         }
-        let registrar = self.registrar?;
-        Some(tokio::spawn(registrar.run(stopping.clone())))
+        let election = self.election?;
+        for copies in self.copies {
+            let (leadership, stopping) = (election.leadership(), stopping.clone());
+            tokio::spawn(async move {
+                let run = leadership.run_while_leader(|| copies.run());
+                stopping.run_until_cancelled(run).await;
+            });
+        }
+        if let Some(registrar) = self.registrar {
+            tokio::spawn(registrar.run(election.leadership(), stopping.clone()));
+        }
+        Some(tokio::spawn(election.run(stopping.clone())))
     }
 }

@@ -58,6 +58,7 @@ impl AppClusterAccess {
     pub(super) async fn prepare(
         self,
         _config: &Config,
+        _control_planes: &BTreeMap<String, ControlPlane>,
         _catalog: &Catalog,
         _front_proxy: FrontProxyCell,
         _metrics: &Metrics,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "app-cluster")]
+use super::claim_resource::ClaimResource;
 use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
 use super::exposure::Exposure;
 use super::offers::Offers;
@@ -261,6 +263,33 @@ impl Catalog {
             }
             offers
         })
+    }
+
+    /// Returns the exposed resources of a control plane, each in its preferred version. There are none before the first
+    /// sync.
+    #[cfg(feature = "app-cluster")]
+    pub fn claim_resources(&self, control_plane: &str) -> Vec<ClaimResource> {
+        let groups = self.groups(control_plane).unwrap_or_default();
+        let mut names: Vec<ClaimResource> = Vec::new();
+        for group in &groups {
+            for version in &group.versions {
+                for resource in &version.resources {
+                    let name = ClaimResource {
+                        group: group.metadata.name.clone(),
+                        version: version.version.clone(),
+                        kind: resource.response_kind.clone().unwrap_or_default().kind,
+                        plural: resource.resource.clone(),
+                    };
+                    let is_known = |known: &ClaimResource| {
+                        known.group == name.group && known.plural == name.plural
+                    };
+                    if !names.iter().any(is_known) {
+                        names.push(name);
+                    }
+                }
+            }
+        }
+        names
     }
 
     /// Returns the time since discovery was last confirmed, or `None` before the first sync.

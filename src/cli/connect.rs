@@ -157,7 +157,7 @@ impl Connect {
                 dir: self.dir,
             }),
         };
-        connect::connect(&self.clusters.options(), &target).await
+        Box::pin(connect::connect(&self.clusters.options(), &target)).await
     }
 }
 

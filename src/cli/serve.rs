@@ -14,7 +14,7 @@ pub(super) async fn run(path: &Path) -> Result<(), CommandError> {
     log::init(&config.log);
     remembered_places::check(&config);
     let stop = signals::listen()?;
-    let app = App::bind(config, stop.clone()).await?;
+    let app = Box::pin(App::bind(config, stop.clone())).await?;
     tracing::info!(address = %app.address()?, version = env!("CARGO_PKG_VERSION"), "listening");
     if cfg!(not(feature = "jemalloc")) {
         tracing::info!(

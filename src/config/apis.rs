@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::copies::{SecretsConfig, secrets};
 use super::section::Section;
 use super::settings::{ApiConfig, ControlPlaneConfig, Resources};
 use claim_mapping::mapping::is_dns_label;
@@ -38,6 +39,7 @@ pub(super) fn apis(
                 resources: api.resources,
                 control_plane,
                 read_only: api.read_only,
+                secrets: api.secrets,
             }));
         }
         section.finish();
@@ -56,6 +58,7 @@ struct Entry {
     versions: BTreeSet<String>,
     resources: Resources,
     read_only: bool,
+    secrets: SecretsConfig,
 }
 
 fn api(section: &Section<'_>) -> Option<Entry> {
@@ -78,11 +81,13 @@ fn api(section: &Section<'_>) -> Option<Entry> {
         (false, true) => Resources::Category(category.unwrap_or_else(|| "claim".to_owned())),
     };
     let read_only = section.flag("readOnly", false);
+    let secrets = secrets(section.section("secrets"));
     Some(Entry {
         group: group?,
         versions,
         resources,
         read_only,
+        secrets: secrets?,
     })
 }
 

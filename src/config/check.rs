@@ -19,8 +19,8 @@ use super::problem::{ProblemLog, Problems};
 use super::register::{app_cluster, register};
 use super::section::{Section, Shared};
 use super::settings::{
-    Authentication, ClientCertificate, Config, FrontProxyConfig, LimitsConfig, Log, LogFormat,
-    RequestHeader, Shutdown,
+    ApiConfig, Authentication, ClientCertificate, Config, FrontProxyConfig, LimitsConfig, Log,
+    LogFormat, RequestHeader, Shutdown,
 };
 use super::units::SECOND;
 use claim_mapping::mapping::is_dns_label;
@@ -76,6 +76,9 @@ fn root(root: Section<'_>) -> Option<Config> {
     let register = root
         .optional_section("register")
         .map(|section| register(section, &apis));
+    if register.is_none() {
+        check_copies(&root, &apis);
+    }
     if let Some(listen) = &listen {
         check_register(&root, listen, &control_planes, register.is_some());
     }
@@ -98,6 +101,17 @@ fn root(root: Section<'_>) -> Option<Config> {
         shutdown,
         log,
     })
+}
+
+/// Reports copies without `register`, whose Lease elects the replica that makes them.
+fn check_copies(root: &Section<'_>, apis: &[ApiConfig]) {
+    for (at, api) in apis.iter().enumerate() {
+        if api.secrets.connection.is_some() {
+            let cure = "add register: {service: {namespace: claimgate-system, name: claimgate}}";
+            let key = format!("apis[{at}].secrets.connection");
+            root.problem(&key, "needs register, whose Lease elects one replica", cure);
+        }
+    }
 }
 
 fn cluster(root: &Section<'_>) -> Option<String> {

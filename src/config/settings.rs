@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderName;
 use tracing_subscriber::filter::Targets;
 
+use super::copies::SecretsConfig;
 use claim_mapping::mapping::Mapping;
 use kube_wire::group_version::GroupVersion;
 
@@ -230,6 +231,7 @@ pub struct ApiConfig {
     pub resources: Resources,
     pub control_plane: Arc<ControlPlaneConfig>,
     pub read_only: bool,
+    pub secrets: SecretsConfig,
 }
 
 /// The namespaced resources of a group that are exposed.

@@ -21,7 +21,8 @@ use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
 use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
 use super::{installation, leftovers, plan};
-use crate::registration::{LEASE_SUFFIX, MANAGED_BY, is_own};
+use crate::leader::LEASE_SUFFIX;
+use crate::registration::{MANAGED_BY, is_own};
 use claim_mapping::origin;
 
 /// How long claims may take to be deleted.

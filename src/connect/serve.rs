@@ -83,7 +83,7 @@ pub(super) async fn run(
     })?;
     log::init(&config.log);
     let stop = signals::listen()?;
-    let app = App::bind(config, stop.clone()).await?;
+    let app = Box::pin(App::bind(config, stop.clone())).await?;
     let daemon = tokio::spawn(app.run());
     println!(
         "The daemon runs with {}. Waiting until the app cluster serves claims.",

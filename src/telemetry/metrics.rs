@@ -18,8 +18,8 @@ use prometheus_client::registry::Registry;
 
 pub use self::labels::RequestLabels;
 use self::labels::{
-    ConnectionLabels, ControlPlaneLabels, ControllerLabels, DirectionLabels, EventLabels,
-    ReasonLabels, ResourceLabels, ResponseLabels, UpstreamErrorLabels,
+    ConnectionLabels, ControlPlaneLabels, ControllerLabels, CopyLabels, DirectionLabels,
+    EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels, UpstreamErrorLabels,
 };
 use super::process_metrics::ProcessMetrics;
 
@@ -57,6 +57,8 @@ pub struct Metrics {
     discovery_age: Family<ControlPlaneLabels, Seconds>,
     authentication_failures: Family<ReasonLabels, Counter>,
     controller_syncs: Family<ControllerLabels, Counter>,
+    controller_queue_length: Family<QueueLabels, Gauge>,
+    copied_secrets: Family<CopyLabels, Gauge>,
     registration_conflicts: Gauge,
     namespace_check_failures: Family<ReasonLabels, Counter>,
 }
@@ -91,6 +93,8 @@ impl Metrics {
             discovery_age: Family::default(),
             authentication_failures: Family::default(),
             controller_syncs: Family::default(),
+            controller_queue_length: Family::default(),
+            copied_secrets: Family::default(),
             registration_conflicts: Gauge::default(),
             namespace_check_failures: Family::default(),
         };
@@ -208,6 +212,16 @@ impl Metrics {
             "controller_syncs",
             "How often a controller compared the app cluster with what it should be",
             self.controller_syncs.clone(),
+        );
+        to.register(
+            "controller_queue_length",
+            "Claims that a controller works on, or will",
+            self.controller_queue_length.clone(),
+        );
+        to.register(
+            "copied_secrets",
+            "Copies of connection Secrets in the app cluster, and claims whose Secret cannot be copied",
+            self.copied_secrets.clone(),
         );
         to.register(
             "registration_conflicts",
@@ -364,6 +378,24 @@ impl Metrics {
         self.controller_syncs
             .get_or_create(&ControllerLabels { controller, result })
             .inc();
+    }
+
+    /// Returns the gauge of the keys that a controller works on, or will.
+    pub fn controller_queue(&self, controller: &'static str) -> Gauge {
+        self.controller_queue_length
+            .get_or_create_owned(&QueueLabels { controller })
+    }
+
+    /// Sets the number of copies, and of claims whose Secret cannot be copied.
+    pub fn copied_secrets(&self, control_plane: &str, copied: usize, failed: usize) {
+        for (state, count) in [("copied", copied), ("failed", failed)] {
+            let labels = CopyLabels {
+                control_plane: control_plane.to_owned(),
+                state,
+            };
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.copied_secrets.get_or_create(&labels).set(count);
+        }
     }
 
     pub fn registration_conflicts(&self, count: usize) {

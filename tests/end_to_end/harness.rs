@@ -145,7 +145,7 @@ impl TestEnv {
         let config = config::load(&dir.path().join("claimgate.yaml"), []);
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
         let stop = StopSignal::default();
-        let app = App::bind(config, stop.clone()).await.unwrap();
+        let app = Box::pin(App::bind(config, stop.clone())).await.unwrap();
         let (address, admin) = (app.address().unwrap(), app.admin_address().unwrap());
         let ready = app.readiness();
         let running = tokio::spawn(app.run());

@@ -103,6 +103,14 @@ impl Mapping {
             .map(Cow::Borrowed)
             .ok_or(MappingError::NamespaceNotMapped)
     }
+
+    /// Returns each remote namespace once.
+    pub fn remote_namespaces(&self) -> Vec<&str> {
+        match self {
+            Self::Table(table) => table.rows().map(|(_, remote)| remote).collect(),
+            Self::Shared(shared) => vec![shared.namespace()],
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //! compositions; a value that does not fit in a label is in the annotation only. The annotations always have all
 //! three values. None of them is visible in the app cluster.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use crate::mapping::ObjectKey;
+use crate::mapping::{Mapping, ObjectKey};
 
 /// The label and annotation with the app cluster's name.
 pub const CLUSTER: &str = "claimgate.dev/cluster";
@@ -99,6 +100,16 @@ impl OriginValues {
         }
     }
 
+    fn from_map(map: &BTreeMap<String, String>) -> Self {
+        let mut values = Self::default();
+        for key in KEYS {
+            if let (Some(key), Some(value)) = (OriginKey::parse(key), map.get(key)) {
+                values.set(key, value);
+            }
+        }
+        values
+    }
+
     fn clear(&mut self) {
         self.cluster.clear();
         self.namespace.clear();
@@ -166,6 +177,31 @@ impl Origin {
             && has_label(namespace, &local.namespace)
             && has_label(name, &local.name)
     }
+}
+
+/// Returns the local key of an object on the control plane, or `None` if it is not an object of this app cluster.
+pub fn local_key(
+    mapping: &Mapping,
+    remote: &ObjectKey,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> Option<ObjectKey> {
+    let shared = match mapping {
+        Mapping::Table(table) => {
+            let namespace = table.to_local(&remote.namespace)?;
+            return Some(ObjectKey::new(namespace, &*remote.name));
+        }
+        Mapping::Shared(shared) => shared,
+    };
+    let origin = Origin {
+        labels: OriginValues::from_map(labels),
+        annotations: OriginValues::from_map(annotations),
+    };
+    let mut keys = origin
+        .keys(shared.cluster())
+        .map(|(namespace, name)| ObjectKey::new(namespace, name));
+    (remote.namespace == shared.namespace())
+        .then(|| keys.find(|local| shared.is_remote_name(local, &remote.name)))?
 }
 
 /// Returns the annotations of a local object.
@@ -237,6 +273,39 @@ mod tests {
         assert!(origin(&ours, &ours).is_intact("team-a", &local));
         assert!(!origin(&other, &ours).is_intact("team-a", &local));
         assert!(!origin(&ours, &[]).is_intact("team-a", &local));
+    }
+
+    #[test]
+    fn local_key_needs_a_name_that_fits_the_labels() {
+        let shared = Mapping::shared("team-a", "remote").unwrap();
+        let local = ObjectKey::new("default", "a");
+        let remote = shared.to_remote(&local).unwrap();
+        let map = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<String, String>>()
+        };
+        let ours = map(&annotations("team-a", &local));
+        let (none, other) = (map(&[]), map(&annotations("team-b", &local)));
+        let renamed = ObjectKey::new("remote", "b-0123456789abcdef");
+        let elsewhere = ObjectKey::new("elsewhere", &*remote.name);
+        for (remote, labels, annotations, expected) in [
+            (&remote, &ours, &ours, Some(&local)),
+            (&remote, &ours, &none, Some(&local)),
+            (&remote, &none, &none, None),
+            (&remote, &ours, &other, None),
+            (&renamed, &ours, &ours, None),
+            (&elsewhere, &ours, &ours, None),
+        ] {
+            let found = local_key(&shared, remote, labels, annotations);
+            assert_eq!(found.as_ref(), expected, "{remote:?}");
+        }
+        let rows = [("default".to_owned(), "remote".to_owned())];
+        let table = Mapping::table(rows.into()).unwrap();
+        let found = local_key(&table, &renamed, &none, &none);
+        assert_eq!(found, Some(ObjectKey::new("default", &*renamed.name)));
+        assert_eq!(local_key(&table, &elsewhere, &none, &none), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
 use crate::app_cluster::{check_front_proxy, describe, is_allowed};
 use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
-use crate::registration::LEASE_SUFFIX;
+use crate::leader::LEASE_SUFFIX;
 
 /// Verbs on a resource that the daemon needs.
 struct Right {

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::names::Installation;
 use crate::connect::manifest::Manifest;
 use crate::connect::objects::{named, role_ref, subject, texts};
-use crate::registration::LEASE_SUFFIX;
+use crate::leader::LEASE_SUFFIX;
 
 /// The Role that lets API servers read the front proxy (`kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
 const AUTH_READER: &str = "extension-apiserver-authentication-reader";

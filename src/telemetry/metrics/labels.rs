@@ -80,3 +80,14 @@ pub(super) struct ControllerLabels {
     pub(super) controller: &'static str,
     pub(super) result: &'static str,
 }
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct QueueLabels {
+    pub(super) controller: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct CopyLabels {
+    pub(super) control_plane: String,
+    pub(super) state: &'static str,
+}

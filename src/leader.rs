@@ -1,4 +1,4 @@
-//! Leader election by a Lease, so that only one replica writes
+//! Leader election by a Lease, so that only one replica runs the controllers
 //! (`client-go/tools/leaderelection/leaderelection.go`).
 
 use std::time::Duration;
@@ -8,19 +8,122 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
+use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::app_cluster::describe;
 use crate::config::ServiceConfig;
+
+/// The end of the name of the Lease, after the name of the Service.
+pub(crate) const LEASE_SUFFIX: &str = "-registration";
 
 /// How long a holder that no longer renews the Lease stays the leader.
 const DURATION_S: i32 = 15;
 const DURATION: Duration = Duration::from_secs(15);
 
 /// Time between two renewals.
-pub(super) const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the holder stays the leader after its last renewal. Other replicas wait for longer.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Takes and renews the Lease, and tells the controllers of this replica whether it holds it.
+pub(crate) struct LeaderElection {
+    candidate: Candidate,
+    is_leader: watch::Sender<bool>,
+}
+
+/// Whether this replica is the leader. Clones share the state.
+#[derive(Clone)]
+pub(crate) struct Leadership(watch::Receiver<bool>);
+
+impl LeaderElection {
+    /// Creates the election among the replicas of a Service.
+    pub(crate) fn new(client: kube::Client, service: &ServiceConfig) -> Self {
+        Self {
+            candidate: Candidate::new(client, service),
+            is_leader: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        Leadership(self.is_leader.subscribe())
+    }
+
+    /// Runs until `stop` is cancelled, and then releases the Lease.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut renewed_at = None;
+        let mut was_failing = false;
+        loop {
+            let result = self.renew().await;
+            match &result {
+                Ok(is_held) => renewed_at = is_held.then(Instant::now),
+                Err(error) if !was_failing => tracing::warn!(
+                    error,
+                    "cannot take or renew the Lease; without it, the controllers of this replica stop"
+                ),
+                Err(_) => {}
+            }
+            if was_failing && result.is_ok() {
+                tracing::info!("the Lease can be read and written again");
+            }
+            was_failing = result.is_err();
+            renewed_at = renewed_at.filter(|at| at.elapsed() < RENEW_DEADLINE);
+            self.is_leader.send_if_modified(|is_leader| {
+                std::mem::replace(is_leader, renewed_at.is_some()) != renewed_at.is_some()
+            });
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(RENEW_INTERVAL) => {}
+            }
+        }
+        self.is_leader.send_replace(false);
+        if let Err(error) = self.candidate.release().await {
+            tracing::warn!(%error, "cannot release the Lease; another replica waits until it expires");
+        }
+    }
+
+    /// Returns whether this replica holds the Lease.
+    async fn renew(&mut self) -> Result<bool, String> {
+        let renewal = tokio::time::timeout(RENEW_INTERVAL, self.candidate.is_leader()).await;
+        match renewal {
+            Ok(result) => result.map_err(|error| describe(&error)),
+            Err(_) => Err("the app cluster does not answer in time".to_owned()),
+        }
+    }
+}
+
+impl Leadership {
+    pub(crate) fn is_leader(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until this replica is the leader, or no longer is.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The election has ended, and another replica leads.
+            std::future::pending().await
+        }
+    }
+
+    /// Runs a task whenever this replica is the leader, and drops it when another one takes over. `task` creates it.
+    pub(crate) async fn run_while_leader<T: Future<Output = ()>>(mut self, task: impl Fn() -> T) {
+        loop {
+            if self.is_leader() {
+                tokio::select! {
+                    () = task() => return,
+                    () = self.changed() => {}
+                }
+            } else {
+                self.changed().await;
+            }
+        }
+    }
+}
 
 /// One candidate.
-pub(super) struct Candidate {
+struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
@@ -30,11 +133,11 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(client: kube::Client, service: &ServiceConfig, suffix: &str) -> Self {
+    fn new(client: kube::Client, service: &ServiceConfig) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "claimgate".to_owned());
         Self {
             api: Api::namespaced(client, &service.namespace),
-            name: format!("{}{suffix}", service.name),
+            name: format!("{}{LEASE_SUFFIX}", service.name),
             identity: format!("{host}_{}", uuid::Uuid::new_v4()),
             seen: None,
         }
@@ -44,7 +147,7 @@ impl Candidate {
     ///
     /// # Errors
     /// The Lease cannot be read or written. Then this replica must not write.
-    pub(super) async fn is_leader(&mut self) -> Result<bool, kube::Error> {
+    async fn is_leader(&mut self) -> Result<bool, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let Some(current) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
@@ -77,7 +180,7 @@ impl Candidate {
     ///
     /// # Errors
     /// The Lease cannot be read or written.
-    pub(super) async fn release(&self) -> Result<(), kube::Error> {
+    async fn release(&self) -> Result<(), kube::Error> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
             return Ok(());
         };

@@ -1,0 +1,81 @@
+//! What is kept of a claim.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{ApiResource, DynamicObject};
+
+use crate::catalog::ClaimResource;
+use claim_mapping::mapping::{Mapping, ObjectKey};
+use claim_mapping::origin;
+
+/// Returns the resource as kube needs it.
+pub(super) fn api_resource(resource: &ClaimResource) -> ApiResource {
+    ApiResource {
+        group: resource.group.clone(),
+        version: resource.version.clone(),
+        api_version: resource.api_version(),
+        kind: resource.kind.clone(),
+        plural: resource.plural.clone(),
+    }
+}
+
+/// A claim on the control plane.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) uid: String,
+    pub(crate) resource: Arc<ClaimResource>,
+    pub(crate) local: ObjectKey,
+    pub(crate) remote: ObjectKey,
+    /// The remote name of the Secret that `spec.writeConnectionSecretToRef` names.
+    pub(crate) connection_secret: Option<String>,
+}
+
+impl Claim {
+    /// Returns the claim, or `None` if the object does not belong to the app cluster.
+    pub(crate) fn parse(
+        object: &DynamicObject,
+        resource: &Arc<ClaimResource>,
+        mapping: &Mapping,
+    ) -> Option<Self> {
+        let metadata = &object.metadata;
+        let remote = object_key(metadata);
+        let none = BTreeMap::new();
+        let labels = metadata.labels.as_ref().unwrap_or(&none);
+        let annotations = metadata.annotations.as_ref().unwrap_or(&none);
+        let local = origin::local_key(mapping, &remote, labels, annotations)?;
+        let text = |pointer| {
+            let value = object.data.pointer(pointer)?.as_str()?;
+            Some(value.to_owned()).filter(|value| !value.is_empty())
+        };
+        Some(Self {
+            uid: metadata.uid.clone()?,
+            resource: Arc::clone(resource),
+            local,
+            remote,
+            connection_secret: text("/spec/writeConnectionSecretToRef/name"),
+        })
+    }
+
+    /// Returns the reference with which copies in the app cluster name the claim as their owner. The claim has the same
+    /// UID there, so the garbage collector of the app cluster deletes them with it.
+    pub(crate) fn local_owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: self.resource.api_version(),
+            kind: self.resource.kind.clone(),
+            name: self.local.name.clone(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        }
+    }
+}
+
+/// Returns the namespace and the name of an object.
+pub(crate) fn object_key(metadata: &ObjectMeta) -> ObjectKey {
+    ObjectKey {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,124 @@
+//! All claims of a control plane, by UID.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::claim::Claim;
+use crate::catalog::ClaimResource;
+
+/// The UID of a claim, which controllers use as the key of their work.
+pub(crate) type Key = Arc<str>;
+
+/// The claims of a control plane. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct ClaimIndex {
+    state: Arc<Mutex<State>>,
+    /// The controllers that learn of each change.
+    followers: Vec<mpsc::Sender<Key>>,
+}
+
+#[derive(Default)]
+struct State {
+    claims: HashMap<Key, Arc<Claim>>,
+    /// What was listed completely, of each resource and remote namespace that is followed.
+    listed: BTreeMap<(Arc<ClaimResource>, String), bool>,
+}
+
+impl ClaimIndex {
+    /// Creates an empty index. The followers get the keys of claims that change.
+    pub(crate) fn new(followers: Vec<mpsc::Sender<Key>>) -> Self {
+        Self {
+            state: Arc::default(),
+            followers,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, uid: &str) -> Option<Arc<Claim>> {
+        self.state().claims.get(uid).cloned()
+    }
+
+    /// Returns whether all claims of a kind are known, so that one that is missing does not exist.
+    pub(crate) fn is_complete(&self, group: &str, kind: &str) -> bool {
+        let state = self.state();
+        let mut lists = state
+            .listed
+            .iter()
+            .filter(|((resource, _), _)| resource.group == group && resource.kind == kind)
+            .map(|(_, is_listed)| *is_listed)
+            .peekable();
+        lists.peek().is_some() && lists.all(|is_listed| is_listed)
+    }
+
+    /// Begins to follow a resource in a remote namespace.
+    pub(super) fn begin(&self, resource: &Arc<ClaimResource>, namespace: &str) {
+        let key = (Arc::clone(resource), namespace.to_owned());
+        self.state().listed.insert(key, false);
+    }
+
+    /// Forgets a resource that is no longer followed.
+    pub(super) fn forget(&self, resource: &Arc<ClaimResource>, namespace: &str) {
+        let mut state = self.state();
+        let key = (Arc::clone(resource), namespace.to_owned());
+        state.listed.remove(&key);
+        state
+            .claims
+            .retain(|_, claim| !is_of(claim, resource, namespace));
+    }
+
+    pub(super) async fn set(&self, claim: Claim) {
+        let key: Key = claim.uid.as_str().into();
+        self.state()
+            .claims
+            .insert(Arc::clone(&key), Arc::new(claim));
+        self.notify(&key).await;
+    }
+
+    pub(super) async fn remove(&self, uid: &str) {
+        let removed = self.state().claims.remove_entry(uid);
+        if let Some((key, _)) = removed {
+            self.notify(&key).await;
+        }
+    }
+
+    /// Removes the claims that a complete list does not contain.
+    pub(super) async fn finish_list(
+        &self,
+        resource: &Arc<ClaimResource>,
+        namespace: &str,
+        found: &HashSet<String>,
+    ) {
+        let gone: Vec<Key> = {
+            let mut state = self.state();
+            let key = (Arc::clone(resource), namespace.to_owned());
+            state.listed.insert(key, true);
+            let gone = state.claims.iter().filter(|(uid, claim)| {
+                is_of(claim, resource, namespace) && !found.contains(&***uid)
+            });
+            let gone: Vec<Key> = gone.map(|(uid, _)| Arc::clone(uid)).collect();
+            for uid in &gone {
+                state.claims.remove(uid);
+            }
+            gone
+        };
+        for key in &gone {
+            self.notify(key).await;
+        }
+    }
+
+    async fn notify(&self, key: &Key) {
+        for follower in &self.followers {
+            // A follower that has ended needs no more keys.
+            let _ = follower.send(Arc::clone(key)).await;
+        }
+    }
+}
+
+fn is_of(claim: &Claim, resource: &Arc<ClaimResource>, namespace: &str) -> bool {
+    claim.resource == *resource && claim.remote.namespace == namespace
+}

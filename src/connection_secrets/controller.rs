@@ -1,0 +1,400 @@
+//! The controller.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{join, join_all};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use tokio::sync::mpsc;
+
+use super::copy;
+use super::error::{CopyError, is_status};
+use super::secret_store::{KnownSecret, SecretStore};
+use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
+use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
+use crate::telemetry::metrics::Metrics;
+use crate::work_queue;
+use claim_mapping::mapping::{Mapping, ObjectKey};
+
+/// The name of this controller in metrics.
+const CONTROLLER: &str = "connection-secrets";
+
+/// The condition of claims whose Secret cannot be copied.
+const CONDITION: &str = "ConnectionSecretCopied";
+
+/// Types of Secrets that are never copied, and that a watch of several types leaves out.
+const TOKEN_TYPES: &str =
+    "type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token";
+
+/// An API whose connection Secrets are copied.
+#[derive(Clone, Debug)]
+pub(crate) struct CopiedApi {
+    pub(crate) group: String,
+    /// Empty for all versions.
+    pub(crate) versions: BTreeSet<String>,
+    pub(crate) secrets: ConnectionSecretsConfig,
+    pub(crate) namespaces: NamespaceSelection,
+}
+
+impl CopiedApi {
+    fn covers(&self, claim: &Claim) -> bool {
+        let resource = &claim.resource;
+        self.group == resource.group
+            && (self.versions.is_empty() || self.versions.contains(&resource.version))
+    }
+}
+
+/// Copies the connection Secrets of one control plane.
+pub(crate) struct ConnectionSecrets {
+    /// The name of the control plane.
+    name: String,
+    mapping: Mapping,
+    apis: Vec<CopiedApi>,
+    app_cluster: kube::Client,
+    control_plane: kube::Client,
+    claims: ClaimIndex,
+    sources: SecretStore,
+    copies: SecretStore,
+    written: Mutex<HashMap<ObjectKey, Written>>,
+    report: ClaimReport,
+    metrics: Metrics,
+}
+
+/// The versions of a source and its copy when the copy was written last.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Written {
+    source: (String, String),
+    copy: String,
+}
+
+/// A copy that a claim should have.
+struct Wanted<'a> {
+    key: ObjectKey,
+    source: Secret,
+    config: &'a ConnectionSecretsConfig,
+}
+
+impl ConnectionSecrets {
+    /// Creates the controller. There must be at least one API.
+    pub(crate) fn new(
+        name: &str,
+        mapping: &Mapping,
+        apis: Vec<CopiedApi>,
+        (app_cluster, control_plane): (kube::Client, kube::Client),
+        claims: ClaimIndex,
+        metrics: Metrics,
+    ) -> Self {
+        let copies = match namespaces(&apis) {
+            NamespaceSelection::All => 1,
+            NamespaceSelection::Named(names) => names.len(),
+        };
+        Self {
+            name: name.to_owned(),
+            sources: SecretStore::new(mapping.remote_namespaces().len()),
+            copies: SecretStore::new(copies),
+            mapping: mapping.clone(),
+            apis,
+            report: ClaimReport::new(CONDITION, app_cluster.clone(), control_plane.clone()),
+            app_cluster,
+            control_plane,
+            claims,
+            written: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// Works on the claims whose keys arrive. Never ends.
+    pub(crate) async fn run(&self, keys: mpsc::Receiver<Key>, sender: mpsc::Sender<Key>) {
+        let length = self.metrics.controller_queue(CONTROLLER);
+        let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
+        join(
+            work,
+            join(self.follow_sources(&sender), self.follow_copies(&sender)),
+        )
+        .await;
+    }
+
+    async fn follow_sources(&self, sender: &mpsc::Sender<Key>) {
+        let types: BTreeSet<&String> = self
+            .apis
+            .iter()
+            .flat_map(|api| &api.secrets.types)
+            .collect();
+        let selector = match Vec::from_iter(types).as_slice() {
+            [one] => format!("type={one}"),
+            _ => TOKEN_TYPES.to_owned(),
+        };
+        let namespaces = self.mapping.remote_namespaces().into_iter();
+        join_all(namespaces.map(|namespace| {
+            let api: Api<PartialObjectMeta<Secret>> =
+                Api::namespaced(self.control_plane.clone(), namespace);
+            self.sources.follow(
+                api,
+                watcher::Config::default().fields(&selector),
+                copy::recognize_source,
+                move |key| key.namespace == namespace,
+                sender.clone(),
+            )
+        }))
+        .await;
+    }
+
+    async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
+        let selector = format!("{}={}", copy::CONTROL_PLANE, self.name);
+        let config = watcher::Config::default().labels(&selector);
+        let follow = |api, namespace: Option<String>| {
+            let covers = move |key: &ObjectKey| {
+                namespace
+                    .as_ref()
+                    .is_none_or(|namespace| key.namespace == *namespace)
+            };
+            let config = config.clone();
+            self.copies
+                .follow(api, config, copy::recognize_copy, covers, sender.clone())
+        };
+        match namespaces(&self.apis) {
+            NamespaceSelection::All => follow(Api::all(self.app_cluster.clone()), None).await,
+            NamespaceSelection::Named(names) => {
+                let watches = names.into_iter().map(|namespace| {
+                    let api = Api::namespaced(self.app_cluster.clone(), &namespace);
+                    follow(api, Some(namespace))
+                });
+                join_all(watches).await;
+            }
+        }
+    }
+
+    /// Makes the copies of a claim what they should be. Returns false if that must be tried again.
+    async fn sync(&self, uid: Key) -> bool {
+        let claim = self.claims.get(&uid);
+        let result = match &claim {
+            Some(claim) => self.sync_claim(claim).await,
+            None => self.remove_copies(&uid, &[]).await,
+        };
+        self.metrics.controller_sync(CONTROLLER, result.is_ok());
+        match &claim {
+            Some(claim) => {
+                let problem = result.as_ref().err();
+                match problem.map(CopyError::problem) {
+                    None => self.report.report(claim, None).await,
+                    Some(Some(problem)) => self.report.report(claim, Some(problem)).await,
+                    Some(None) => {}
+                }
+            }
+            None => self.report.forget(&uid),
+        }
+        self.metrics
+            .copied_secrets(&self.name, self.copies.len(), self.report.problems());
+        if let Err(error) = &result {
+            tracing::debug!(claim = &*uid, %error, "cannot copy a connection Secret; claimgate tries again");
+        }
+        result.is_ok()
+    }
+
+    async fn sync_claim(&self, claim: &Claim) -> Result<(), CopyError> {
+        let mut wanted = Vec::new();
+        let mut unchanged = Vec::new();
+        let mut apis = self.apis.iter();
+        let api =
+            apis.find(|api| api.covers(claim) && api.namespaces.contains(&claim.local.namespace));
+        for (remote, source) in self.sources.of(&claim.uid) {
+            let Some(api) = api else {
+                break;
+            };
+            let key = ObjectKey {
+                namespace: claim.local.namespace.clone(),
+                name: copy::local_name(&self.mapping, claim, &remote.name),
+            };
+            if self.is_written(&key, &source)
+                && claim.connection_secret.as_ref() == Some(&remote.name)
+            {
+                unchanged.push(key);
+                continue;
+            }
+            let Some(secret) = self.read(&remote).await? else {
+                continue;
+            };
+            let type_ = secret.type_.as_deref().unwrap_or_default();
+            if api.secrets.types.contains(type_) && copy::is_current(claim, &secret) {
+                let config = &api.secrets;
+                wanted.push(Wanted {
+                    key,
+                    source: secret,
+                    config,
+                });
+            }
+        }
+        let kept = wanted.iter().map(|wanted| &wanted.key).chain(&unchanged);
+        let kept: Vec<ObjectKey> = kept.cloned().collect();
+        self.remove_copies(&claim.uid, &kept).await?;
+        for wanted in wanted {
+            self.write(claim, wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the copy is that of this version of the source, and nobody has changed it.
+    fn is_written(&self, key: &ObjectKey, source: &KnownSecret) -> bool {
+        let written = self.written().get(key).cloned();
+        let copy = self.copies.get(key);
+        written.zip(copy).is_some_and(|(written, copy)| {
+            written.copy == copy.resource_version
+                && written.source == (source.uid.clone(), source.resource_version.clone())
+        })
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<ObjectKey, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self, remote: &ObjectKey) -> Result<Option<Secret>, CopyError> {
+        let api: Api<Secret> = Api::namespaced(self.control_plane.clone(), &remote.namespace);
+        let read = api.get_opt(&remote.name).await;
+        read.map_err(CopyError::api("cannot read it on the control plane"))
+    }
+
+    /// Deletes the copies of a claim, except for some. Without certain knowledge that they are not wanted, they stay.
+    async fn remove_copies(&self, claim: &str, kept: &[ObjectKey]) -> Result<(), CopyError> {
+        for (key, copy) in self.copies.of(claim) {
+            let (group, kind) = &copy.claim_kind;
+            let is_certain = self.sources.is_complete() && self.claims.is_complete(group, kind);
+            if kept.contains(&key) || !is_certain {
+                continue;
+            }
+            self.delete(&key, &copy).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, key: &ObjectKey, copy: &KnownSecret) -> Result<(), CopyError> {
+        let api: Api<Secret> = Api::namespaced(self.app_cluster.clone(), &key.namespace);
+        let parameters = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(copy.uid.clone()),
+            resource_version: Some(copy.resource_version.clone()),
+        });
+        match api.delete(&key.name, &parameters).await {
+            Err(error) if !is_status(&error, 404) => {
+                return Err(CopyError::api("cannot delete a copy")(error));
+            }
+            _ => {}
+        }
+        self.copies.remove(key);
+        self.written().remove(key);
+        tracing::info!(
+            secret = format!("{}/{}", key.namespace, key.name),
+            "deleted the copy of a connection Secret"
+        );
+        Ok(())
+    }
+
+    /// Creates or replaces a copy.
+    async fn write(&self, claim: &Claim, wanted: Wanted<'_>) -> Result<(), CopyError> {
+        let Wanted {
+            key,
+            source,
+            config,
+        } = wanted;
+        let copy = copy::copy(&source, claim, &key, &self.name, config)?;
+        let api: Api<Secret> = Api::namespaced(self.app_cluster.clone(), &key.namespace);
+        let known = self.copies.get(&key);
+        let known = match known {
+            Some(known) if *known.claim != *claim.uid => return Err(CopyError::NotOwned(key)),
+            Some(known) => Some(known),
+            None => None,
+        };
+        let written = match known {
+            Some(known) => self.replace(&api, copy, &known).await?,
+            None => self.create(&api, copy, claim, &key).await?,
+        };
+        let Some((key, copy)) = copy::written(&written) else {
+            return Ok(());
+        };
+        let source = source.metadata;
+        let versions = Written {
+            source: (
+                source.uid.unwrap_or_default(),
+                source.resource_version.unwrap_or_default(),
+            ),
+            copy: copy.resource_version.clone(),
+        };
+        self.written().insert(key.clone(), versions);
+        self.copies.set(key, copy);
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        api: &Api<Secret>,
+        copy: Secret,
+        claim: &Claim,
+        key: &ObjectKey,
+    ) -> Result<Secret, CopyError> {
+        match api.create(&parameters(), &copy).await {
+            Ok(created) => {
+                tracing::info!(
+                    secret = format!("{}/{}", key.namespace, key.name),
+                    "copied a connection Secret"
+                );
+                Ok(created)
+            }
+            // The watch may be late, or the Secret is another one.
+            Err(error) if is_status(&error, 409) => {
+                let known = api.get_metadata_opt(&key.name).await;
+                let known = known.map_err(CopyError::api("cannot read the copy"))?;
+                let known = known.and_then(|known| copy::recognize_copy(&known.metadata));
+                let own = known.filter(|known| *known.claim == *claim.uid);
+                let own = own.ok_or_else(|| CopyError::NotOwned(key.clone()))?;
+                self.replace(api, copy, &own).await
+            }
+            Err(error) => Err(CopyError::api("cannot create the copy")(error)),
+        }
+    }
+
+    /// Replaces a copy if nobody changed it after it was seen. The type of a Secret cannot be changed, so a copy of
+    /// another type is deleted first.
+    async fn replace(
+        &self,
+        api: &Api<Secret>,
+        mut copy: Secret,
+        known: &KnownSecret,
+    ) -> Result<Secret, CopyError> {
+        let name = copy.metadata.name.clone().unwrap_or_default();
+        copy.metadata.resource_version = Some(known.resource_version.clone());
+        match api.replace(&name, &parameters(), &copy).await {
+            Ok(replaced) => Ok(replaced),
+            Err(error) if is_status(&error, 422) => {
+                let preconditions = Preconditions {
+                    uid: Some(known.uid.clone()),
+                    resource_version: None,
+                };
+                let delete = DeleteParams::default().preconditions(preconditions);
+                let deleted = api.delete(&name, &delete).await;
+                deleted.map_err(CopyError::api("cannot delete a copy of another type"))?;
+                copy.metadata.resource_version = None;
+                let created = api.create(&parameters(), &copy).await;
+                created.map_err(CopyError::api("cannot create the copy"))
+            }
+            Err(error) => Err(CopyError::api("cannot replace the copy")(error)),
+        }
+    }
+}
+
+fn parameters() -> PostParams {
+    PostParams {
+        field_manager: Some("claimgate".to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// Returns the local namespaces of all APIs.
+fn namespaces(apis: &[CopiedApi]) -> NamespaceSelection {
+    let mut all = NamespaceSelection::default();
+    for api in apis {
+        all.extend(&api.namespaces);
+    }
+    all
+}

@@ -1,0 +1,140 @@
+//! What a copy of a connection Secret looks like. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::error::CopyError;
+use super::secret_store::KnownSecret;
+use crate::claims::{Claim, object_key};
+use crate::config::{ConnectionSecretsConfig, KeySelection};
+use claim_mapping::mapping::{Mapping, ObjectKey};
+use kube_wire::group_version::GroupVersion;
+
+/// The label of each copy with the name of the control plane.
+pub(super) const CONTROL_PLANE: &str = "claimgate.dev/control-plane";
+
+/// The label of each copy with the UID of the claim.
+const CLAIM: &str = "claimgate.dev/claim";
+
+/// The type of the Secrets that Crossplane writes for claims.
+const CONNECTION: &str = "connection.crossplane.io/v1alpha1";
+
+/// Returns what is kept of a Secret on the control plane whose controller is an object.
+pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownSecret> {
+    let owners = metadata.owner_references.iter().flatten();
+    let owner = owners
+        .clone()
+        .find(|owner| owner.controller == Some(true))?;
+    Some(KnownSecret {
+        uid: metadata.uid.clone()?,
+        resource_version: metadata.resource_version.clone()?,
+        claim: owner.uid.as_str().into(),
+        claim_kind: (group(&owner.api_version), owner.kind.clone()),
+    })
+}
+
+/// Returns what is kept of a copy in the app cluster.
+pub(super) fn recognize_copy(metadata: &ObjectMeta) -> Option<KnownSecret> {
+    let claim = metadata.labels.as_ref()?.get(CLAIM)?;
+    let mut owners = metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.uid == *claim);
+    Some(KnownSecret {
+        uid: metadata.uid.clone()?,
+        resource_version: metadata.resource_version.clone()?,
+        claim: claim.as_str().into(),
+        claim_kind: owner
+            .map(|owner| (group(&owner.api_version), owner.kind.clone()))
+            .unwrap_or_default(),
+    })
+}
+
+fn group(api_version: &str) -> String {
+    let parsed = api_version.parse::<GroupVersion>();
+    parsed.map(|parsed| parsed.group).unwrap_or_default()
+}
+
+/// Returns whether a Secret on the control plane is one that the claim shows to its users. Crossplane leaves the Secret of
+/// an earlier reference as it is.
+pub(super) fn is_current(claim: &Claim, source: &Secret) -> bool {
+    source.type_.as_deref() != Some(CONNECTION) || source.metadata.name == claim.connection_secret
+}
+
+/// Returns the local name of a Secret of a claim. Secrets that a composition names after the claim keep the rest of
+/// their names.
+pub(super) fn local_name(mapping: &Mapping, claim: &Claim, remote: &str) -> String {
+    let Mapping::Shared(shared) = mapping else {
+        return remote.to_owned();
+    };
+    let named = shared.local_secret_name(&claim.local.namespace, remote);
+    named.unwrap_or_else(|| match remote.strip_prefix(&claim.remote.name) {
+        Some(rest) => format!("{}{rest}", claim.local.name),
+        None => remote.to_owned(),
+    })
+}
+
+/// Returns the copy of a Secret.
+///
+/// # Errors
+/// A template names a key that the Secret does not have.
+pub(super) fn copy(
+    source: &Secret,
+    claim: &Claim,
+    key: &ObjectKey,
+    control_plane: &str,
+    config: &ConnectionSecretsConfig,
+) -> Result<Secret, CopyError> {
+    let mut data = source.data.clone().unwrap_or_default();
+    for (name, template) in &config.templates {
+        let values: BTreeMap<String, &[u8]> = source
+            .data
+            .iter()
+            .flatten()
+            .map(|(name, ByteString(value))| (name.clone(), value.as_slice()))
+            .collect();
+        let rendered = template.render(&values);
+        let rendered = rendered.map_err(|error| CopyError::Template {
+            key: name.clone(),
+            error,
+        })?;
+        data.insert(name.clone(), ByteString(rendered));
+    }
+    let mut labels = selected(source.metadata.labels.as_ref(), &config.labels);
+    labels.extend([
+        (CONTROL_PLANE.to_owned(), control_plane.to_owned()),
+        (CLAIM.to_owned(), claim.uid.clone()),
+    ]);
+    let annotations = selected(source.metadata.annotations.as_ref(), &config.annotations);
+    let type_ = config.target_type.as_ref().or(source.type_.as_ref());
+    Ok(Secret {
+        metadata: ObjectMeta {
+            namespace: Some(key.namespace.clone()),
+            name: Some(key.name.clone()),
+            labels: Some(labels),
+            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+            owner_references: Some(vec![claim.local_owner()]),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        type_: type_.cloned(),
+        ..Secret::default()
+    })
+}
+
+fn selected(
+    map: Option<&BTreeMap<String, String>>,
+    keys: &KeySelection,
+) -> BTreeMap<String, String> {
+    let pairs = map.into_iter().flatten();
+    pairs
+        .filter(|(key, _)| keys.contains(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Returns the key and what is kept of a copy that was written.
+pub(super) fn written(copy: &Secret) -> Option<(ObjectKey, KnownSecret)> {
+    Some((object_key(&copy.metadata), recognize_copy(&copy.metadata)?))
+}

@@ -1,0 +1,53 @@
+//! Why a connection Secret cannot be copied.
+
+use crate::app_cluster::describe;
+use crate::claims::Problem;
+use crate::config::MissingKey;
+use claim_mapping::mapping::ObjectKey;
+
+/// The reason why a connection Secret cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopyError {
+    #[error("{action}: {}", describe(error))]
+    Api {
+        action: &'static str,
+        error: kube::Error,
+    },
+    #[error(
+        "the Secret {:?} exists and is no copy for this claim; rename or delete it, or change spec.writeConnectionSecretToRef",
+        .0.name
+    )]
+    NotOwned(ObjectKey),
+    #[error(
+        "the template of the key {key:?} does not fit: {error}; change apis[].secrets.templates"
+    )]
+    Template { key: String, error: MissingKey },
+}
+
+impl CopyError {
+    /// Returns a function that makes an error of a failed request.
+    pub(super) fn api(action: &'static str) -> impl Fn(kube::Error) -> Self {
+        move |error| Self::Api { action, error }
+    }
+
+    /// Returns what users of the claim need to know. Failures that end by themselves are only logged.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let reason = match self {
+            Self::Api { error, .. } => match error {
+                kube::Error::Api(status) if matches!(status.code, 403 | 422) => "Rejected",
+                _ => return None,
+            },
+            Self::NotOwned(_) => "SecretNotOwned",
+            Self::Template { .. } => "InvalidTemplate",
+        };
+        Some(Problem {
+            reason,
+            message: format!("cannot copy the connection Secret: {self}"),
+        })
+    }
+}
+
+/// Returns whether a request failed because the object changed, exists, or does not exist.
+pub(super) fn is_status(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}

@@ -1,0 +1,177 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// copyTime is how long a change of a Secret may take to reach the other cluster.
+const copyTime = 2 * time.Second
+
+// secretRights are those of the connector on the control plane, in every remote namespace.
+const secretRights = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: claimgate-secrets}
+rules: [{apiGroups: [""], resources: [secrets], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: claimgate-secrets}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: claimgate-secrets}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: claimgate-team-a}]
+`
+
+// copier is a claimgate that copies Secrets. The claims reach it through the claimgate of the environment.
+type copier struct {
+	instance
+	process *process
+	secrets string
+}
+
+// startCopier starts it. The flow mapping is that of apis[].secrets.
+func startCopier(t *testing.T, name, secrets string) *copier {
+	t.Helper()
+	for _, file := range []string{"registration.yaml", "secrets.yaml"} {
+		grantAppClusterRights(t, file, "developer")
+	}
+	kubectl(t, env.controlPlane, secretRights, "apply", "-f", "-")
+	url := fmt.Sprintf("https://localhost:%d", env.app.port)
+	must(os.WriteFile(env.path("copier-app.kubeconfig"), []byte(env.certificates.kubeconfig(url, "developer")), 0o600))
+	ports, err := freePorts(2)
+	must(err)
+	c := &copier{instance: newInstance(name, "auto"), secrets: secrets}
+	c.port, c.adminPort, c.link = ports[0], ports[1], env.link
+	c.start(t)
+	t.Cleanup(func() { c.process.kill() })
+	return c
+}
+
+func (c *copier) start(t *testing.T) {
+	t.Helper()
+	url := fmt.Sprintf("https://localhost:%d", c.link.port)
+	must(os.WriteFile(env.path("copier.kubeconfig"), []byte(env.certificates.kubeconfig(url, "connector")), 0o600))
+	// Another APIService exists for the group, so it registers nothing.
+	config := strings.NewReplacer(
+		"controlPlane: platform}]", "controlPlane: platform, secrets: "+c.secrets+"}]",
+		"key: claimgate.key", "key: claimgate.key, certificateAuthority: server-ca.crt",
+	).Replace(c.config("copier.kubeconfig")) + "appCluster: {kubeconfig: copier-app.kubeconfig}\nregister: {service: {port: " + fmt.Sprint(c.port) + "}}\n"
+	must(os.WriteFile(env.path(c.name+".yaml"), []byte(config), 0o600))
+	process, err := env.run(c.name, os.Getenv("TEST_BINARY"), "serve", "--config", env.path(c.name+".yaml"))
+	must(err)
+	c.process = process
+}
+
+// orderClaim creates a claim with a connection Secret in the app cluster until the test ends, and returns the claim on the control plane.
+func orderClaim(t *testing.T, namespace, name, secret string) remoteClaim {
+	t.Helper()
+	manifest := fmt.Sprintf("apiVersion: %s\nkind: KubernetesCluster\nmetadata: {name: %s, namespace: %s}\nspec: {writeConnectionSecretToRef: {name: %s}}\n", groupVersion, name, namespace, secret)
+	kubectl(t, env.app, manifest, "apply", "-f", "-")
+	t.Cleanup(func() {
+		env.tryKubectl(env.app.kubeconfig, manifest, "delete", "--ignore-not-found", "-f", "-")
+	})
+	return findRemoteClaim(t, namespace, name)
+}
+
+// remoteClaim is a claim as the control plane stores it.
+type remoteClaim struct {
+	namespace, name, uid, secret string
+}
+
+func findRemoteClaim(t *testing.T, namespace, name string) remoteClaim {
+	t.Helper()
+	uid := kubectl(t, env.app, "", "-n", namespace, "get", "kubernetescluster", name, "-o", "jsonpath={.metadata.uid}")
+	c := remoteClaim{namespace: mapping[namespace], uid: uid}
+	out := kubectl(t, env.controlPlane, "", "-n", c.namespace, "get", "kubernetesclusters", "-o", `jsonpath={range .items[?(@.metadata.uid=="`+uid+`")]}{.metadata.name} {.spec.writeConnectionSecretToRef.name}{end}`)
+	if _, err := fmt.Sscan(out, &c.name, &c.secret); err != nil {
+		t.Fatalf("the control plane has no claim %s: %q", uid, out)
+	}
+	return c
+}
+
+// publish writes the connection Secret of a claim as Crossplane does.
+func (c remoteClaim) publish(t *testing.T, data map[string]string) {
+	t.Helper()
+	c.writeSecret(t, c.secret, "connection.crossplane.io/v1alpha1", data)
+}
+
+func (c remoteClaim) writeSecret(t *testing.T, name, secretType string, data map[string]string) {
+	t.Helper()
+	secret := map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": secretType, "stringData": data,
+		"metadata": map[string]any{
+			"name": name, "namespace": c.namespace,
+			"labels": map[string]string{"team": "blue", "argocd.argoproj.io/secret-type": "cluster"},
+			"ownerReferences": []any{map[string]any{
+				"apiVersion": groupVersion, "kind": "KubernetesCluster", "name": c.name, "uid": c.uid, "controller": true,
+			}},
+		},
+	}
+	text, err := json.Marshal(secret)
+	must(err)
+	env.tryKubectl(env.controlPlane.kubeconfig, "", "-n", c.namespace, "delete", "secret", name, "--ignore-not-found")
+	kubectl(t, env.controlPlane, string(text), "create", "-f", "-")
+}
+
+// secretValue returns a value of a Secret in the app cluster. Without the Secret or the key, it is empty.
+func secretValue(namespace, name, key string) string {
+	out, err := env.tryKubectl(env.app.kubeconfig, "", "-n", namespace, "get", "secret", name, "--ignore-not-found", "-o", "go-template={{with .data}}{{with index . \""+key+"\"}}{{base64decode .}}{{end}}{{end}}")
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// awaitValue waits until a value of a Secret in the app cluster is this one.
+func awaitValue(t *testing.T, within time.Duration, namespace, name, key, value string) {
+	t.Helper()
+	begin := time.Now()
+	await(t, within, func() error {
+		if got := secretValue(namespace, name, key); got != value {
+			return fmt.Errorf("%s/%s has %s %q, want %q", namespace, name, key, got, value)
+		}
+		return nil
+	})
+	t.Logf("%s/%s has %s=%q after %s", namespace, name, key, value, time.Since(begin).Round(10*time.Millisecond))
+}
+
+func TestConnectionSecretsFollowTheControlPlane(t *testing.T) {
+	startCopier(t, "copier", `{connection: true, namespaces: ["*"], labels: [team], templates: {url: "x://{user}@{host}"}}`)
+	first := orderClaim(t, "default", "with-secret", "conn")
+	second := orderClaim(t, "team-a", "with-secret", "conn")
+	first.publish(t, map[string]string{"user": "a", "host": "h", "old": "x"})
+	second.publish(t, map[string]string{"user": "b", "host": "h"})
+	awaitValue(t, registrationTime, "default", "conn", "url", "x://a@h")
+	awaitValue(t, copyTime, "team-a", "conn", "url", "x://b@h")
+	if labels := kubectl(t, env.app, "", "-n", "default", "get", "secret", "conn", "-o", "jsonpath={.metadata.labels}"); !strings.Contains(labels, `"team":"blue"`) || strings.Contains(labels, "argocd") {
+		t.Errorf("the copy has the labels %s", labels)
+	}
+	if owner := kubectl(t, env.app, "", "-n", "default", "get", "secret", "conn", "-o", "jsonpath={.metadata.ownerReferences[*].uid}"); owner != first.uid {
+		t.Errorf("the owner of the copy is %q", owner)
+	}
+
+	// A change on the control plane.
+	kubectl(t, env.controlPlane, "", "-n", first.namespace, "patch", "secret", first.secret, "--type=merge", "-p", `{"stringData":{"user":"c"},"data":{"old":null}}`)
+	awaitValue(t, copyTime, "default", "conn", "url", "x://c@h")
+	awaitValue(t, copyTime, "default", "conn", "old", "")
+
+	// Changes by a user.
+	kubectl(t, env.app, "", "-n", "default", "patch", "secret", "conn", "--type=merge", "-p", `{"stringData":{"user":"mine"}}`)
+	awaitValue(t, copyTime, "default", "conn", "user", "c")
+	kubectl(t, env.app, "", "-n", "default", "delete", "secret", "conn")
+	awaitValue(t, copyTime, "default", "conn", "user", "c")
+
+	// Another reference.
+	kubectl(t, env.app, "", "-n", "default", "patch", "kubernetescluster", "with-secret", "--type=merge", "-p", `{"spec":{"writeConnectionSecretToRef":{"name":"other"}}}`)
+	awaitValue(t, copyTime, "default", "conn", "user", "")
+	changed := findRemoteClaim(t, "default", "with-secret")
+	changed.publish(t, map[string]string{"user": "d", "host": "h"})
+	awaitValue(t, copyTime, "default", "other", "user", "d")
+
+	kubectl(t, env.app, "", "-n", "default", "delete", "kubernetescluster", "with-secret")
+	awaitValue(t, copyTime, "default", "other", "user", "")
+	awaitValue(t, copyTime, "team-a", "conn", "user", "b")
+}
