@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -44,7 +46,10 @@ func startCopier(t *testing.T, name, secrets string) *copier {
 	ports, err := freePorts(2)
 	must(err)
 	c := &copier{instance: newInstance(name, "auto"), secrets: secrets}
-	c.port, c.adminPort, c.link = ports[0], ports[1], env.link
+	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
+	must(err)
+	t.Cleanup(link.refuseConnections)
+	c.port, c.adminPort, c.link = ports[0], ports[1], link
 	c.start(t)
 	t.Cleanup(func() { c.process.kill() })
 	return c
@@ -125,6 +130,17 @@ func secretValue(namespace, name, key string) string {
 	return out
 }
 
+// metricsOf returns the metrics of a claimgate.
+func metricsOf(t *testing.T, adminPort int) string {
+	t.Helper()
+	response, err := http.Get(fmt.Sprintf("http://localhost:%d/metrics", adminPort))
+	must(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	must(err)
+	return string(text)
+}
+
 // awaitValue waits until a value of a Secret in the app cluster is this one.
 func awaitValue(t *testing.T, within time.Duration, namespace, name, key, value string) {
 	t.Helper()
@@ -174,4 +190,83 @@ func TestConnectionSecretsFollowTheControlPlane(t *testing.T) {
 	kubectl(t, env.app, "", "-n", "default", "delete", "kubernetescluster", "with-secret")
 	awaitValue(t, copyTime, "default", "other", "user", "")
 	awaitValue(t, copyTime, "team-a", "conn", "user", "b")
+}
+
+func TestConnectionSecretsNeverReplaceForeignSecrets(t *testing.T) {
+	c := startCopier(t, "copier-foreign", `{connection: true, namespaces: [default]}`)
+	kubectl(t, env.app, "", "-n", "default", "create", "secret", "generic", "taken", "--from-literal=user=mine")
+	t.Cleanup(func() {
+		env.tryKubectl(env.app.kubeconfig, "", "-n", "default", "delete", "secret", "taken", "--ignore-not-found")
+	})
+	claim := orderClaim(t, "default", "foreign", "taken")
+	elsewhere := orderClaim(t, "team-a", "elsewhere", "conn-elsewhere")
+	elsewhere.publish(t, map[string]string{"user": "b"})
+	claim.publish(t, map[string]string{"user": "a"})
+
+	condition := func(status, reason string) {
+		t.Helper()
+		await(t, registrationTime, func() error {
+			got, err := env.tryKubectl(env.app.kubeconfig, "", "-n", "default", "get", "kubernetescluster", "foreign", "-o", `jsonpath={range .status.conditions[?(@.type=="ConnectionSecretCopied")]}{.status} {.reason}{end}`)
+			if err == nil && got != status+" "+reason {
+				err = fmt.Errorf("the condition is %q", got)
+			}
+			return err
+		})
+	}
+	condition("False", "SecretNotOwned")
+	if got := secretValue("default", "taken", "user"); got != "mine" {
+		t.Errorf("the Secret of the user has %q", got)
+	}
+	await(t, copyTime, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "-n", "default", "describe", "kubernetescluster", "foreign")
+		if err == nil && !strings.Contains(out, `the Secret "taken" exists`) {
+			err = fmt.Errorf("kubectl describe shows no event:\n%s", out)
+		}
+		return err
+	})
+	if out := metricsOf(t, c.adminPort); !strings.Contains(out, `claimgate_copied_secrets{control_plane="platform",state="failed"} 1`) {
+		t.Errorf("the metric does not count the claim:\n%s", out)
+	}
+
+	kubectl(t, env.app, "", "-n", "default", "delete", "secret", "taken")
+	awaitValue(t, registrationTime, "default", "taken", "user", "a")
+	condition("True", "Copied")
+	if got := secretValue("team-a", "conn-elsewhere", "user"); got != "" {
+		t.Errorf("a Secret was copied to a namespace that is not enabled: %q", got)
+	}
+}
+
+func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
+	c := startCopier(t, "copier-outage", `{connection: true, namespaces: ["*"]}`)
+	kept, gone, cleared := orderClaim(t, "default", "kept", "kept"), orderClaim(t, "default", "gone", "gone"), orderClaim(t, "default", "cleared", "cleared")
+	for _, claim := range []remoteClaim{kept, gone, cleared} {
+		claim.publish(t, map[string]string{"user": claim.name})
+	}
+	for name, claim := range map[string]remoteClaim{"kept": kept, "gone": gone, "cleared": cleared} {
+		awaitValue(t, registrationTime, "default", name, "user", claim.name)
+	}
+	before := kubectl(t, env.app, "", "-n", "default", "get", "secret", "kept", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}")
+
+	// The daemon does not see these changes.
+	c.process.kill()
+	kubectl(t, env.controlPlane, "", "-n", gone.namespace, "delete", "kubernetescluster", gone.name)
+	kubectl(t, env.controlPlane, "", "-n", cleared.namespace, "delete", "secret", cleared.secret)
+	c.start(t)
+	awaitValue(t, registrationTime, "default", "cleared", "user", "")
+	awaitValue(t, registrationTime, "default", "gone", "user", "")
+
+	// In an outage, the copies stay.
+	c.link.refuseConnections()
+	kubectl(t, env.controlPlane, "", "-n", kept.namespace, "patch", "secret", kept.secret, "--type=merge", "-p", `{"stringData":{"more":"x"}}`)
+	c.process.kill()
+	c.start(t)
+	if got := secretValue("default", "kept", "user"); got != kept.name {
+		t.Errorf("the copy has %q in the outage", got)
+	}
+	must(c.link.restore())
+	awaitValue(t, registrationTime, "default", "kept", "more", "x")
+	after := kubectl(t, env.app, "", "-n", "default", "get", "secret", "kept", "-o", "jsonpath={.metadata.uid}")
+	if !strings.HasPrefix(before, after) {
+		t.Errorf("the copy was made anew: %s, %s", before, after)
+	}
 }
