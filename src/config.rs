@@ -9,6 +9,7 @@ mod check;
 mod control_plane;
 mod copies;
 mod files;
+mod inputs;
 mod kubeconfig;
 mod listen;
 mod load;
@@ -25,6 +26,7 @@ use std::path::Path;
 
 pub use self::check::known_keys;
 pub use self::copies::{ConnectionSecretsConfig, KeySelection, NamespaceSelection, SecretsConfig};
+pub use self::inputs::{InputConfig, InputKind, InputSource, ReferencePath};
 pub use self::places::Places;
 pub use self::problem::{Problem, Problems};
 pub use self::secret_template::{MissingKey, SecretTemplate};

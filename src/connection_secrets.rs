@@ -12,6 +12,5 @@
 mod controller;
 mod copy;
 mod error;
-mod secret_store;
 
 pub(crate) use self::controller::{ConnectionSecrets, CopiedApi};

@@ -1,14 +1,19 @@
-//! What the controllers copy between the clusters, for each control plane: connection Secrets to the app cluster.
+//! What the controllers copy between the clusters, for each control plane.
 //!
 //! The replica that holds the Lease runs them. They begin anew whenever it gets the Lease.
 
-use futures_util::future::join;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tokio::sync::mpsc;
 
 use crate::catalog::{Catalog, ClaimResource};
-use crate::claims::{self, ClaimIndex};
-use crate::config::Config;
+use crate::claims::{self, ClaimIndex, Key, Pointers};
+use crate::config::{ApiConfig, Config, InputKind, InputSource};
 use crate::connection_secrets::{ConnectionSecrets, CopiedApi};
+use crate::input_objects::{InputApi, InputObject, InputObjects, InputRule};
 use crate::proxy::ControlPlane;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::kube_client;
@@ -21,13 +26,22 @@ const KEYS_MAX: usize = 256;
 pub(crate) struct Copies {
     /// The name of the control plane.
     name: String,
+    /// The name of the app cluster.
+    cluster: String,
     mapping: Mapping,
     connection: Vec<CopiedApi>,
+    secrets: Vec<InputApi>,
+    config_maps: Vec<InputApi>,
+    /// The fields of claims that name inputs.
+    pointers: Arc<Pointers>,
     app_cluster: kube::Client,
     control_plane: kube::Client,
     catalog: Catalog,
     metrics: Metrics,
 }
+
+/// A controller that runs until it is dropped.
+type Controller<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl Copies {
     /// Returns `None` if nothing is copied for the control plane.
@@ -39,22 +53,16 @@ impl Copies {
         metrics: Metrics,
     ) -> Option<Self> {
         let name = &control_plane.name;
-        let apis = config.apis.iter();
-        let connection: Vec<CopiedApi> = apis
-            .filter(|api| api.control_plane.name == *name)
-            .filter_map(|api| {
-                Some(CopiedApi {
-                    group: api.group.clone(),
-                    versions: api.versions.clone(),
-                    secrets: api.secrets.connection.clone()?,
-                    namespaces: api.secrets.namespaces.clone(),
-                })
-            })
-            .collect();
-        (!connection.is_empty()).then(|| Self {
+        let is_copied = |api: &&ApiConfig| api.control_plane.name == *name && !api.secrets.is_off();
+        let apis: Vec<&ApiConfig> = config.apis.iter().filter(is_copied).collect();
+        (!apis.is_empty()).then(|| Self {
             name: name.clone(),
+            cluster: config.cluster.clone(),
             mapping: control_plane.mapping.clone(),
-            connection,
+            connection: apis.iter().filter_map(|api| copied(api)).collect(),
+            secrets: inputs(&apis, InputKind::Secret),
+            config_maps: inputs(&apis, InputKind::ConfigMap),
+            pointers: Arc::new(pointers(&apis)),
             app_cluster,
             control_plane: kube_client(control_plane.upstream.clone()),
             catalog,
@@ -64,33 +72,128 @@ impl Copies {
 
     /// Runs the controllers until it is dropped.
     pub(crate) async fn run(&self) {
-        let (sender, keys) = mpsc::channel(KEYS_MAX);
-        let index = ClaimIndex::new(vec![sender.clone()]);
-        let clients = (self.app_cluster.clone(), self.control_plane.clone());
-        let secrets = ConnectionSecrets::new(
-            &self.name,
-            &self.mapping,
-            self.connection.clone(),
-            clients,
-            index.clone(),
-            self.metrics.clone(),
-        );
+        let channels = [(); 3].map(|()| mpsc::channel(KEYS_MAX));
+        let [connection, secrets, config_maps] = channels;
+        let followers = [
+            (&connection.0, !self.connection.is_empty()),
+            (&secrets.0, !self.secrets.is_empty()),
+            (&config_maps.0, !self.config_maps.is_empty()),
+        ];
+        let followers = followers.into_iter().filter(|(_, is_on)| *is_on);
+        let index = ClaimIndex::new(followers.map(|(sender, _)| sender.clone()).collect());
         let follow = claims::follow(
             self.control_plane.clone(),
             self.mapping.clone(),
-            index,
+            Arc::clone(&self.pointers),
+            index.clone(),
             || self.resources(),
         );
-        join(follow, secrets.run(keys, sender)).await;
+        let mut controllers: Vec<Controller<'_>> = vec![Box::pin(follow)];
+        if !self.connection.is_empty() {
+            controllers.push(Box::pin(self.run_connection(index.clone(), connection)));
+        }
+        if !self.secrets.is_empty() {
+            let inputs = self.run_inputs::<Secret>(&self.secrets, index.clone(), secrets);
+            controllers.push(Box::pin(inputs));
+        }
+        if !self.config_maps.is_empty() {
+            let inputs = self.run_inputs::<ConfigMap>(&self.config_maps, index, config_maps);
+            controllers.push(Box::pin(inputs));
+        }
+        join_all(controllers).await;
     }
 
-    /// Returns the resources with claims whose Secrets are copied.
+    async fn run_connection(
+        &self,
+        index: ClaimIndex,
+        (sender, keys): (mpsc::Sender<Key>, mpsc::Receiver<Key>),
+    ) {
+        let controller = ConnectionSecrets::new(
+            &self.name,
+            &self.mapping,
+            self.connection.clone(),
+            (self.app_cluster.clone(), self.control_plane.clone()),
+            index,
+            self.metrics.clone(),
+        );
+        controller.run(keys, sender).await;
+    }
+
+    async fn run_inputs<K: InputObject>(
+        &self,
+        apis: &[InputApi],
+        index: ClaimIndex,
+        (sender, keys): (mpsc::Sender<Key>, mpsc::Receiver<Key>),
+    ) {
+        let controller = InputObjects::<K>::new(
+            &self.cluster,
+            &self.mapping,
+            apis.to_vec(),
+            (self.app_cluster.clone(), self.control_plane.clone()),
+            index,
+            self.metrics.clone(),
+        );
+        controller.run(keys, sender).await;
+    }
+
+    /// Returns the resources with claims for which something is copied.
     fn resources(&self) -> Vec<ClaimResource> {
+        let connection = self.connection.iter().map(|api| &api.group);
+        let inputs = self.secrets.iter().chain(&self.config_maps);
+        let groups: Vec<&String> = connection.chain(inputs.map(|api| &api.group)).collect();
         let mut resources = self.catalog.claim_resources(&self.name);
-        resources.retain(|resource| {
-            let mut apis = self.connection.iter();
-            apis.any(|api| api.group == resource.group)
-        });
+        resources.retain(|resource| groups.contains(&&resource.group));
         resources
     }
+}
+
+fn copied(api: &ApiConfig) -> Option<CopiedApi> {
+    Some(CopiedApi {
+        group: api.group.clone(),
+        versions: api.versions.clone(),
+        secrets: api.secrets.connection.clone()?,
+        namespaces: api.secrets.namespaces.clone(),
+    })
+}
+
+/// Returns the fields that name inputs.
+fn pointers(apis: &[&ApiConfig]) -> Pointers {
+    let mut all = Pointers::new();
+    for api in apis {
+        let pointers = all.entry(api.group.clone()).or_default();
+        for input in &api.secrets.inputs {
+            if let InputSource::Reference(path) = &input.source {
+                pointers.push(path.pointer());
+            }
+        }
+    }
+    all
+}
+
+/// Returns the rules for objects of one kind.
+fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
+    let pointers = pointers(apis);
+    let position = |group: &str, pointer: &str| {
+        let pointers = pointers.get(group)?;
+        pointers.iter().position(|known| known == pointer)
+    };
+    let inputs = apis.iter().map(|api| InputApi {
+        group: api.group.clone(),
+        versions: api.versions.clone(),
+        rules: api
+            .secrets
+            .inputs
+            .iter()
+            .filter(|input| input.kind == kind)
+            .filter_map(|input| match &input.source {
+                InputSource::Reference(path) => Some(InputRule::Reference {
+                    at: position(&api.group, &path.pointer())?,
+                    path: path.to_string(),
+                }),
+                InputSource::Labels(labels) => Some(InputRule::Labels(labels.clone())),
+            })
+            .collect(),
+        namespaces: api.secrets.namespaces.clone(),
+    });
+    inputs.filter(|api| !api.rules.is_empty()).collect()
 }

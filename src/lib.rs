@@ -39,7 +39,16 @@ mod copies;
 mod connection_secrets;
 
 #[cfg(feature = "app-cluster")]
+mod input_objects;
+
+#[cfg(feature = "app-cluster")]
+mod owned_objects;
+
+#[cfg(feature = "app-cluster")]
 mod claims;
+
+#[cfg(feature = "app-cluster")]
+mod watch_report;
 
 #[cfg(feature = "app-cluster")]
 mod work_queue;

@@ -30,7 +30,12 @@ pub(crate) struct Claim {
     pub(crate) remote: ObjectKey,
     /// The remote name of the Secret that `spec.writeConnectionSecretToRef` names.
     pub(crate) connection_secret: Option<String>,
+    /// The texts at the [`Pointers`] of the resource's group, in their order.
+    pub(crate) references: Vec<Option<String>>,
 }
+
+/// JSON pointers to the fields of claims that are kept, by API group.
+pub(crate) type Pointers = BTreeMap<String, Vec<String>>;
 
 impl Claim {
     /// Returns the claim, or `None` if the object does not belong to the app cluster.
@@ -38,6 +43,7 @@ impl Claim {
         object: &DynamicObject,
         resource: &Arc<ClaimResource>,
         mapping: &Mapping,
+        pointers: &Pointers,
     ) -> Option<Self> {
         let metadata = &object.metadata;
         let remote = object_key(metadata);
@@ -45,7 +51,7 @@ impl Claim {
         let labels = metadata.labels.as_ref().unwrap_or(&none);
         let annotations = metadata.annotations.as_ref().unwrap_or(&none);
         let local = origin::local_key(mapping, &remote, labels, annotations)?;
-        let text = |pointer| {
+        let text = |pointer: &str| {
             let value = object.data.pointer(pointer)?.as_str()?;
             Some(value.to_owned()).filter(|value| !value.is_empty())
         };
@@ -55,6 +61,11 @@ impl Claim {
             local,
             remote,
             connection_secret: text("/spec/writeConnectionSecretToRef/name"),
+            references: pointers
+                .get(&resource.group)
+                .map_or_else(Vec::new, |pointers| {
+                    pointers.iter().map(|pointer| text(pointer)).collect()
+                }),
         })
     }
 
@@ -68,6 +79,15 @@ impl Claim {
             uid: self.uid.clone(),
             controller: Some(true),
             ..OwnerReference::default()
+        }
+    }
+
+    /// Returns the reference with which copies on the control plane name the claim as an owner.
+    pub(crate) fn remote_owner(&self) -> OwnerReference {
+        OwnerReference {
+            name: self.remote.name.clone(),
+            controller: None,
+            ..self.local_owner()
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use kube::Api;
 use kube::api::DynamicObject;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::claim::{Claim, api_resource};
+use super::claim::{Claim, Pointers, api_resource};
 use super::index::ClaimIndex;
 use crate::catalog::ClaimResource;
+use crate::watch_report::WatchReport;
 use claim_mapping::mapping::Mapping;
 
 /// Time between two looks at which resources the control plane has.
@@ -23,6 +23,7 @@ const RESOURCES_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) async fn follow(
     client: kube::Client,
     mapping: Mapping,
+    pointers: Arc<Pointers>,
     index: ClaimIndex,
     resources: impl Fn() -> Vec<ClaimResource>,
 ) {
@@ -53,6 +54,7 @@ pub(crate) async fn follow(
                     resource,
                     namespace,
                     mapping: mapping.clone(),
+                    pointers: Arc::clone(&pointers),
                     index: index.clone(),
                 };
                 tasks.spawn(watch.run(client.clone()))
@@ -67,6 +69,7 @@ struct ClaimWatch {
     resource: Arc<ClaimResource>,
     namespace: String,
     mapping: Mapping,
+    pointers: Arc<Pointers>,
     index: ClaimIndex,
 }
 
@@ -75,8 +78,11 @@ impl ClaimWatch {
         let api_resource = api_resource(&self.resource);
         let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &api_resource);
         // Without a selector on labels, so that a claim that only lost its labels does not look deleted.
-        let events = watcher(api, watcher::Config::default());
-        let mut events = Box::pin(events.default_backoff());
+        let mut events = Box::pin(watcher(api, watcher::Config::default()));
+        let mut report = WatchReport::new(format!(
+            "{}.{} of the control plane in the namespace {:?}",
+            self.resource.plural, self.resource.group, self.namespace
+        ));
         let mut listed = HashSet::new();
         while let Some(event) = events.next().await {
             match event {
@@ -86,6 +92,7 @@ impl ClaimWatch {
                     self.set(&object).await;
                 }
                 Ok(Event::InitDone) => {
+                    report.succeeded();
                     let found = std::mem::take(&mut listed);
                     let (resource, namespace) = (&self.resource, &self.namespace);
                     self.index.finish_list(resource, namespace, &found).await;
@@ -95,15 +102,15 @@ impl ClaimWatch {
                     let uid = object.metadata.uid.unwrap_or_default();
                     self.index.remove(&uid).await;
                 }
-                // The watcher logs it and tries again.
-                Err(error) => tracing::debug!(%error, "cannot watch claims"),
+                Err(error) => report.failed(&error).await,
             }
         }
     }
 
     /// Keeps what is known of a claim that has lost its local names.
     async fn set(&self, object: &DynamicObject) {
-        if let Some(claim) = Claim::parse(object, &self.resource, &self.mapping) {
+        let claim = Claim::parse(object, &self.resource, &self.mapping, &self.pointers);
+        if let Some(claim) = claim {
             self.index.set(claim).await;
         }
     }

@@ -43,6 +43,16 @@ impl ClaimIndex {
         self.state().claims.get(uid).cloned()
     }
 
+    /// Returns the claims in a local namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<Key> {
+        let state = self.state();
+        let claims = state.claims.iter();
+        claims
+            .filter(|(_, claim)| claim.local.namespace == namespace)
+            .map(|(key, _)| Arc::clone(key))
+            .collect()
+    }
+
     /// Returns whether all claims of a kind are known, so that one that is missing does not exist.
     pub(crate) fn is_complete(&self, group: &str, kind: &str) -> bool {
         let state = self.state();

@@ -50,7 +50,9 @@ pub fn known_keys() -> BTreeSet<String> {
         }),
         "controlPlanes".to_owned() => Value::from(map!["NAME" => empty()]),
         "register".to_owned() => empty(),
-        "apis".to_owned() => Value::from(vec![empty()]),
+        "apis".to_owned() => Value::from(vec![map! {
+            "secrets" => Value::from(map!["input" => Value::from(vec![empty()])]),
+        }]),
     };
     let problems = ProblemLog::new(Path::new(""), String::new());
     let shared = Shared::new(problems, BTreeSet::new(), Path::new("").to_owned());
@@ -106,9 +108,9 @@ fn root(root: Section<'_>) -> Option<Config> {
 /// Reports copies without `register`, whose Lease elects the replica that makes them.
 fn check_copies(root: &Section<'_>, apis: &[ApiConfig]) {
     for (at, api) in apis.iter().enumerate() {
-        if api.secrets.connection.is_some() {
+        if !api.secrets.is_off() {
             let cure = "add register: {service: {namespace: claimgate-system, name: claimgate}}";
-            let key = format!("apis[{at}].secrets.connection");
+            let key = format!("apis[{at}].secrets");
             root.problem(&key, "needs register, whose Lease elects one replica", cure);
         }
     }

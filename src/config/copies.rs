@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::inputs::{InputConfig, inputs};
 use super::secret_template::SecretTemplate;
 use super::section::Section;
 use claim_mapping::mapping::is_dns_label;
@@ -31,6 +32,8 @@ const RESERVED_DOMAINS: [&str; 5] = [
 pub struct SecretsConfig {
     /// `None` if connection Secrets are not copied.
     pub connection: Option<ConnectionSecretsConfig>,
+    /// What is copied to the control plane.
+    pub inputs: Vec<InputConfig>,
     /// Local namespaces whose Secrets claimgate may read and write.
     pub namespaces: NamespaceSelection,
 }
@@ -55,6 +58,13 @@ pub enum NamespaceSelection {
     Named(BTreeSet<String>),
 }
 
+impl SecretsConfig {
+    /// Returns whether nothing is copied.
+    pub fn is_off(&self) -> bool {
+        self.connection.is_none() && self.inputs.is_empty()
+    }
+}
+
 impl Default for NamespaceSelection {
     fn default() -> Self {
         Self::Named(BTreeSet::new())
@@ -69,12 +79,23 @@ impl NamespaceSelection {
         }
     }
 
-    /// Adds the namespaces of another selection.
-    pub fn extend(&mut self, other: &Self) {
-        match (&mut *self, other) {
-            (Self::Named(names), Self::Named(others)) => names.extend(others.iter().cloned()),
-            (_, Self::All) => *self = Self::All,
-            (Self::All, Self::Named(_)) => {}
+    /// Returns the namespaces of all selections.
+    pub fn union<'a>(selections: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all = BTreeSet::new();
+        for selection in selections {
+            match selection {
+                Self::All => return Self::All,
+                Self::Named(names) => all.extend(names.iter().cloned()),
+            }
+        }
+        Self::Named(all)
+    }
+
+    /// Returns the number of watches that cover the namespaces.
+    pub fn watches(&self) -> usize {
+        match self {
+            Self::All => 1,
+            Self::Named(names) => names.len(),
         }
     }
 }
@@ -107,13 +128,16 @@ pub(super) fn secrets(section: Section<'_>) -> Option<SecretsConfig> {
     let is_on = section.flag("connection", false);
     let namespaces = namespaces(&section);
     let connection = connection(&section);
-    if is_on && namespaces == Some(NamespaceSelection::default()) {
+    let inputs = inputs(&section);
+    let needs_namespaces = is_on || inputs.as_ref().is_some_and(|inputs| !inputs.is_empty());
+    if needs_namespaces && namespaces == Some(NamespaceSelection::default()) {
         let cure = "list the local namespaces of claims, or write [\"*\"] for all";
-        section.problem("namespaces", "is required for connection: true", cure);
+        section.problem("namespaces", "is required for connection and input", cure);
     }
     section.finish();
     Some(SecretsConfig {
         connection: Some(connection?).filter(|_| is_on),
+        inputs: inputs?,
         namespaces: namespaces?,
     })
 }

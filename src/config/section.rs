@@ -331,6 +331,15 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn list_of_sections(&self, name: &'static str) -> Vec<Self> {
+        self.sections_of_list(name, None)
+    }
+
+    /// Reads a list of sections in which a string stands for a section with only this key.
+    pub(super) fn list_of_sections_or(&self, name: &'static str, key: &str) -> Vec<Self> {
+        self.sections_of_list(name, Some(key))
+    }
+
+    fn sections_of_list(&self, name: &'static str, only_key: Option<&str>) -> Vec<Self> {
         let items = match self.subsection(name) {
             Some(Value::Array(_, items)) => items.clone(),
             Some(_) => self
@@ -341,8 +350,12 @@ impl<'a> Section<'a> {
         let mut sections = Vec::new();
         for (at, value) in items.into_iter().enumerate() {
             let path = format!("{}[{at}]", self.key(name));
-            match value {
-                Value::Dict(_, dict) => sections.push(self.child(path, dict)),
+            match (value, only_key) {
+                (Value::Dict(_, dict), _) => sections.push(self.child(path, dict)),
+                (text @ Value::String(..), Some(key)) => {
+                    let dict = Dict::from([(key.to_owned(), text)]);
+                    sections.push(self.child(path, dict));
+                }
                 _ => self
                     .shared
                     .problem(&path, "is not a section", "write it as key: value"),

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 
 use super::copy;
 use super::error::{CopyError, is_status};
-use super::secret_store::{KnownSecret, SecretStore};
 use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
 use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
+use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
 use crate::telemetry::metrics::Metrics;
 use crate::work_queue;
 use claim_mapping::mapping::{Mapping, ObjectKey};
@@ -57,8 +57,8 @@ pub(crate) struct ConnectionSecrets {
     app_cluster: kube::Client,
     control_plane: kube::Client,
     claims: ClaimIndex,
-    sources: SecretStore,
-    copies: SecretStore,
+    sources: OwnedObjects,
+    copies: OwnedObjects,
     written: Mutex<HashMap<ObjectKey, Written>>,
     report: ClaimReport,
     metrics: Metrics,
@@ -88,14 +88,11 @@ impl ConnectionSecrets {
         claims: ClaimIndex,
         metrics: Metrics,
     ) -> Self {
-        let copies = match namespaces(&apis) {
-            NamespaceSelection::All => 1,
-            NamespaceSelection::Named(names) => names.len(),
-        };
+        let copies = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
         Self {
             name: name.to_owned(),
-            sources: SecretStore::new(mapping.remote_namespaces().len()),
-            copies: SecretStore::new(copies),
+            sources: OwnedObjects::new(mapping.remote_namespaces().len()),
+            copies: OwnedObjects::new(copies.watches()),
             mapping: mapping.clone(),
             apis,
             report: ClaimReport::new(CONDITION, app_cluster.clone(), control_plane.clone()),
@@ -132,13 +129,15 @@ impl ConnectionSecrets {
         join_all(namespaces.map(|namespace| {
             let api: Api<PartialObjectMeta<Secret>> =
                 Api::namespaced(self.control_plane.clone(), namespace);
-            self.sources.follow(
+            self.sources.follow(Watch {
+                subject: format!("the Secrets of the control plane in the namespace {namespace:?}"),
                 api,
-                watcher::Config::default().fields(&selector),
-                copy::recognize_source,
-                move |key| key.namespace == namespace,
-                sender.clone(),
-            )
+                config: watcher::Config::default().fields(&selector),
+                recognize: copy::recognize_source,
+                covers: move |key: &ObjectKey| key.namespace == namespace,
+                also: |_: &ObjectKey| Vec::new(),
+                claims: sender.clone(),
+            })
         }))
         .await;
     }
@@ -146,17 +145,23 @@ impl ConnectionSecrets {
     async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
         let selector = format!("{}={}", copy::CONTROL_PLANE, self.name);
         let config = watcher::Config::default().labels(&selector);
-        let follow = |api, namespace: Option<String>| {
+        let follow = |api: Api<PartialObjectMeta<Secret>>, namespace: Option<String>| {
             let covers = move |key: &ObjectKey| {
                 namespace
                     .as_ref()
                     .is_none_or(|namespace| key.namespace == *namespace)
             };
-            let config = config.clone();
-            self.copies
-                .follow(api, config, copy::recognize_copy, covers, sender.clone())
+            self.copies.follow(Watch {
+                subject: "the Secrets of the app cluster".to_owned(),
+                api,
+                config: config.clone(),
+                recognize: copy::recognize_copy,
+                covers,
+                also: |_: &ObjectKey| Vec::new(),
+                claims: sender.clone(),
+            })
         };
-        match namespaces(&self.apis) {
+        match NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)) {
             NamespaceSelection::All => follow(Api::all(self.app_cluster.clone()), None).await,
             NamespaceSelection::Named(names) => {
                 let watches = names.into_iter().map(|namespace| {
@@ -238,7 +243,7 @@ impl ConnectionSecrets {
     }
 
     /// Returns whether the copy is that of this version of the source, and nobody has changed it.
-    fn is_written(&self, key: &ObjectKey, source: &KnownSecret) -> bool {
+    fn is_written(&self, key: &ObjectKey, source: &KnownObject) -> bool {
         let written = self.written().get(key).cloned();
         let copy = self.copies.get(key);
         written.zip(copy).is_some_and(|(written, copy)| {
@@ -270,7 +275,7 @@ impl ConnectionSecrets {
         Ok(())
     }
 
-    async fn delete(&self, key: &ObjectKey, copy: &KnownSecret) -> Result<(), CopyError> {
+    async fn delete(&self, key: &ObjectKey, copy: &KnownObject) -> Result<(), CopyError> {
         let api: Api<Secret> = Api::namespaced(self.app_cluster.clone(), &key.namespace);
         let parameters = DeleteParams::default().preconditions(Preconditions {
             uid: Some(copy.uid.clone()),
@@ -301,11 +306,12 @@ impl ConnectionSecrets {
         let copy = copy::copy(&source, claim, &key, &self.name, config)?;
         let api: Api<Secret> = Api::namespaced(self.app_cluster.clone(), &key.namespace);
         let known = self.copies.get(&key);
-        let known = match known {
-            Some(known) if *known.claim != *claim.uid => return Err(CopyError::NotOwned(key)),
-            Some(known) => Some(known),
-            None => None,
-        };
+        if known
+            .as_ref()
+            .is_some_and(|known| !belongs_to(known, claim))
+        {
+            return Err(CopyError::NotOwned(key));
+        }
         let written = match known {
             Some(known) => self.replace(&api, copy, &known).await?,
             None => self.create(&api, copy, claim, &key).await?,
@@ -346,7 +352,7 @@ impl ConnectionSecrets {
                 let known = api.get_metadata_opt(&key.name).await;
                 let known = known.map_err(CopyError::api("cannot read the copy"))?;
                 let known = known.and_then(|known| copy::recognize_copy(&known.metadata));
-                let own = known.filter(|known| *known.claim == *claim.uid);
+                let own = known.filter(|known| belongs_to(known, claim));
                 let own = own.ok_or_else(|| CopyError::NotOwned(key.clone()))?;
                 self.replace(api, copy, &own).await
             }
@@ -360,7 +366,7 @@ impl ConnectionSecrets {
         &self,
         api: &Api<Secret>,
         mut copy: Secret,
-        known: &KnownSecret,
+        known: &KnownObject,
     ) -> Result<Secret, CopyError> {
         let name = copy.metadata.name.clone().unwrap_or_default();
         copy.metadata.resource_version = Some(known.resource_version.clone());
@@ -383,18 +389,13 @@ impl ConnectionSecrets {
     }
 }
 
+fn belongs_to(copy: &KnownObject, claim: &Claim) -> bool {
+    copy.claims.iter().any(|uid| **uid == *claim.uid)
+}
+
 fn parameters() -> PostParams {
     PostParams {
         field_manager: Some("claimgate".to_owned()),
         ..PostParams::default()
     }
-}
-
-/// Returns the local namespaces of all APIs.
-fn namespaces(apis: &[CopiedApi]) -> NamespaceSelection {
-    let mut all = NamespaceSelection::default();
-    for api in apis {
-        all.extend(&api.namespaces);
-    }
-    all
 }

@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::error::CopyError;
-use super::secret_store::KnownSecret;
 use crate::claims::{Claim, object_key};
 use crate::config::{ConnectionSecretsConfig, KeySelection};
+use crate::owned_objects::KnownObject;
 use claim_mapping::mapping::{Mapping, ObjectKey};
 use kube_wire::group_version::GroupVersion;
 
@@ -23,31 +23,33 @@ const CLAIM: &str = "claimgate.dev/claim";
 const CONNECTION: &str = "connection.crossplane.io/v1alpha1";
 
 /// Returns what is kept of a Secret on the control plane whose controller is an object.
-pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownSecret> {
+pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {
     let owners = metadata.owner_references.iter().flatten();
     let owner = owners
         .clone()
         .find(|owner| owner.controller == Some(true))?;
-    Some(KnownSecret {
+    Some(KnownObject {
         uid: metadata.uid.clone()?,
         resource_version: metadata.resource_version.clone()?,
-        claim: owner.uid.as_str().into(),
+        claims: vec![owner.uid.as_str().into()],
         claim_kind: (group(&owner.api_version), owner.kind.clone()),
+        labels: BTreeMap::new(),
     })
 }
 
 /// Returns what is kept of a copy in the app cluster.
-pub(super) fn recognize_copy(metadata: &ObjectMeta) -> Option<KnownSecret> {
+pub(super) fn recognize_copy(metadata: &ObjectMeta) -> Option<KnownObject> {
     let claim = metadata.labels.as_ref()?.get(CLAIM)?;
     let mut owners = metadata.owner_references.iter().flatten();
     let owner = owners.find(|owner| owner.uid == *claim);
-    Some(KnownSecret {
+    Some(KnownObject {
         uid: metadata.uid.clone()?,
         resource_version: metadata.resource_version.clone()?,
-        claim: claim.as_str().into(),
+        claims: vec![claim.as_str().into()],
         claim_kind: owner
             .map(|owner| (group(&owner.api_version), owner.kind.clone()))
             .unwrap_or_default(),
+        labels: BTreeMap::new(),
     })
 }
 
@@ -135,6 +137,6 @@ fn selected(
 }
 
 /// Returns the key and what is kept of a copy that was written.
-pub(super) fn written(copy: &Secret) -> Option<(ObjectKey, KnownSecret)> {
+pub(super) fn written(copy: &Secret) -> Option<(ObjectKey, KnownObject)> {
     Some((object_key(&copy.metadata), recognize_copy(&copy.metadata)?))
 }

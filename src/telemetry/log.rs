@@ -9,9 +9,9 @@ use crate::config::{Log, LogFormat};
 
 const VARIABLE: &str = "RUST_LOG";
 
-/// The client of Kubernetes logs each failed request as an error. claimgate reports the failures that matter itself, and
-/// only the first of a series.
-const REPORTED_BY_CLAIMGATE: &str = "kube_client";
+/// The client of Kubernetes and its watches log each failed request. claimgate reports the failures that matter itself,
+/// and only the first of a series.
+const REPORTED_BY_CLAIMGATE: [&str; 2] = ["kube_client", "kube_runtime"];
 
 /// Starts logging for the process. `RUST_LOG` overrides the configured level if it is valid and not
 /// empty. A second call has no effect.
@@ -44,15 +44,14 @@ pub(crate) fn init(log: &Log) {
     }
 }
 
-/// Turns the log of the client of Kubernetes off, unless the filter names it.
-fn without_repetition(filter: Targets) -> Targets {
-    let is_named = filter
-        .iter()
-        .any(|(target, _)| target.starts_with(REPORTED_BY_CLAIMGATE));
-    match is_named {
-        true => filter,
-        false => filter.with_target(REPORTED_BY_CLAIMGATE, LevelFilter::OFF),
+/// Turns the logs of the client of Kubernetes off, unless the filter names them.
+fn without_repetition(mut filter: Targets) -> Targets {
+    for target in REPORTED_BY_CLAIMGATE {
+        if !filter.iter().any(|(named, _)| named.starts_with(target)) {
+            filter = filter.with_target(target, LevelFilter::OFF);
+        }
     }
+    filter
 }
 
 #[cfg(test)]
@@ -71,6 +70,7 @@ mod tests {
             let filter = without_repetition(filter.parse().unwrap());
             let target = "kube_client::client::builder";
             assert_eq!(filter.would_enable(target, &Level::ERROR), is_logged);
+            assert!(!filter.would_enable("kube_runtime::watcher", &Level::WARN));
             assert!(filter.would_enable("claimgate::app", &Level::WARN));
         }
     }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,7 +19,7 @@ const copyTime = 2 * time.Second
 const secretRights = `apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: claimgate-secrets}
-rules: [{apiGroups: [""], resources: [secrets], verbs: [get, list, watch]}]
+rules: [{apiGroups: [""], resources: [secrets, configmaps], verbs: [get, list, watch, create, update, delete]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -51,8 +52,14 @@ func startCopier(t *testing.T, name, secrets string) *copier {
 	t.Cleanup(link.refuseConnections)
 	c.port, c.adminPort, c.link = ports[0], ports[1], link
 	c.start(t)
-	t.Cleanup(func() { c.process.kill() })
+	t.Cleanup(c.stop)
 	return c
+}
+
+// stop ends it, so that it releases its Lease.
+func (c *copier) stop() {
+	c.process.cmd.Process.Signal(syscall.SIGTERM)
+	<-c.process.done
 }
 
 func (c *copier) start(t *testing.T) {
@@ -258,7 +265,7 @@ func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
 	// In an outage, the copies stay.
 	c.link.refuseConnections()
 	kubectl(t, env.controlPlane, "", "-n", kept.namespace, "patch", "secret", kept.secret, "--type=merge", "-p", `{"stringData":{"more":"x"}}`)
-	c.process.kill()
+	c.stop()
 	c.start(t)
 	if got := secretValue("default", "kept", "user"); got != kept.name {
 		t.Errorf("the copy has %q in the outage", got)

@@ -1,0 +1,321 @@
+//! The controller of one kind of objects.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{join, join_all};
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use kube::{Api, Resource};
+use tokio::sync::mpsc;
+
+use super::copy::{self, OPT_IN};
+use super::error::InputError;
+use super::input_kind::{InputApi, InputObject, InputRule};
+use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
+use crate::config::NamespaceSelection;
+use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
+use crate::telemetry::metrics::Metrics;
+use crate::work_queue;
+use claim_mapping::mapping::{Mapping, ObjectKey};
+use claim_mapping::origin;
+
+/// Copies the objects of one kind that the claims of one control plane need.
+pub(crate) struct InputObjects<K> {
+    cluster: String,
+    mapping: Mapping,
+    apis: Vec<InputApi>,
+    app_cluster: kube::Client,
+    control_plane: kube::Client,
+    claims: ClaimIndex,
+    sources: OwnedObjects,
+    copies: OwnedObjects,
+    /// The versions of a source and its copy when the copy was written last, by the key of the copy.
+    written: Mutex<HashMap<ObjectKey, (KnownObject, String)>>,
+    report: ClaimReport,
+    metrics: Metrics,
+    kind: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K: InputObject> InputObjects<K> {
+    /// Creates the controller. There must be at least one API.
+    pub(crate) fn new(
+        cluster: &str,
+        mapping: &Mapping,
+        apis: Vec<InputApi>,
+        (app_cluster, control_plane): (kube::Client, kube::Client),
+        claims: ClaimIndex,
+        metrics: Metrics,
+    ) -> Self {
+        let sources = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
+        Self {
+            cluster: cluster.to_owned(),
+            sources: OwnedObjects::new(sources.watches()),
+            copies: OwnedObjects::new(mapping.remote_namespaces().len()),
+            mapping: mapping.clone(),
+            apis,
+            report: ClaimReport::new(K::CONDITION, app_cluster.clone(), control_plane.clone()),
+            app_cluster,
+            control_plane,
+            claims,
+            written: Mutex::default(),
+            metrics,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    /// Works on the claims whose keys arrive. Never ends.
+    pub(crate) async fn run(&self, keys: mpsc::Receiver<Key>, sender: mpsc::Sender<Key>) {
+        let length = self.metrics.controller_queue(K::CONTROLLER);
+        let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
+        let follow = join(self.follow_sources(&sender), self.follow_copies(&sender));
+        join(work, follow).await;
+    }
+
+    async fn follow_sources(&self, sender: &mpsc::Sender<Key>) {
+        let namespaces = NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces));
+        let follow = |api: Api<PartialObjectMeta<K>>, namespace: Option<String>| {
+            self.sources.follow(Watch {
+                subject: format!("the {}s of the app cluster", K::NAME),
+                api,
+                config: watcher::Config::default().labels(&format!("{OPT_IN}=true")),
+                recognize: copy::recognize_source,
+                covers: move |key: &ObjectKey| {
+                    let mut namespace = namespace.iter();
+                    namespace.all(|namespace| key.namespace == *namespace)
+                },
+                also: |key: &ObjectKey| self.claims.in_namespace(&key.namespace),
+                claims: sender.clone(),
+            })
+        };
+        match namespaces {
+            NamespaceSelection::All => follow(Api::all(self.app_cluster.clone()), None).await,
+            NamespaceSelection::Named(names) => {
+                let watches = names.into_iter().map(|namespace| {
+                    let api = Api::namespaced(self.app_cluster.clone(), &namespace);
+                    follow(api, Some(namespace))
+                });
+                join_all(watches).await;
+            }
+        }
+    }
+
+    async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
+        let selector = format!("{OPT_IN}=true,{}={}", origin::CLUSTER, self.cluster);
+        let namespaces = self.mapping.remote_namespaces().into_iter();
+        join_all(namespaces.map(|namespace| {
+            let api: Api<PartialObjectMeta<K>> =
+                Api::namespaced(self.control_plane.clone(), namespace);
+            self.copies.follow(Watch {
+                subject: format!(
+                    "the {}s of the control plane in the namespace {namespace:?}",
+                    K::NAME
+                ),
+                api,
+                config: watcher::Config::default().labels(&selector),
+                recognize: copy::recognize_copy,
+                covers: move |key: &ObjectKey| key.namespace == namespace,
+                also: |_: &ObjectKey| Vec::new(),
+                claims: sender.clone(),
+            })
+        }))
+        .await;
+    }
+
+    /// Makes the copies for a claim what they should be. Returns false if that must be tried again. If the claim is gone,
+    /// the garbage collector of the control plane deletes its copies.
+    async fn sync(&self, uid: Key) -> bool {
+        let Some(claim) = self.claims.get(&uid) else {
+            self.report.forget(&uid);
+            return true;
+        };
+        let result = self.sync_claim(&claim).await;
+        self.metrics.controller_sync(K::CONTROLLER, result.is_ok());
+        match &result {
+            Ok(()) => self.report.report(&claim, None).await,
+            Err(error) => {
+                tracing::debug!(claim = &*uid, %error, "cannot copy an input; claimgate tries again");
+                if let Some(problem) = error.problem() {
+                    self.report.report(&claim, Some(problem)).await;
+                }
+            }
+        }
+        // A missing object is found by its watch.
+        match result {
+            Err(InputError::NotFound { .. } | InputError::NoReference { .. }) => true,
+            result => result.is_ok(),
+        }
+    }
+
+    /// Copies everything that can be copied, and returns the first failure.
+    async fn sync_claim(&self, claim: &Claim) -> Result<(), InputError> {
+        let mut kept = Vec::new();
+        let mut failed = Ok(());
+        for name in self.names(claim) {
+            let result = match name {
+                Ok(name) => self.sync_object(claim, name).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(copy) => kept.push(copy),
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        // Before the objects are known, none is certainly missing.
+        if self.sources.is_complete() {
+            for (key, copy) in self.copies.of(&claim.uid) {
+                if !kept.contains(&key) {
+                    self.release(&key, &copy, claim).await?;
+                }
+            }
+        }
+        failed
+    }
+
+    /// Returns the local names of the objects that a claim needs.
+    fn names(&self, claim: &Claim) -> Vec<Result<String, InputError>> {
+        let Some(api) = self.apis.iter().find(|api| api.covers(claim)) else {
+            return Vec::new();
+        };
+        let namespace = &claim.local.namespace;
+        let mut names = Vec::new();
+        for rule in &api.rules {
+            match rule {
+                InputRule::Reference { at, path } => {
+                    let value = claim.references.get(*at).cloned().flatten();
+                    let value = value.ok_or_else(|| InputError::NoReference {
+                        path: path.clone(),
+                        kind: K::NAME,
+                    });
+                    names.push(value.map(|remote| {
+                        // A name that is not mapped was written on the control plane.
+                        let local = copy::local_name(&self.mapping, namespace, &remote);
+                        local.unwrap_or(remote)
+                    }));
+                }
+                InputRule::Labels(labels) => {
+                    let objects = self.sources.in_namespace(namespace).into_iter();
+                    let matching = objects.filter(|(_, object)| {
+                        let mut labels = labels.iter();
+                        labels.all(|(key, value)| object.labels.get(key) == Some(value))
+                    });
+                    names.extend(matching.map(|(key, _)| Ok(key.name)));
+                }
+            }
+        }
+        names
+    }
+
+    /// Makes one copy what it should be. Returns its key.
+    async fn sync_object(&self, claim: &Claim, name: String) -> Result<ObjectKey, InputError> {
+        let local = ObjectKey::new(&*claim.local.namespace, &*name);
+        let Some(remote) = copy::remote_name(&self.mapping, &local) else {
+            return Err(InputError::NameTooLong { name });
+        };
+        let key = ObjectKey::new(&*claim.remote.namespace, remote);
+        let not_found = || InputError::NotFound {
+            kind: K::NAME,
+            name: local.name.clone(),
+        };
+        let known = self.sources.get(&local).ok_or_else(not_found)?;
+        if self.is_written(&key, &known, claim) {
+            return Ok(key);
+        }
+        let sources: Api<K> = Api::namespaced(self.app_cluster.clone(), &local.namespace);
+        let source = sources.get_opt(&local.name).await;
+        let source = source.map_err(InputError::api("cannot read an input in the app cluster"))?;
+        // The label may have been removed since the watch saw it.
+        let is_enabled = |source: &K| {
+            let labels = source.meta().labels.as_ref();
+            labels.is_some_and(|labels| labels.get(OPT_IN).is_some_and(|value| value == "true"))
+        };
+        let source = source.filter(is_enabled).ok_or_else(not_found)?;
+        let copies: Api<K> = Api::namespaced(self.control_plane.clone(), &key.namespace);
+        let before = copies.get_opt(&key.name).await;
+        let before = before.map_err(InputError::api("cannot read a copy"))?;
+        let before = before.as_ref().map(Resource::meta);
+        if before.is_some_and(|before| !copy::is_copy(before, &self.cluster)) {
+            return Err(InputError::NotOwned {
+                kind: K::NAME,
+                name,
+            });
+        }
+        let metadata = copy::metadata(&key, &self.cluster, before, claim.remote_owner());
+        let object = source.copy(metadata);
+        let written = match before {
+            Some(_) => copies.replace(&key.name, &parameters(), &object).await,
+            None => copies.create(&parameters(), &object).await,
+        };
+        let written = written.map_err(InputError::api("cannot write a copy"))?;
+        if let (Some(source), Some(copy)) = (
+            copy::recognize_source(source.meta()),
+            copy::recognize_copy(written.meta()),
+        ) {
+            let version = copy.resource_version.clone();
+            self.written().insert(key.clone(), (source, version));
+            self.copies.set(key.clone(), copy);
+        }
+        Ok(key)
+    }
+
+    /// Returns whether the copy is that of this version of the source, belongs to the claim, and was not changed.
+    fn is_written(&self, key: &ObjectKey, source: &KnownObject, claim: &Claim) -> bool {
+        let copy = self.copies.get(key).filter(|copy| belongs_to(copy, claim));
+        let written = self.written().get(key).cloned();
+        written.zip(copy).is_some_and(|((known, version), copy)| {
+            known == *source && version == copy.resource_version
+        })
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<ObjectKey, (KnownObject, String)>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes a claim from the owners of a copy, and deletes the copy if it was the last one.
+    async fn release(
+        &self,
+        key: &ObjectKey,
+        copy: &KnownObject,
+        claim: &Claim,
+    ) -> Result<(), InputError> {
+        let api: Api<K> = Api::namespaced(self.control_plane.clone(), &key.namespace);
+        let read = api.get_opt(&key.name).await;
+        let read = read.map_err(InputError::api("cannot read a copy"))?;
+        let own = read.filter(|object| {
+            let metadata = object.meta();
+            metadata.uid.as_ref() == Some(&copy.uid) && copy::is_copy(metadata, &self.cluster)
+        });
+        if let Some(mut object) = own {
+            let owners = object.meta_mut().owner_references.get_or_insert_default();
+            owners.retain(|owner| owner.uid != claim.uid);
+            let is_last = owners.is_empty();
+            let released = if is_last {
+                let preconditions = Preconditions {
+                    uid: object.meta().uid.clone(),
+                    resource_version: object.meta().resource_version.clone(),
+                };
+                let parameters = DeleteParams::default().preconditions(preconditions);
+                api.delete(&key.name, &parameters).await.map(|_| ())
+            } else {
+                let replaced = api.replace(&key.name, &parameters(), &object).await;
+                replaced.map(|_| ())
+            };
+            released.map_err(InputError::api("cannot remove a copy"))?;
+        }
+        self.written().remove(key);
+        self.copies.remove(key);
+        Ok(())
+    }
+}
+
+fn belongs_to(copy: &KnownObject, claim: &Claim) -> bool {
+    copy.claims.iter().any(|uid| **uid == *claim.uid)
+}
+
+fn parameters() -> PostParams {
+    PostParams {
+        field_manager: Some("claimgate".to_owned()),
+        ..PostParams::default()
+    }
+}

@@ -1,0 +1,95 @@
+//! The kinds of objects that are copied to the control plane, and what is copied of each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::claims::Claim;
+use crate::config::NamespaceSelection;
+
+/// An API whose claims need objects of one kind.
+#[derive(Clone, Debug)]
+pub(crate) struct InputApi {
+    pub(crate) group: String,
+    /// Empty for all versions.
+    pub(crate) versions: BTreeSet<String>,
+    pub(crate) rules: Vec<InputRule>,
+    pub(crate) namespaces: NamespaceSelection,
+}
+
+/// Which objects of its local namespace a claim needs.
+#[derive(Clone, Debug)]
+pub(crate) enum InputRule {
+    /// The one that a field names. `at` is the position of its value in `Claim::references`.
+    Reference { at: usize, path: String },
+    /// All with these labels.
+    Labels(BTreeMap<String, String>),
+}
+
+impl InputApi {
+    pub(super) fn covers(&self, claim: &Claim) -> bool {
+        let resource = &claim.resource;
+        self.group == resource.group
+            && (self.versions.is_empty() || self.versions.contains(&resource.version))
+            && self.namespaces.contains(&claim.local.namespace)
+    }
+}
+
+/// A kind of objects that is copied.
+pub(crate) trait InputObject:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// The name of the controller in metrics.
+    const CONTROLLER: &'static str;
+    /// The condition of claims whose objects cannot be copied.
+    const CONDITION: &'static str;
+    /// In messages.
+    const NAME: &'static str;
+
+    /// Returns an object with the content of this one, and nothing else of it.
+    fn copy(&self, metadata: ObjectMeta) -> Self;
+}
+
+impl InputObject for Secret {
+    const CONTROLLER: &'static str = "input-secrets";
+    const CONDITION: &'static str = "InputSecretsCopied";
+    const NAME: &'static str = "Secret";
+
+    /// Controllers act on some types, so every copy is Opaque.
+    fn copy(&self, metadata: ObjectMeta) -> Self {
+        Self {
+            metadata,
+            data: self.data.clone(),
+            type_: Some("Opaque".to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+impl InputObject for ConfigMap {
+    const CONTROLLER: &'static str = "input-config-maps";
+    const CONDITION: &'static str = "InputConfigMapsCopied";
+    const NAME: &'static str = "ConfigMap";
+
+    fn copy(&self, metadata: ObjectMeta) -> Self {
+        Self {
+            metadata,
+            data: self.data.clone(),
+            binary_data: self.binary_data.clone(),
+            ..Self::default()
+        }
+    }
+}

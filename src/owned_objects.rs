@@ -1,0 +1,271 @@
+//! Metadata of the Secrets or ConfigMaps of one cluster that controllers copy, and of their copies.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use crate::claims::{Key, object_key};
+use crate::watch_report::WatchReport;
+use claim_mapping::mapping::ObjectKey;
+
+/// What is kept of an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct KnownObject {
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    /// The claims to which it belongs.
+    pub(crate) claims: Vec<Key>,
+    /// The API group and the kind of the claims.
+    pub(crate) claim_kind: (String, String),
+    /// The labels that a controller needs.
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// Returns what is kept of an object, or `None` if no controller needs it.
+pub(crate) type Recognize = fn(&ObjectMeta) -> Option<KnownObject>;
+
+/// The objects of one kind in one cluster.
+pub(crate) struct OwnedObjects(Mutex<State>);
+
+/// One watch that fills an [`OwnedObjects`].
+pub(crate) struct Watch<K, C, A> {
+    /// What is watched, as in a sentence.
+    pub(crate) subject: String,
+    pub(crate) api: Api<PartialObjectMeta<K>>,
+    pub(crate) config: watcher::Config,
+    pub(crate) recognize: Recognize,
+    /// Returns whether the watch covers an object.
+    pub(crate) covers: C,
+    /// Returns claims that a change of an object concerns, besides those to which it belongs.
+    pub(crate) also: A,
+    /// Gets the claims that a change concerns.
+    pub(crate) claims: mpsc::Sender<Key>,
+}
+
+#[derive(Default)]
+struct State {
+    objects: HashMap<ObjectKey, KnownObject>,
+    by_claim: HashMap<Key, BTreeSet<ObjectKey>>,
+    /// Watches whose first list is not complete.
+    not_listed: usize,
+}
+
+impl OwnedObjects {
+    /// Creates an empty store that this number of watches will fill.
+    pub(crate) fn new(watches: usize) -> Self {
+        Self(Mutex::new(State {
+            not_listed: watches,
+            ..State::default()
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the objects of a claim.
+    pub(crate) fn of(&self, claim: &str) -> Vec<(ObjectKey, KnownObject)> {
+        let state = self.state();
+        let keys = state.by_claim.get(claim).into_iter().flatten();
+        keys.filter_map(|key| Some((key.clone(), state.objects.get(key)?.clone())))
+            .collect()
+    }
+
+    /// Returns the objects in a namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<(ObjectKey, KnownObject)> {
+        let state = self.state();
+        let objects = state.objects.iter();
+        objects
+            .filter(|(key, _)| key.namespace == namespace)
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect()
+    }
+
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<KnownObject> {
+        self.state().objects.get(key).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().objects.len()
+    }
+
+    /// Returns whether all objects are known, so that one that is missing does not exist.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state().not_listed == 0
+    }
+
+    /// Stores an object that was written or seen. Returns the claims to which it belonged and belongs.
+    pub(crate) fn set(&self, key: ObjectKey, object: KnownObject) -> Vec<Key> {
+        self.state().set(key, object)
+    }
+
+    /// Removes an object. Returns the claims to which it belonged.
+    pub(crate) fn remove(&self, key: &ObjectKey) -> Vec<Key> {
+        self.state().remove(key)
+    }
+
+    /// Keeps the store equal to the objects that a watch returns, and sends the claims that a change concerns. Never
+    /// ends.
+    pub(crate) async fn follow<K>(
+        &self,
+        watch: Watch<K, impl Fn(&ObjectKey) -> bool, impl Fn(&ObjectKey) -> Vec<Key>>,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        let mut is_first_list = true;
+        let mut events = Box::pin(watcher(watch.api, watch.config));
+        let mut report = WatchReport::new(watch.subject);
+        let mut listed = HashSet::new();
+        while let Some(event) = events.next().await {
+            let changed = match event {
+                Ok(Event::Init) => {
+                    listed.clear();
+                    Vec::new()
+                }
+                Ok(Event::InitApply(object)) => {
+                    listed.insert(object_key(&object.metadata));
+                    self.apply(&object.metadata, watch.recognize)
+                }
+                Ok(Event::InitDone) => {
+                    report.succeeded();
+                    if std::mem::take(&mut is_first_list) {
+                        self.state().not_listed -= 1;
+                    }
+                    self.retain(|key| !(watch.covers)(key) || listed.contains(key))
+                }
+                Ok(Event::Apply(object)) => self.apply(&object.metadata, watch.recognize),
+                Ok(Event::Delete(object)) => {
+                    let key = object_key(&object.metadata);
+                    Vec::from_iter(self.changed(key, None))
+                }
+                Err(error) => {
+                    report.failed(&error).await;
+                    Vec::new()
+                }
+            };
+            for (key, mut claims) in changed {
+                claims.extend((watch.also)(&key));
+                for claim in claims {
+                    // The controller has ended if nobody receives.
+                    let _ = watch.claims.send(claim).await;
+                }
+            }
+        }
+    }
+
+    fn apply(&self, metadata: &ObjectMeta, recognize: Recognize) -> Vec<(ObjectKey, Vec<Key>)> {
+        Vec::from_iter(self.changed(object_key(metadata), recognize(metadata)))
+    }
+
+    /// Stores or removes an object. Returns it with its claims if that is a change.
+    fn changed(
+        &self,
+        key: ObjectKey,
+        object: Option<KnownObject>,
+    ) -> Option<(ObjectKey, Vec<Key>)> {
+        let mut state = self.state();
+        if state.objects.get(&key) == object.as_ref() {
+            return None;
+        }
+        let claims = match object {
+            Some(object) => state.set(key.clone(), object),
+            None => state.remove(&key),
+        };
+        Some((key, claims))
+    }
+
+    fn retain(&self, is_kept: impl Fn(&ObjectKey) -> bool) -> Vec<(ObjectKey, Vec<Key>)> {
+        let mut state = self.state();
+        let gone = state.objects.keys().filter(|key| !is_kept(key));
+        let gone: Vec<ObjectKey> = gone.cloned().collect();
+        let removed = gone.into_iter().map(|key| {
+            let claims = state.remove(&key);
+            (key, claims)
+        });
+        removed.collect()
+    }
+}
+
+impl State {
+    fn set(&mut self, key: ObjectKey, object: KnownObject) -> Vec<Key> {
+        let mut claims = self.remove(&key);
+        for claim in &object.claims {
+            let of_claim = self.by_claim.entry(Key::clone(claim)).or_default();
+            of_claim.insert(key.clone());
+            if !claims.contains(claim) {
+                claims.push(Key::clone(claim));
+            }
+        }
+        self.objects.insert(key, object);
+        claims
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Vec<Key> {
+        let Some(object) = self.objects.remove(key) else {
+            return Vec::new();
+        };
+        for claim in &object.claims {
+            if let Some(keys) = self.by_claim.get_mut(claim) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_claim.remove(claim);
+                }
+            }
+        }
+        object.claims
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(claims: &[&str]) -> KnownObject {
+        KnownObject {
+            uid: "1".to_owned(),
+            resource_version: "1".to_owned(),
+            claims: claims.iter().map(|claim| Key::from(*claim)).collect(),
+            claim_kind: Default::default(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn changes_concern_the_claims_before_and_after() {
+        let store = OwnedObjects::new(0);
+        let key = ObjectKey::new("default", "a");
+        let claims = |claims: &[&str]| {
+            let changed = store.changed(key.clone(), Some(object(claims)))?;
+            Some(
+                changed
+                    .1
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let some = |claims: &[&str]| Some(claims.iter().map(ToString::to_string).collect());
+        assert_eq!(claims(&["a", "b"]), some(&["a", "b"]));
+        assert_eq!(claims(&["a", "b"]), None);
+        assert_eq!(claims(&["b", "c"]), some(&["a", "b", "c"]));
+        assert!(store.of("a").is_empty() && store.of("b").len() == 1);
+        assert_eq!(store.retain(|_| false).len(), 1);
+        assert!(store.of("b").is_empty() && store.len() == 0);
+    }
+
+    #[test]
+    fn objects_are_known_after_all_lists() {
+        let store = OwnedObjects::new(1);
+        assert!(!store.is_complete());
+        store.state().not_listed -= 1;
+        assert!(store.is_complete());
+    }
+}

@@ -1,0 +1,83 @@
+//! What happens after failures of a watch: the first one of a series is logged, and the next try waits.
+
+use std::time::Duration;
+
+use kube::runtime::watcher;
+
+use crate::app_cluster::describe;
+
+/// The wait after the first failure. It doubles with each further one.
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Follows the failures of one watch. kube's own backoff begins anew with each list.
+pub(crate) struct WatchReport {
+    /// What is watched, as in a sentence: `the Secrets of the app cluster`.
+    subject: String,
+    /// Consecutive failures.
+    failures: u32,
+}
+
+impl WatchReport {
+    pub(crate) fn new(subject: String) -> Self {
+        Self {
+            subject,
+            failures: 0,
+        }
+    }
+
+    /// Logs the first failure of a series, and waits before the next try.
+    pub(crate) async fn failed(&mut self, error: &watcher::Error) {
+        if self.failures == 0 {
+            tracing::warn!(
+                error = message(error),
+                "cannot watch {}; claimgate tries again",
+                self.subject
+            );
+        }
+        let delay =
+            BACKOFF_MIN.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        self.failures += 1;
+        tokio::time::sleep(delay.min(BACKOFF_MAX)).await;
+    }
+
+    /// Records that a list or an event arrived.
+    pub(crate) fn succeeded(&mut self) {
+        if std::mem::take(&mut self.failures) > 0 {
+            tracing::info!("watching {} again", self.subject);
+        }
+    }
+}
+
+fn message(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => describe(error),
+        watcher::Error::WatchError(status) => status.message.clone(),
+        error @ watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_grow_until_the_watch_succeeds() {
+        let mut report = WatchReport::new("claims".to_owned());
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let begin = Instant::now();
+            report.failed(&watcher::Error::NoResourceVersion).await;
+            waits.push(begin.elapsed().as_millis());
+        }
+        assert_eq!(waits, [500, 1000, 2000, 4000, 5000, 5000]);
+        report.succeeded();
+        let begin = Instant::now();
+        report.failed(&watcher::Error::NoResourceVersion).await;
+        assert_eq!(begin.elapsed().as_millis(), 500);
+    }
+}
