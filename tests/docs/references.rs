@@ -112,9 +112,27 @@ fn documented_defaults_are_those_of_the_code() {
             set(&mut without, "listen", managed);
             set(&mut without, "register", serde_json::json!({}));
         }
+        if key.starts_with("apis[].secrets.input[].") {
+            let input = serde_json::json!([{"path": "spec.passwordSecretRef"}]);
+            set(&mut without, "apis.0.secrets.input", input);
+            set(
+                &mut without,
+                "apis.0.secrets.namespaces",
+                vec!["team-a"].into(),
+            );
+            set(&mut without, "register", serde_json::json!({}));
+            set(
+                &mut without,
+                "listen.certificateAuthority",
+                "front-proxy-ca.crt".into(),
+            );
+        }
         let mut with_default = without.clone();
         let path = key.replace("controlPlanes.NAME", "controlPlanes.platform");
-        set(&mut with_default, &path.replace("apis[]", "apis.0"), value);
+        let path = path
+            .replace("apis[]", "apis.0")
+            .replace("input[]", "input.0");
+        set(&mut with_default, &path, value);
         assert_eq!(
             format!("{:?}", load(&with_default)),
             format!("{:?}", load(&without)),
