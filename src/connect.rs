@@ -10,6 +10,7 @@
 //! | `daemon_config` | the configuration of the daemon |
 //! | `preflight` | checks both clusters |
 //! | `manifest` | creates and deletes an object |
+//! | `secret_rights` | removes rights to copy Secrets, and the copies |
 //! | `plan` | what will be written, the question, and the writes |
 //! | `token` | the credential on the control plane |
 //! | `serve`, `workspace` | runs the daemon on this machine |
@@ -32,6 +33,7 @@ mod objects;
 mod plan;
 mod preflight;
 mod private_file;
+mod secret_rights;
 mod serve;
 mod served;
 mod session;
@@ -115,6 +117,7 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
         Target::Install { image } => {
             let objects = pod_objects(&session, image)?;
             apply(options, &session, &on_control_plane, objects).await?;
+            secret_rights::remove_unneeded(&session).await?;
             println!("Waiting until the app cluster serves claims.");
             let resources = served::wait(&session, INSTALLED_MAX).await;
             let resources = resources.map_err(|problem| ConnectError::NotServedByPods {

@@ -14,3 +14,4 @@ mod copy;
 mod error;
 
 pub(crate) use self::controller::{ConnectionSecrets, CopiedApi};
+pub(crate) use self::copy::selector;

@@ -5,14 +5,17 @@ mod rights;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use self::rights::Access;
 use super::app_cluster_access::AppClusterAccess;
 use super::control_planes::ControlPlanes;
 use super::start_error::StartError;
 use crate::catalog::{self, Exposure, Inspection};
-use crate::config::{Config, Warning};
+use crate::config::{Config, InputKind, SecretsConfig, Warning};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::FetchError;
 use claim_mapping::mapping::Mapping;
+
+const SECRETS: &str = "secrets";
 
 /// What the clusters say of a configuration.
 #[derive(Debug, Default)]
@@ -51,7 +54,11 @@ pub async fn inspect(config: &Config) -> Result<Online, StartError> {
         {
             let is_shared = matches!(control_plane.mapping, Mapping::Shared(_));
             warnings.extend(self::warnings(&name, is_shared, inspection));
-            let resources = resources(inspection, exposure);
+            let mut resources = resources(inspection, exposure);
+            resources.extend(copied_resources(config, &name));
+            if is_shared && resources.iter().any(|resource| resource.plural == SECRETS) {
+                warnings.push(shared_secrets(&name));
+            }
             let missing =
                 rights::missing(&control_plane.upstream, &control_plane.mapping, &resources).await;
             warnings.extend(missing_rights(&name, missing));
@@ -82,11 +89,51 @@ fn resources(inspection: &Inspection, exposure: &Exposure) -> Vec<rights::Resour
             resources.push(rights::Resource {
                 group: group.to_owned(),
                 plural: plural.to_owned(),
-                is_read_only: apis.all(|api| api.read_only),
+                access: match apis.all(|api| api.read_only) {
+                    true => Access::ReadOnlyClaims,
+                    false => Access::Claims,
+                },
             });
         }
     }
     resources
+}
+
+/// Returns the resources of the control plane that are copied to the app cluster or from it.
+fn copied_resources(config: &Config, control_plane: &str) -> Vec<rights::Resource> {
+    let apis = config.apis.iter();
+    let apis = apis.filter(|api| api.control_plane.name == control_plane);
+    let secrets: Vec<&SecretsConfig> = apis.map(|api| &api.secrets).collect();
+    let has_input = |kind| {
+        let mut inputs = secrets.iter().flat_map(|secrets| &secrets.inputs);
+        inputs.any(|input| input.kind == kind)
+    };
+    let resource = |plural: &str, access| rights::Resource {
+        group: String::new(),
+        plural: plural.to_owned(),
+        access,
+    };
+    let reads = secrets.iter().any(|secrets| secrets.connection.is_some());
+    let mut resources = Vec::new();
+    if has_input(InputKind::Secret) {
+        resources.push(resource(SECRETS, Access::Copies));
+    } else if reads {
+        resources.push(resource(SECRETS, Access::Read));
+    }
+    if has_input(InputKind::ConfigMap) {
+        resources.push(resource("configmaps", Access::Copies));
+    }
+    resources
+}
+
+/// Kubernetes cannot restrict rights on Secrets to a type or an owner.
+fn shared_secrets(name: &str) -> Warning {
+    Warning {
+        key: format!("controlPlanes.{name}.mapping.namespace"),
+        problem: "claimgate may read every Secret of this namespace of the control plane"
+            .to_owned(),
+        cure: "use a namespace that contains only the claims of this app cluster".to_owned(),
+    }
 }
 
 fn missing_rights(

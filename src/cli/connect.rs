@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::config::NamespaceSelection;
 use crate::connect::{self, ClaimPolicy, ConnectError, Namespaces, Options, ServeOptions, Target};
 
 /// The namespace of the app cluster for claimgate's own objects.
@@ -43,6 +44,7 @@ impl Names {
             name: self.name,
             system_namespace: self.system_namespace,
             groups: self.apis,
+            secrets: NamespaceSelection::default(),
             yes,
         }
     }
@@ -75,6 +77,9 @@ pub(super) struct Connect {
     /// File for the Secret with the token, which must not be committed
     #[arg(long, value_name = "FILE", requires = "print")]
     credential_file: Option<PathBuf>,
+    /// Local namespaces into which claimgate copies connection Secrets, or `all`
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    secrets: Vec<String>,
     /// Run the daemon on this machine, until Ctrl-C
     #[arg(long)]
     serve: bool,
@@ -91,6 +96,9 @@ pub(super) struct Connect {
 
 /// The port of a daemon on this machine.
 const SERVE_PORT: u16 = 8443;
+
+/// The word for all local namespaces.
+const ALL: &str = "all";
 
 /// The options of `check --pre`.
 #[derive(Args, Debug)]
@@ -157,7 +165,14 @@ impl Connect {
                 dir: self.dir,
             }),
         };
-        Box::pin(connect::connect(&self.clusters.options(), &target)).await
+        let options = Options {
+            secrets: match self.secrets.iter().any(|name| name == ALL) {
+                true => NamespaceSelection::All,
+                false => NamespaceSelection::Named(self.secrets.into_iter().collect()),
+            },
+            ..self.clusters.options()
+        };
+        Box::pin(connect::connect(&options, &target)).await
     }
 }
 

@@ -72,6 +72,10 @@ impl Default for NamespaceSelection {
 }
 
 impl NamespaceSelection {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub fn contains(&self, namespace: &str) -> bool {
         match self {
             Self::All => true,
@@ -130,7 +134,11 @@ pub(super) fn secrets(section: Section<'_>) -> Option<SecretsConfig> {
     let connection = connection(&section);
     let inputs = inputs(&section);
     let needs_namespaces = is_on || inputs.as_ref().is_some_and(|inputs| !inputs.is_empty());
-    if needs_namespaces && namespaces == Some(NamespaceSelection::default()) {
+    if needs_namespaces
+        && namespaces
+            .as_ref()
+            .is_some_and(NamespaceSelection::is_empty)
+    {
         let cure = "list the local namespaces of claims, or write [\"*\"] for all";
         section.problem("namespaces", "is required for connection and input", cure);
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::ConnectError;
 use super::installation::{CONTAINER_PORT, Files, METRICS_PORT};
 use super::session::Session;
+use crate::config::NamespaceSelection;
 use kube_wire::yaml;
 
 /// The name of the control plane in the configuration.
@@ -70,7 +71,7 @@ fn common(session: &Session) -> Result<Value, ConnectError> {
     let (tenant, installation) = (&session.tenant, &session.installation);
     let groups = tenant.groups.iter();
     let apis: Vec<Value> = groups
-        .map(|group| json!({"group": group, "controlPlane": CONTROL_PLANE}))
+        .map(|group| api(group, &installation.secrets))
         .collect();
     let service = &installation.service;
     let mut config = json!({
@@ -96,6 +97,19 @@ fn common(session: &Session) -> Result<Value, ConnectError> {
         );
     }
     Ok(config)
+}
+
+fn api(group: &str, secrets: &NamespaceSelection) -> Value {
+    let mut api = json!({"group": group, "controlPlane": CONTROL_PLANE});
+    let namespaces = match secrets {
+        NamespaceSelection::All => json!(["*"]),
+        NamespaceSelection::Named(names) => json!(names),
+    };
+    if !secrets.is_empty() {
+        let secrets = json!({"connection": true, "namespaces": namespaces});
+        merge(&mut api, json!({"secrets": secrets}));
+    }
+    api
 }
 
 fn files(session: &Session, config: &Value) -> Result<Files, ConnectError> {

@@ -20,7 +20,7 @@ use super::error::ConnectError;
 use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
 use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
-use super::{installation, leftovers, plan};
+use super::{installation, leftovers, plan, secret_rights};
 use crate::leader::LEASE_SUFFIX;
 use crate::registration::{MANAGED_BY, is_own};
 use claim_mapping::origin;
@@ -236,11 +236,13 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(app.failed(format!("delete the Lease {lease}"))(error)),
     }
+    secret_rights::remove_unneeded(session).await?;
     delete(
         app,
         installation::all(&session.installation, CONTROL_PLANE)?,
     )
-    .await
+    .await?;
+    secret_rights::remove_copies(session).await
 }
 
 /// Removes the rights, and each namespace unless someone else needs it.

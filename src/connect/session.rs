@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::installation::Installation;
 use super::tenant::{RemoteNamespaces, Tenant};
-use crate::config::ServiceConfig;
+use crate::config::{NamespaceSelection, ServiceConfig};
 use claim_mapping::mapping::{Mapping, is_dns_label, is_dns_subdomain};
 
 /// The remote namespaces that the user asks for.
@@ -41,6 +41,8 @@ pub struct Options {
     pub system_namespace: String,
     /// API groups; by default all with claims.
     pub groups: Vec<String>,
+    /// Local namespaces into which connection Secrets are copied.
+    pub secrets: NamespaceSelection,
     /// Whether to go on without a question.
     pub yes: bool,
 }
@@ -81,6 +83,11 @@ impl Session {
         for group in &options.groups {
             check_group(group)?;
         }
+        if let NamespaceSelection::Named(names) = &options.secrets {
+            for name in names {
+                check_label(name, "--secrets")?;
+            }
+        }
         let cluster_id = app.id().await?;
         if cluster_id == control_plane.id().await? {
             return Err(ConnectError::SameCluster {
@@ -97,6 +104,7 @@ impl Session {
             cluster,
             namespaces,
             groups: options.groups.clone(),
+            reads_secrets: !options.secrets.is_empty(),
             cluster_id,
         };
         Ok(Self {
@@ -107,6 +115,7 @@ impl Session {
             installation: Installation {
                 service,
                 connection: String::new(),
+                secrets: options.secrets.clone(),
             },
         })
     }

@@ -69,6 +69,8 @@ pub(super) struct Tenant {
     pub(super) namespaces: RemoteNamespaces,
     /// API groups of the claims.
     pub(super) groups: Vec<String>,
+    /// Whether the daemon copies connection Secrets.
+    pub(super) reads_secrets: bool,
     /// UID of the app cluster's kube-system namespace.
     pub(super) cluster_id: String,
 }
@@ -108,9 +110,11 @@ impl Tenant {
     pub(super) fn rights(&self) -> Result<Vec<Manifest>, serde_json::Error> {
         let (name, home) = (self.account(), self.namespaces.home());
         let namespaces = self.namespaces.all();
-        let mut objects = account(home, &name, vec![self.claims(), renewal(&name)])?;
+        let mut rules = self.in_namespace();
+        rules.push(renewal(&name));
+        let mut objects = account(home, &name, rules)?;
         for namespace in namespaces.iter().filter(|namespace| **namespace != home) {
-            let rules = vec![self.claims()];
+            let rules = self.in_namespace();
             objects.extend(role(namespace, &name, rules, subject(home, &name))?);
         }
         let mut rules = vec![documents(), crds()];
@@ -146,6 +150,15 @@ impl Tenant {
         Ok(all)
     }
 
+    /// The rights in each remote namespace.
+    fn in_namespace(&self) -> Vec<PolicyRule> {
+        let mut rules = vec![self.claims()];
+        if self.reads_secrets {
+            rules.push(connection_secrets());
+        }
+        rules
+    }
+
     /// All verbs on all resources of the groups, so that a claim API that is added later works at once.
     fn claims(&self) -> PolicyRule {
         self.rule(&["*"])
@@ -163,6 +176,16 @@ impl Tenant {
             verbs: texts(verbs),
             ..PolicyRule::default()
         }
+    }
+}
+
+/// Kubernetes cannot restrict the right to a type or an owner.
+fn connection_secrets() -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(texts(&[""])),
+        resources: Some(texts(&["secrets"])),
+        verbs: texts(&["get", "list", "watch"]),
+        ..PolicyRule::default()
     }
 }
 

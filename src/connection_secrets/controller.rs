@@ -143,8 +143,7 @@ impl ConnectionSecrets {
     }
 
     async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
-        let selector = format!("{}={}", copy::CONTROL_PLANE, self.name);
-        let config = watcher::Config::default().labels(&selector);
+        let config = watcher::Config::default().labels(&copy::selector(&self.name));
         let follow = |api: Api<PartialObjectMeta<Secret>>, namespace: Option<String>| {
             let covers = move |key: &ObjectKey| {
                 namespace

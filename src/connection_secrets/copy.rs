@@ -14,13 +14,18 @@ use claim_mapping::mapping::{Mapping, ObjectKey};
 use kube_wire::group_version::GroupVersion;
 
 /// The label of each copy with the name of the control plane.
-pub(super) const CONTROL_PLANE: &str = "claimgate.dev/control-plane";
+const CONTROL_PLANE: &str = "claimgate.dev/control-plane";
 
 /// The label of each copy with the UID of the claim.
 const CLAIM: &str = "claimgate.dev/claim";
 
 /// The type of the Secrets that Crossplane writes for claims.
 const CONNECTION: &str = "connection.crossplane.io/v1alpha1";
+
+/// Returns the selector of the copies for a control plane.
+pub(crate) fn selector(control_plane: &str) -> String {
+    format!("{CONTROL_PLANE}={control_plane},{CLAIM}")
+}
 
 /// Returns what is kept of a Secret on the control plane whose controller is an object.
 pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {

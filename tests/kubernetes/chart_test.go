@@ -24,7 +24,7 @@ func TestHelmChartRendersWhatConnectPrints(t *testing.T) {
 	platform := objectNames(t, env.controlPlane)
 	c := newConnection(t)
 	cmd := exec.Command(os.Getenv("TEST_BINARY"), append([]string{"connect", "--image", "registry.example.org/claimgate:1",
-		"--print", "--credential-file", env.path("chart-credential.yaml")}, c.arguments...)...)
+		"--print", "--credential-file", env.path("chart-credential.yaml"), "--secrets", "team-a,default"}, c.arguments...)...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	text, err := cmd.Output()
 	must(err)
@@ -43,7 +43,7 @@ controlPlanes:
     certificateAuthority: %q
     tokenSecret: claimgate-platform
     mapping: {namespace: connected, names: readable}
-apis: [{group: queues.example.org, controlPlane: platform}]
+apis: [{group: queues.example.org, controlPlane: platform, secrets: {connection: true, namespaces: [default, team-a]}}]
 `, env.controlPlane.port, env.certificates.read("server-ca.crt"))), 0o600))
 	rendered := render(t, "claimgate", "connected-system", "--values", values)
 

@@ -412,3 +412,51 @@ func TestConnectRejectsDangerousOptions(t *testing.T) {
 		awaitObjectNames(t, env.controlPlane, platform)
 	}
 }
+
+// TestConnectWithSecrets checks that the rights which connect grants suffice for connection Secrets, and that both commands remove
+// rights that are no longer wanted.
+func TestConnectWithSecrets(t *testing.T) {
+	createQueueAPI(t)
+	app, platform := objectNames(t, env.app), objectNames(t, env.controlPlane)
+	c := newConnection(t)
+	const image = "registry.example.org/claimgate:1"
+	bindings := func() string {
+		return kubectl(t, env.app, "", "get", "rolebindings", "-A", "-o", `jsonpath={range .items[?(@.metadata.name=="connected-system:claimgate:secrets")]}{.metadata.namespace} {end}`)
+	}
+	earlier := c.run(t, "--image", image, "--secrets", "default,team-a")
+	await(t, registrationTime, func() error {
+		if got := bindings(); got != "default team-a " {
+			return fmt.Errorf("the rights on Secrets are bound in %q", got)
+		}
+		return nil
+	})
+	awaitDeployment(t, "connected-system", "claimgate")
+	earlier.kill()
+	connect := c.run(t, "--image", image, "--secrets", "default")
+	await(t, registrationTime, func() error {
+		if got := bindings(); got != "default " {
+			return fmt.Errorf("the rights on Secrets are bound in %q", got)
+		}
+		return nil
+	})
+	awaitDeployment(t, "connected-system", "claimgate")
+	daemon := startPod(t, "connected-system", "claimgate")
+	awaitResource(t, "queues", true)
+	<-connect.done
+
+	const order = "{apiVersion: queues.example.org/v1, kind: Queue, metadata: {name: orders, namespace: default}, spec: {writeConnectionSecretToRef: {name: conn}}}"
+	kubectl(t, env.app, order, "apply", "-f", "-")
+	remote := strings.Fields(kubectl(t, env.controlPlane, "", "-n", "connected", "get", "queues", "-o", "jsonpath={.items[0].metadata.name} {.items[0].metadata.uid} {.items[0].spec.writeConnectionSecretToRef.name}"))
+	secret := fmt.Sprintf("{apiVersion: v1, kind: Secret, type: connection.crossplane.io/v1alpha1, metadata: {name: %s, namespace: connected, ownerReferences: [{apiVersion: queues.example.org/v1, kind: Queue, name: %s, uid: %s, controller: true}]}, stringData: {user: a}}", remote[2], remote[0], remote[1])
+	kubectl(t, env.controlPlane, secret, "create", "-f", "-")
+	awaitValue(t, registrationTime, "default", "conn", "user", "a")
+
+	if out, err := c.disconnect("--claims", "delete"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := daemon.terminate(slowDeadline); err != nil {
+		t.Fatal(err)
+	}
+	awaitObjectNames(t, env.app, app)
+	awaitObjectNames(t, env.controlPlane, platform)
+}

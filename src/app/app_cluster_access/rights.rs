@@ -3,7 +3,9 @@
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
 use crate::app_cluster::{check_front_proxy, describe, is_allowed};
-use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
+use crate::config::{
+    Config, CredentialsConfig, InputKind, NamespaceSelection, ServingCertificateConfig, Warning,
+};
 use crate::leader::LEASE_SUFFIX;
 
 /// Verbs on a resource that the daemon needs.
@@ -93,14 +95,55 @@ fn needed(config: &Config) -> Vec<Right> {
             rights.push(own(key, "", "secrets", name, &["get", "update"]));
         }
     }
+    rights.extend(secrets(config));
+    rights
+}
+
+/// Returns the rights to copy Secrets and ConfigMaps, in each namespace where the configuration wants that.
+fn secrets(config: &Config) -> Vec<Right> {
+    let apis = config.apis.iter().filter(|api| !api.secrets.is_off());
+    let mut rights = Vec::new();
+    for api in apis {
+        let namespaces = match &api.secrets.namespaces {
+            NamespaceSelection::All => vec![String::new()],
+            NamespaceSelection::Named(names) => names.iter().cloned().collect(),
+        };
+        let mut add = |group, resource, verbs| {
+            rights.extend(namespaces.iter().map(|namespace| Right {
+                key: "apis[].secrets",
+                group,
+                resource,
+                namespace: namespace.clone(),
+                name: String::new(),
+                verbs,
+            }));
+        };
+        let inputs = &api.secrets.inputs;
+        match &api.secrets.connection {
+            Some(_) => add(
+                "",
+                "secrets",
+                &["get", "list", "watch", "create", "update", "delete"],
+            ),
+            None => add("", "secrets", &["get", "list", "watch"]),
+        }
+        if inputs
+            .iter()
+            .any(|input| input.kind == InputKind::ConfigMap)
+        {
+            add("", "configmaps", &["get", "list", "watch"]);
+        }
+        add("events.k8s.io", "events", &["create", "patch"]);
+    }
     rights
 }
 
 impl Right {
     fn warning(&self, verbs: &[&str]) -> Warning {
-        let name = match self.name.is_empty() {
-            true => String::new(),
-            false => format!(" {}/{}", self.namespace, self.name),
+        let name = match (&*self.namespace, &*self.name) {
+            ("", _) => String::new(),
+            (namespace, "") => format!(" in the namespace {namespace:?}"),
+            (namespace, name) => format!(" {namespace}/{name}"),
         };
         Warning {
             key: self.key.to_owned(),

@@ -18,11 +18,21 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 /// All namespaces.
 const EVERYWHERE: &str = "";
 
-/// An exposed resource.
+/// A resource, and what claimgate does with it.
 pub(super) struct Resource {
     pub(super) group: String,
     pub(super) plural: String,
-    pub(super) is_read_only: bool,
+    pub(super) access: Access,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Access {
+    /// Claims: lists across several namespaces of a table read all of the control plane.
+    Claims,
+    ReadOnlyClaims,
+    /// Secrets and ConfigMaps: each namespace apart.
+    Read,
+    Copies,
 }
 
 /// Returns the verbs that claimgate lacks, by place: `kubernetesclusters.k8s.starter.org in the namespace "team-a"`. A
@@ -37,13 +47,17 @@ pub(super) async fn missing(
 ) -> Result<BTreeMap<String, Vec<&'static str>>, String> {
     let mut missing: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     for resource in resources {
-        for (namespace, verb) in needed(mapping, resource.is_read_only) {
+        for (namespace, verb) in needed(mapping, resource.access) {
             if !is_allowed(upstream, resource, namespace, verb).await? {
                 let place = match namespace {
                     EVERYWHERE => "in all namespaces".to_owned(),
                     namespace => format!("in the namespace {namespace:?}"),
                 };
-                let key = format!("{}.{} {place}", resource.plural, resource.group);
+                let name = match &*resource.group {
+                    "" => resource.plural.clone(),
+                    group => format!("{}.{group}", resource.plural),
+                };
+                let key = format!("{name} {place}");
                 missing.entry(key).or_default().push(verb);
             }
         }
@@ -51,19 +65,20 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// Returns the namespace and the verb of each right. Lists across several namespaces of a table read all of the control
-/// plane.
-fn needed(mapping: &Mapping, is_read_only: bool) -> Vec<(&str, &'static str)> {
-    let namespaces: Vec<&str> = match mapping {
-        Mapping::Shared(shared) => vec![shared.namespace()],
-        Mapping::Table(table) => table.rows().map(|(_, remote)| remote).collect(),
+/// Returns the namespace and the verb of each right.
+fn needed(mapping: &Mapping, access: Access) -> Vec<(&str, &'static str)> {
+    let namespaces = mapping.remote_namespaces();
+    let writes: &[&str] = match access {
+        Access::Claims => &WRITES,
+        Access::Copies => &["create", "update", "delete"],
+        Access::ReadOnlyClaims | Access::Read => &[],
     };
-    let writes: &[&str] = if is_read_only { &[] } else { &WRITES };
     let mut all = Vec::new();
     for namespace in &namespaces {
         all.extend(READS.iter().chain(writes).map(|verb| (*namespace, *verb)));
     }
-    if namespaces.len() > 1 {
+    let lists_all = matches!(access, Access::Claims | Access::ReadOnlyClaims);
+    if lists_all && namespaces.len() > 1 {
         all.extend([(EVERYWHERE, "list"), (EVERYWHERE, "watch")]);
     }
     all
@@ -97,14 +112,17 @@ mod tests {
     #[test]
     fn a_table_of_several_namespaces_needs_to_list_all() {
         let shared = Mapping::shared("team-a", "remote").unwrap();
-        let needed_rights = needed(&shared, false);
+        let needed_rights = needed(&shared, Access::Claims);
         assert_eq!(needed_rights.len(), 8);
         assert!(needed_rights.contains(&("remote", "deletecollection")));
-        assert_eq!(needed(&shared, true).len(), 3);
+        assert_eq!(needed(&shared, Access::ReadOnlyClaims).len(), 3);
         let rows = [("a", "x"), ("b", "y")];
         let rows = rows.map(|(local, remote)| (local.to_owned(), remote.to_owned()));
         let table = Mapping::table(rows.into()).unwrap();
-        assert_eq!(needed(&table, true).len(), 8);
-        assert!(needed(&table, true).contains(&(EVERYWHERE, "watch")));
+        assert_eq!(needed(&table, Access::ReadOnlyClaims).len(), 8);
+        assert!(needed(&table, Access::ReadOnlyClaims).contains(&(EVERYWHERE, "watch")));
+        let copies = needed(&table, Access::Copies);
+        assert!(copies.len() == 12 && copies.contains(&("y", "update")));
+        assert_eq!(needed(&table, Access::Read).len(), 6);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::config::ServiceConfig;
+use crate::config::{NamespaceSelection, ServiceConfig};
 use crate::connect::connection::ANNOTATION;
 use crate::connect::objects::named;
 
@@ -14,12 +14,19 @@ pub(crate) struct Installation {
     pub(crate) service: ServiceConfig,
     /// The value of the annotation [`ANNOTATION`].
     pub(crate) connection: String,
+    /// Namespaces into which connection Secrets are copied.
+    pub(crate) secrets: NamespaceSelection,
 }
 
 impl Installation {
     /// Returns the name of the ClusterRole that owns the APIServices. Each installation has its own.
     pub(crate) fn cluster_role(&self) -> String {
         format!("{}:{}", self.service.namespace, self.service.name)
+    }
+
+    /// Returns the name of the ClusterRole with the rights on Secrets, and of its bindings.
+    pub(crate) fn secrets_role(&self) -> String {
+        format!("{}:secrets", self.cluster_role())
     }
 
     /// Returns the name of the Secret with the CA and the serving certificate.
@@ -52,7 +59,7 @@ impl Installation {
         }
     }
 
-    pub(super) fn labels(&self) -> BTreeMap<String, String> {
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
         BTreeMap::from([
             ("app.kubernetes.io/name".to_owned(), "claimgate".to_owned()),
             (

@@ -7,6 +7,7 @@ use k8s_openapi::api::rbac::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::Installation;
+use crate::config::NamespaceSelection;
 use crate::connect::manifest::Manifest;
 use crate::connect::objects::{named, role_ref, subject, texts};
 use crate::leader::LEASE_SUFFIX;
@@ -65,7 +66,53 @@ pub(super) fn objects(
         )?,
     ];
     objects.extend(elsewhere(installation)?);
+    objects.extend(secrets(installation)?);
     Ok(objects)
+}
+
+/// The rights to copy Secrets, where the user wants that. Kubernetes cannot restrict them to some Secrets.
+fn secrets(installation: &Installation) -> Result<Vec<Manifest>, serde_json::Error> {
+    let name = installation.secrets_role();
+    let labeled = || ObjectMeta {
+        labels: Some(installation.labels()),
+        ..named(&name)
+    };
+    let reference = || role_ref("ClusterRole", &name);
+    let service = &installation.service;
+    let subjects = || Some(vec![subject(&service.namespace, &service.name)]);
+    let bindings = match &installation.secrets {
+        NamespaceSelection::All => vec![Manifest::new(&ClusterRoleBinding {
+            metadata: labeled(),
+            role_ref: reference(),
+            subjects: subjects(),
+        })?],
+        NamespaceSelection::Named(namespaces) => {
+            let bindings = namespaces.iter().map(|namespace| {
+                Manifest::new(&RoleBinding {
+                    metadata: ObjectMeta {
+                        namespace: Some(namespace.clone()),
+                        ..labeled()
+                    },
+                    role_ref: reference(),
+                    subjects: subjects(),
+                })
+            });
+            bindings.collect::<Result<_, _>>()?
+        }
+    };
+    if bindings.is_empty() {
+        return Ok(bindings);
+    }
+    let verbs = ["get", "list", "watch", "create", "update", "delete"];
+    let role = Manifest::new(&ClusterRole {
+        metadata: labeled(),
+        rules: Some(vec![
+            rule("", "secrets", &[], &verbs),
+            rule("events.k8s.io", "events", &[], &["create", "patch"]),
+        ]),
+        ..ClusterRole::default()
+    })?;
+    Ok([vec![role], bindings].concat())
 }
 
 /// The rights in other namespaces: to write events of APIServices, which have no namespace, and to read the front proxy.

@@ -1,0 +1,91 @@
+//! Removes rights to copy Secrets that are no longer wanted, and the copies.
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
+
+use super::daemon_config::CONTROL_PLANE;
+use super::error::ConnectError;
+use super::session::Session;
+use crate::config::NamespaceSelection;
+use crate::connection_secrets;
+
+/// Removes the rights in namespaces that the installation no longer names.
+///
+/// # Errors
+/// The app cluster rejects a request or cannot be reached.
+pub(super) async fn remove_unneeded(session: &Session) -> Result<(), ConnectError> {
+    let (app, installation) = (&session.app, &session.installation);
+    let name = installation.secrets_role();
+    let labels = installation.labels();
+    let selector: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let all: Api<RoleBinding> = Api::all(app.client.clone());
+    let listed = all
+        .list_metadata(&ListParams::default().labels(&selector.join(",")))
+        .await;
+    let listed = listed.map_err(app.failed("list the RoleBindings"))?;
+    for binding in listed.items {
+        let namespace = binding.namespace().unwrap_or_default();
+        let is_wanted = match &installation.secrets {
+            NamespaceSelection::All => false,
+            NamespaceSelection::Named(names) => names.contains(&namespace),
+        };
+        if binding.name_any() == name && !is_wanted {
+            let api: Api<RoleBinding> = Api::namespaced(app.client.clone(), &namespace);
+            let deleted = api.delete(&name, &DeleteParams::default()).await;
+            if existed(deleted).map_err(app.failed("delete a RoleBinding"))? {
+                println!("deleted RoleBinding {namespace}/{name}");
+            }
+        }
+    }
+    let parameters = DeleteParams::default();
+    if installation.secrets != NamespaceSelection::All {
+        let api: Api<ClusterRoleBinding> = Api::all(app.client.clone());
+        let deleted = existed(api.delete(&name, &parameters).await);
+        if deleted.map_err(app.failed("delete a ClusterRoleBinding"))? {
+            println!("deleted ClusterRoleBinding {name}");
+        }
+    }
+    if installation.secrets.is_empty() {
+        let api: Api<ClusterRole> = Api::all(app.client.clone());
+        let deleted = existed(api.delete(&name, &parameters).await);
+        if deleted.map_err(app.failed("delete a ClusterRole"))? {
+            println!("deleted ClusterRole {name}");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the copies of connection Secrets. The daemon must have lost its rights, or it makes them again.
+///
+/// # Errors
+/// The app cluster rejects a request or cannot be reached.
+pub(super) async fn remove_copies(session: &Session) -> Result<(), ConnectError> {
+    let app = &session.app;
+    let copies = ListParams::default().labels(&connection_secrets::selector(CONTROL_PLANE));
+    let all: Api<Secret> = Api::all(app.client.clone());
+    let listed = all.list_metadata(&copies).await;
+    let listed = listed.map_err(app.failed("list the copies of Secrets"))?;
+    for copy in listed.items {
+        let (namespace, name) = (copy.namespace().unwrap_or_default(), copy.name_any());
+        let api: Api<Secret> = Api::namespaced(app.client.clone(), &namespace);
+        let deleted = api.delete(&name, &DeleteParams::default()).await;
+        if existed(deleted).map_err(app.failed("delete the copy of a Secret"))? {
+            println!("deleted Secret {namespace}/{name}, a copy");
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether the deleted object existed.
+fn existed<T>(deleted: Result<T, kube::Error>) -> Result<bool, kube::Error> {
+    match deleted {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
