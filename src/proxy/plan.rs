@@ -54,7 +54,9 @@ impl RemoteRequest {
             return Ok(None);
         };
         let mut query = context.query.clone();
-        map_selectors(&mut query, &scope, &selectors);
+        if request.verb.has_selectors() {
+            map_selectors(&mut query, &scope, &selectors);
+        }
         // The control plane rejects a watch with a continue token.
         if request.verb == Verb::List {
             map_continue_token(&mut query, &scope)?;
@@ -276,6 +278,13 @@ mod tests {
                 "*/*",
                 "/apis/a.org/v1/namespaces/remote-b/claims\
                  ?fieldSelector=metadata.namespace%3Dremote-b",
+            ),
+            // Requests for one object have no selectors.
+            (
+                "/apis/a.org/v1/namespaces/team-a/claims/b?fieldSelector=metadata.namespace%3Dteam-a",
+                "*/*",
+                "/apis/a.org/v1/namespaces/remote-a/claims/b\
+                 ?fieldSelector=metadata.namespace%3Dteam-a",
             ),
             (
                 "/apis/a.org/v1/claims?includeObject=None",

@@ -40,6 +40,12 @@ impl Verb {
     pub fn is_read(self) -> bool {
         matches!(self, Self::Get | Self::List | Self::Watch)
     }
+
+    /// Returns whether the verb covers the objects that the request's selectors select. kube-apiserver ignores
+    /// selectors of other verbs (`apimachinery/pkg/apis/meta/v1/types.go`, `ListOptions`).
+    pub fn has_selectors(self) -> bool {
+        matches!(self, Self::DeleteCollection | Self::List | Self::Watch)
+    }
 }
 
 impl fmt::Display for Verb {
