@@ -9,6 +9,9 @@ use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Capacity for the members of a compact object, so that it rarely grows.
+const COMPACT_MEMBERS: usize = 8;
+
 /// The members of an object. A repeated key is several members. White space stays, so that an indented object without
 /// some members is still indented.
 #[derive(Debug, Default)]
@@ -23,7 +26,7 @@ struct Member<'a> {
     key: Cow<'a, str>,
     /// The text before the value: white space, the key and the colon.
     before: &'a str,
-    value: &'a RawValue,
+    value: &'a str,
 }
 
 impl<'a> JsonMembers<'a> {
@@ -50,7 +53,11 @@ impl<'a> JsonMembers<'a> {
             rest = after.get(value.get().len()..).unwrap_or_default();
             // White space before a comma is of no interest.
             rest = rest.trim_ascii_start().strip_prefix(',').unwrap_or(rest);
-            members.push(Member { key, before, value });
+            members.push(Member {
+                key,
+                before,
+                value: value.get(),
+            });
         }
         Self {
             members,
@@ -58,17 +65,46 @@ impl<'a> JsonMembers<'a> {
         }
     }
 
+    /// Reads an object of objects that has neither white space nor escapes in its keys, as kube-apiserver writes managed
+    /// fields. Returns it with the text after it, or `None` for other texts. This takes a fraction of the time of
+    /// [`read`](Self::read). Only brackets and strings inside of the values are checked.
+    pub(crate) fn read_compact(text: &'a str) -> Option<(Self, &'a str)> {
+        let mut members = Vec::with_capacity(COMPACT_MEMBERS);
+        let mut rest = text.strip_prefix('{')?;
+        while !rest.starts_with('}') {
+            let key_end = string_end(rest.as_bytes(), 0)?;
+            let (before, value) = rest.split_at_checked(key_end + 1)?;
+            let key = before.strip_prefix('"')?.strip_suffix("\":")?;
+            let (value, after) = value.split_at_checked(object_end(value.as_bytes())?)?;
+            if key.contains('\\') {
+                return None;
+            }
+            members.push(Member {
+                key: Cow::Borrowed(key),
+                before,
+                value,
+            });
+            rest = match after.strip_prefix(',') {
+                Some(next) if next.starts_with('"') => next,
+                Some(_) => return None,
+                None if after.starts_with('}') => after,
+                None => return None,
+            };
+        }
+        Some((Self { members, end: "" }, rest.strip_prefix('}')?))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         let members = self.members.iter();
         members.map(|member| (&*member.key, member.value))
     }
 
     /// Returns the last value of a key, which counts in Go.
-    pub(crate) fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a str> {
         let mut members = self.members.iter().rev();
         members
             .find(|member| member.key == key)
@@ -90,8 +126,7 @@ impl<'a> JsonMembers<'a> {
         let mut last_kept = None;
         let mut members = self.members.iter().peekable();
         while let Some(member) = members.next() {
-            let value = member.value.get();
-            let end = begin_of(value) + value.len();
+            let end = begin_of(member.value) + member.value.len();
             if !is_removed(&member.key) {
                 last_kept = Some(end);
                 continue;
@@ -111,14 +146,14 @@ impl<'a> JsonMembers<'a> {
 
     /// Writes the object.
     pub(crate) fn to_json(&self) -> String {
-        self.to_json_with(|_, value| Some(Cow::Borrowed(value.get())))
+        self.to_json_with(|_, value| Some(Cow::Borrowed(value)))
     }
 
     /// Writes the object with other members added or replaced, sorted by key and without white space between members,
     /// as Go writes maps.
     pub(crate) fn with_sorted(&self, others: impl Iterator<Item = (String, String)>) -> String {
         let own = self.iter();
-        let own = own.map(|(key, value)| (key.to_owned(), value.get().to_owned()));
+        let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let all: BTreeMap<String, String> = own.chain(others).collect();
         let members = all.iter().map(|(key, json)| member(key, json));
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
@@ -127,7 +162,7 @@ impl<'a> JsonMembers<'a> {
     /// Writes the object with the values that `write` returns, and without the members for which it returns `None`.
     pub(crate) fn to_json_with<'b>(
         &self,
-        write: impl Fn(&str, &'a RawValue) -> Option<Cow<'b, str>>,
+        write: impl Fn(&str, &'a str) -> Option<Cow<'b, str>>,
     ) -> String {
         let members = self.members.iter().filter_map(|member| {
             let value = write(&member.key, member.value)?;
@@ -135,6 +170,35 @@ impl<'a> JsonMembers<'a> {
         });
         let members = members.collect::<Vec<_>>().join(",");
         format!("{{{members}{}}}", self.end)
+    }
+}
+
+/// Returns the position after the object of objects that begins a text without white space.
+fn object_end(text: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    loop {
+        match text.get(at)? {
+            b'{' => depth += 1,
+            b'}' if depth <= 1 => return (depth == 1).then_some(at + 1),
+            b'}' => depth -= 1,
+            b'"' => at = string_end(text, at)? - 1,
+            b':' | b',' if depth > 0 => {}
+            _ => return None,
+        }
+        at += 1;
+    }
+}
+
+/// Returns the position after the string whose quote is at `begin`.
+fn string_end(text: &[u8], begin: usize) -> Option<usize> {
+    let mut at = begin + 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            _ => at += 2,
+        }
     }
 }
 
@@ -193,12 +257,52 @@ mod tests {
     }
 
     #[test]
+    fn compact_objects_are_read_like_others() {
+        for json in [
+            "{}",
+            r#"{"a":{}}"#,
+            r#"{".":{},"f:b":{"k:{\"c\":\"}\"}":{},"v:\"\\\"":{}},"é":{}}"#,
+        ] {
+            let (compact, after) = JsonMembers::read_compact(json).unwrap();
+            let members = JsonMembers::read(json.as_bytes()).unwrap().unwrap();
+            assert_eq!((compact.to_json(), after), (members.to_json(), ""));
+            assert!(compact.iter().eq(members.iter()), "{json}");
+        }
+        let (_, after) = JsonMembers::read_compact(r#"{"a":{}},"b":{}}"#).unwrap();
+        assert_eq!(after, r#","b":{}}"#);
+        for other in [
+            "",
+            "{",
+            r#"{"a"#,
+            r#"{"a":"#,
+            r#"{"a":{"#,
+            r#"{"a":{}"#,
+            r#"{"a":{},"#,
+            r#"{"a":{},}"#,
+            r#"{,}"#,
+            r#"{"a":}"#,
+            r#"{"a"}"#,
+            r#"{"a":1}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":{"b":1}}"#,
+            r#"{"a": {}}"#,
+            r#"{ "a":{}}"#,
+            r#"{"\u0061":{}}"#,
+            r#"{"a":{}"b":{}}"#,
+            "null",
+            "[]",
+        ] {
+            assert!(JsonMembers::read_compact(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
     fn members_keep_their_order_and_their_text() {
         let json = br#" {"b":1.0,"\u0061":"\u0062", "b":[1, 2]} "#;
         let mut members = JsonMembers::read(json).unwrap().unwrap();
         let text = r#"{"b":1.0,"\u0061":"\u0062", "b":[1, 2]}"#;
         assert_eq!(members.to_json(), text);
-        assert_eq!(members.get("b").unwrap().get(), "[1, 2]");
+        assert_eq!(members.get("b").unwrap(), "[1, 2]");
         assert!(members.retain(|key| key != "b") && !members.is_empty());
         assert_eq!(members.to_json(), r#"{"\u0061":"\u0062"}"#);
         assert!(JsonMembers::read(b"null").unwrap().is_none());

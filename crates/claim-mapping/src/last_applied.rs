@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use json_rewrite::{Edit, Framing, Handler, Limits, Rewriter, RuleError, Rules, Tag};
-use serde_json::value::RawValue;
 
 use crate::json_members::JsonMembers;
 use crate::mapping::ObjectKey;
@@ -165,12 +164,12 @@ pub(crate) fn without_origin(applied: &[u8]) -> Option<String> {
         return None;
     }
     let object = JsonMembers::read(applied).ok()??;
-    let metadata = JsonMembers::read(object.get("metadata")?.get().as_bytes()).ok()??;
-    let without = |key: &str, value: &'_ RawValue| {
+    let metadata = JsonMembers::read(object.get("metadata")?.as_bytes()).ok()??;
+    let without = |key: &str, value: &str| {
         if !matches!(key, "annotations" | "labels") {
             return None;
         }
-        let mut members = JsonMembers::read(value.get().as_bytes()).ok()??;
+        let mut members = JsonMembers::read(value.as_bytes()).ok()??;
         let has_removed = members.retain(|key| OriginKey::parse(key).is_none());
         has_removed.then(|| (!members.is_empty()).then(|| members.to_json()))
     };
@@ -180,12 +179,12 @@ pub(crate) fn without_origin(applied: &[u8]) -> Option<String> {
     }
     let metadata = metadata.to_json_with(|key, value| match without(key, value) {
         Some(members) => members.map(Cow::Owned),
-        None => Some(Cow::Borrowed(value.get())),
+        None => Some(Cow::Borrowed(value)),
     });
     let object = object.to_json_with(|key, value| {
         Some(Cow::Borrowed(match key {
             "metadata" => metadata.as_str(),
-            _ => value.get(),
+            _ => value,
         }))
     });
     Some(object + "\n")
@@ -200,9 +199,9 @@ pub(crate) fn with_origin(applied: &str, scope: &SharedScope) -> Option<String> 
     let local = &scope.object()?.local;
     let cluster = scope.mapping().cluster();
     let object = JsonMembers::read(applied.as_bytes()).ok()??;
-    let metadata = JsonMembers::read(object.get("metadata")?.get().as_bytes()).ok()??;
+    let metadata = JsonMembers::read(object.get("metadata")?.as_bytes()).ok()??;
     let merged = |key: &str, own: &[(&str, &str)]| {
-        let client = metadata.get(key).map_or("{}", RawValue::get);
+        let client = metadata.get(key).unwrap_or("{}");
         let client = JsonMembers::read(client.as_bytes()).ok()?;
         let own = own.iter().map(|(key, value)| {
             let value = serde_json::Value::from(*value).to_string();

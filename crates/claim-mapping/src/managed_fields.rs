@@ -106,16 +106,15 @@ impl OriginOfMetadata {
         {
             return Some(begin);
         }
-        let before = std::str::from_utf8(raw.get(from..found)?).ok()?;
-        let begin = from + before.rfind(BEFORE_METADATA)? + BEFORE_METADATA.len();
-        let metadata = serde_json::Deserializer::from_slice(raw.get(begin..)?);
-        let metadata: &RawValue = metadata.into_iter().next()?.ok()?;
-        let metadata = metadata.get();
-        let is_compact = raw.get(begin..)?.starts_with(metadata.as_bytes());
-        if !is_compact || begin + metadata.len() <= found {
+        let text = std::str::from_utf8(raw).ok()?;
+        let before = text.get(from..found)?.rfind(BEFORE_METADATA)?;
+        let begin = from + before + BEFORE_METADATA.len();
+        let (maps, after) = JsonMembers::read_compact(text.get(begin..)?)?;
+        let metadata = text.get(begin..text.len() - after.len())?;
+        if begin + metadata.len() <= found {
             return None;
         }
-        self.removed = origin_parts(metadata).ok()?;
+        self.removed = origin_parts(metadata, &maps).ok()?;
         metadata.clone_into(&mut self.raw);
         self.found = found - begin;
         Some(begin)
@@ -128,12 +127,15 @@ fn parts_of_any_form(raw: &[u8]) -> Result<Vec<Range<usize>>, UnreadableFields> 
     let entries: Vec<&RawValue> = serde_json::from_str(text).map_err(|_error| UnreadableFields)?;
     let mut all = Vec::new();
     for entry in entries {
-        for (_, fields) in members(entry)?.iter().filter(|(key, _)| *key == "fieldsV1") {
-            let fields = members(fields)?;
+        for (_, fields) in read(entry.get())?
+            .iter()
+            .filter(|(key, _)| *key == "fieldsV1")
+        {
+            let fields = read(fields)?;
             let mut parts = Vec::new();
             for (_, metadata) in fields.iter().filter(|(key, _)| *key == METADATA) {
-                let begin = metadata.get().as_ptr().addr() - text.as_ptr().addr();
-                match origin_parts(metadata.get())? {
+                let begin = metadata.as_ptr().addr() - text.as_ptr().addr();
+                match origin_parts(metadata, &read(metadata)?)? {
                     Removed::Parts(own) => {
                         parts.extend(own.iter().map(|it| begin + it.start..begin + it.end));
                     }
@@ -149,16 +151,15 @@ fn parts_of_any_form(raw: &[u8]) -> Result<Vec<Range<usize>>, UnreadableFields> 
     Ok(all)
 }
 
-/// Returns which parts of the managed fields of metadata contain the origin.
-fn origin_parts(metadata: &str) -> Result<Removed, UnreadableFields> {
-    let maps = read(metadata)?;
+/// Returns which parts of the managed fields of metadata contain the origin. `maps` was read from `metadata`.
+fn origin_parts(metadata: &str, maps: &JsonMembers<'_>) -> Result<Removed, UnreadableFields> {
     let mut parts = Vec::new();
     let mut removed = Vec::new();
     for (key, fields) in maps
         .iter()
         .filter(|(key, _)| ["f:annotations", "f:labels"].contains(key))
     {
-        let fields = members(fields)?;
+        let fields = read(fields)?;
         let is_origin = |key: &str| key.strip_prefix("f:").and_then(OriginKey::parse).is_some();
         let own = fields.parts(metadata, is_origin);
         // A dot stands for the map itself, which a client that sees no member of it does not see either.
@@ -176,12 +177,11 @@ fn origin_parts(metadata: &str) -> Result<Removed, UnreadableFields> {
     Ok(Removed::Parts(parts))
 }
 
-fn members(json: &RawValue) -> Result<JsonMembers<'_>, UnreadableFields> {
-    read(json.get())
-}
-
 /// Reads an object, or null.
 fn read(json: &str) -> Result<JsonMembers<'_>, UnreadableFields> {
+    if let Some((members, "")) = JsonMembers::read_compact(json) {
+        return Ok(members);
+    }
     let members = JsonMembers::read(json.as_bytes()).map_err(|_error| UnreadableFields)?;
     Ok(members.unwrap_or_default())
 }

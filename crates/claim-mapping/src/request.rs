@@ -173,7 +173,7 @@ pub fn has_other_metadata(body: &[u8]) -> bool {
     let members = JsonMembers::read(body).ok().flatten();
     members.is_some_and(|members| {
         let mut members = members.iter();
-        members.any(|(key, value)| key == "metadata" && !value.get().starts_with('{'))
+        members.any(|(key, value)| key == "metadata" && !value.starts_with('{'))
     })
 }
 

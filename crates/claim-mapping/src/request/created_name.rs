@@ -28,9 +28,9 @@ impl CreatedName {
 /// Returns the name and the prefix. Kubernetes treats an empty text like a missing one.
 fn names(body: &[u8]) -> Option<(Option<String>, Option<String>)> {
     let object = JsonMembers::read(body).ok()??;
-    let metadata = JsonMembers::read(object.get("metadata")?.get().as_bytes()).ok()??;
+    let metadata = JsonMembers::read(object.get("metadata")?.as_bytes()).ok()??;
     let text = |key: &str| {
-        let text = serde_json::from_str::<String>(metadata.get(key)?.get()).ok();
+        let text = serde_json::from_str::<String>(metadata.get(key)?).ok();
         text.filter(|text| !text.is_empty())
     };
     Some((text("name"), text("generateName")))

@@ -138,9 +138,9 @@ fn client_members(
 ) -> Vec<String> {
     let is_client = |key: &str| OriginKey::parse(key).is_none() && key != HIDDEN_METADATA;
     let members = client.iter().filter(|(key, _)| is_client(key));
-    let to_remote = |(key, value): (&str, &serde_json::value::RawValue)| {
+    let to_remote = |(key, value): (&str, &str)| {
         let applied = (key == LAST_APPLIED)
-            .then(|| serde_json::from_str::<String>(value.get()).ok())
+            .then(|| serde_json::from_str::<String>(value).ok())
             .flatten();
         let applied = applied.map(|applied| match effect {
             WriteEffect::MoveLastApplied => {
@@ -150,7 +150,7 @@ fn client_members(
         });
         match applied.and_then(|applied| last_applied::to_remote(&applied, scope)) {
             Some(applied) => string_member(key, &applied),
-            None => member(key, value.get()),
+            None => member(key, value),
         }
     };
     members.map(to_remote).collect()
