@@ -16,8 +16,8 @@ const LISTS: usize = 80;
 const GETS: usize = 50_000;
 
 /// Number of concurrent requests, all on one connection.
-const LISTS_AT_ONCE: usize = 2;
-const GETS_AT_ONCE: usize = 16;
+pub const LISTS_AT_ONCE: usize = 2;
+pub const GETS_AT_ONCE: usize = 16;
 
 /// Number of requests before the measurement, to open connections and map memory.
 const LISTS_BEFORE: usize = 4;
@@ -61,7 +61,7 @@ async fn measure_cpu<T>(
 }
 
 /// Checks that the proxy maps namespaces if and only if it should.
-async fn check(client: &Client, kind: ProxyKind) -> Result<(), Error> {
+pub async fn check(client: &Client, kind: ProxyKind) -> Result<(), Error> {
     for path in [CLAIM, CLAIMS] {
         let body = client
             .clone()
@@ -88,7 +88,7 @@ fn contains(body: &Bytes, text: &str) -> bool {
 }
 
 /// Sends `count` requests and returns the total size of their bodies in bytes.
-async fn many(
+pub async fn many(
     client: &Client,
     count: usize,
     at_once: usize,

@@ -7,6 +7,7 @@
 mod backend;
 mod client;
 mod identities;
+mod instructions;
 mod list_and_get;
 mod process;
 mod proxy;
@@ -48,7 +49,7 @@ struct Options {
     /// Number of watches to open
     #[arg(long, default_value_t = 10_000)]
     watches: usize,
-    /// Part to measure; all parts by default
+    /// Part to measure; requests and watches by default
     #[arg(long, value_enum)]
     only: Option<Part>,
     /// Size in bytes of the control plane's DATA frames of a LIST; as large as the proxy accepts by default
@@ -60,6 +61,8 @@ struct Options {
 enum Part {
     Requests,
     Watches,
+    /// Instructions of requests in table mode and in shared mode; needs valgrind
+    Instructions,
 }
 
 /// Everything that a proxy needs to start.
@@ -83,6 +86,15 @@ async fn main() -> Result<(), Error> {
             core: options.core,
         },
     };
+    if options.only == Some(Part::Instructions) {
+        let mut counts = Vec::new();
+        for kind in instructions::MODES {
+            eprintln!("instructions: {kind}");
+            counts.push((kind, instructions::count(&environment, kind).await?));
+        }
+        print!("{}", report::instructions(&counts));
+        return Ok(());
+    }
     if options.only != Some(Part::Watches) {
         let mut rounds = Vec::new();
         for round in 1..=options.rounds {

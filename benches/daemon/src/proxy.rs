@@ -69,12 +69,21 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy and waits until it serves requests.
     pub async fn start(environment: &Environment, kind: ProxyKind) -> Result<Self, Error> {
+        Self::start_within(environment, kind, &[]).await
+    }
+
+    /// Starts a proxy as the argument of the command `outer`, and waits until it serves requests.
+    pub async fn start_within(
+        environment: &Environment,
+        kind: ProxyKind,
+        outer: &[&str],
+    ) -> Result<Self, Error> {
         let address = free_address()?;
         let programs = &environment.programs;
-        // Both commands become the proxy, so that the process started is the one measured.
+        // All these commands become the proxy, so that the process started is the one measured.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "taskset", "--cpu-list"]);
-        command.arg(programs.core.to_string());
+        command.arg(programs.core.to_string()).args(outer);
         if kind == ProxyKind::Envoy {
             let config = programs.dir.join("envoy.yaml");
             fs::write(&config, envoy_config(address, environment))?;

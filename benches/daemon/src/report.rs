@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::instructions::InstructionCounts;
 use crate::list_and_get::RequestResults;
 use crate::proxy::ProxyKind;
 use crate::watches::WatchResults;
@@ -73,6 +74,26 @@ fn ratios(at: usize, of: Spread) -> String {
         0 => String::new(),
         _ => format!("{:.2} ({:.2}–{:.2})", of.median, of.least, of.greatest),
     }
+}
+
+/// Formats the instruction counts, with ratios between each mode and the first.
+pub fn instructions(counts: &[(ProxyKind, InstructionCounts)]) -> String {
+    let mut text = String::from(
+        "| | instructions of a LIST | this / rewriting | of a GET | this / rewriting |\n\
+         |---|---|---|---|---|\n",
+    );
+    let (_, first) = &counts[0];
+    for (kind, count) in counts {
+        let _ = writeln!(
+            text,
+            "| {kind} | {} | {:.2} | {} | {:.2} |",
+            count.list,
+            count.list as f64 / first.list as f64,
+            count.get,
+            count.get as f64 / first.get as f64,
+        );
+    }
+    text
 }
 
 /// Formats the results of all proxies.
