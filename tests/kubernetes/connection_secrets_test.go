@@ -250,7 +250,7 @@ func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
 		claim.publish(t, map[string]string{"user": claim.name})
 	}
 	for name, claim := range map[string]remoteClaim{"kept": kept, "gone": gone, "cleared": cleared} {
-		awaitValue(t, registrationTime, "default", name, "user", claim.name)
+		awaitValue(t, slowDeadline, "default", name, "user", claim.name)
 	}
 	before := kubectl(t, env.app, "", "-n", "default", "get", "secret", "kept", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}")
 
@@ -259,8 +259,8 @@ func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
 	kubectl(t, env.controlPlane, "", "-n", gone.namespace, "delete", "kubernetescluster", gone.name)
 	kubectl(t, env.controlPlane, "", "-n", cleared.namespace, "delete", "secret", cleared.secret)
 	c.start(t)
-	awaitValue(t, registrationTime, "default", "cleared", "user", "")
-	awaitValue(t, registrationTime, "default", "gone", "user", "")
+	awaitValue(t, slowDeadline, "default", "cleared", "user", "")
+	awaitValue(t, slowDeadline, "default", "gone", "user", "")
 
 	// In an outage, the copies stay.
 	c.link.refuseConnections()
@@ -271,7 +271,7 @@ func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
 		t.Errorf("the copy has %q in the outage", got)
 	}
 	must(c.link.restore())
-	awaitValue(t, registrationTime, "default", "kept", "more", "x")
+	awaitValue(t, slowDeadline, "default", "kept", "more", "x")
 	after := kubectl(t, env.app, "", "-n", "default", "get", "secret", "kept", "-o", "jsonpath={.metadata.uid}")
 	if !strings.HasPrefix(before, after) {
 		t.Errorf("the copy was made anew: %s, %s", before, after)
