@@ -11,8 +11,9 @@
 //! | `preflight` | checks both clusters |
 //! | `manifest` | creates and deletes an object |
 //! | `secret_rights` | removes rights to copy Secrets, and the copies |
-//! | `plan` | what will be written, the question, and the writes |
-//! | `token` | the credential on the control plane |
+//! | `plan`, `write` | what will be written, the question, and the writes |
+//! | `token` | tokens of ServiceAccounts |
+//! | `oidc` | what the control plane needs in order to trust tokens of the app cluster, and the check |
 //! | `serve`, `workspace` | runs the daemon on this machine |
 //! | `served` | waits until the app cluster serves claims |
 //! | `disconnect`, `leftovers` | removes what `connect` created |
@@ -30,6 +31,7 @@ mod installation;
 mod leftovers;
 mod manifest;
 mod objects;
+mod oidc;
 mod plan;
 mod preflight;
 mod private_file;
@@ -40,22 +42,24 @@ mod session;
 mod tenant;
 mod token;
 mod workspace;
+mod write;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::connection::Credential;
 use self::connection::Daemon;
 use self::daemon_config::CONTROL_PLANE;
 pub use self::disconnect::{ClaimPolicy, disconnect};
 pub use self::error::ConnectError;
 pub use self::gitops::{KubeconfigOptions, Tool, kubeconfig};
 use self::manifest::Manifest;
+use self::oidc::Issuer;
 pub use self::preflight::{Finding, Outcome};
 pub use self::serve::ServeOptions;
 use self::session::Session;
 pub use self::session::{Namespaces, Options};
-use self::token::Token;
+use self::write::CredentialSource;
 
 /// How long pods may take to start and serve claims. They may have to pull the image.
 const INSTALLED_MAX: Duration = Duration::from_secs(180);
@@ -70,11 +74,11 @@ pub enum Target {
     Serve(ServeOptions),
     /// As a Deployment in the app cluster.
     Install { image: String },
-    /// As a Deployment that someone else applies. The objects go to stdout, and the Secret with the credential to the
-    /// file.
+    /// As a Deployment that someone else applies. The objects go to stdout, and a Secret with the credential to the
+    /// file. There is a file unless the app cluster issues the tokens.
     Print {
         image: String,
-        credential_file: PathBuf,
+        credential_file: Option<PathBuf>,
     },
 }
 
@@ -103,6 +107,10 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
     session.check_namespaces().await?;
     session.choose_connection(target.daemon()).await?;
     let on_control_plane = session.tenant.objects()?;
+    let source = match options.credential {
+        Credential::Token => CredentialSource::Secret,
+        Credential::Oidc => CredentialSource::Issuer(Issuer::read(&session).await?),
+    };
     match target {
         Target::Serve(serve) => {
             let host = match &serve.advertise_host {
@@ -111,12 +119,12 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
             };
             serve::check_port(&host, serve.port)?;
             let objects = installation::outside(&session.installation, &host)?;
-            apply(options, &session, &on_control_plane, objects).await?;
+            write::apply(&session, &source, &on_control_plane, objects, options.yes).await?;
             serve::run(serve, &session, &host).await
         }
         Target::Install { image } => {
             let objects = pod_objects(&session, image)?;
-            apply(options, &session, &on_control_plane, objects).await?;
+            write::apply(&session, &source, &on_control_plane, objects, options.yes).await?;
             secret_rights::remove_unneeded(&session).await?;
             println!("Waiting until the app cluster serves claims.");
             let resources = served::wait(&session, INSTALLED_MAX).await;
@@ -135,27 +143,8 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
             credential_file,
         } => {
             let objects = pod_objects(&session, image)?;
-            private_file::check_directory(credential_file)?;
-            let mut stderr = std::io::stderr();
-            preflight::require(&preflight::run(&session, &on_control_plane, &[]).await?)?;
-            print_plan(&session, &on_control_plane, &[], &mut stderr).await?;
-            plan::confirm(options.yes, &mut stderr)?;
-            plan::apply(&session.control_plane, &on_control_plane).await?;
-            let credential = credential(&session).await?;
-            private_file::replace(credential_file, &manifest::yaml(&[credential])?).map_err(
-                |error| ConnectError::File {
-                    path: credential_file.clone(),
-                    error,
-                },
-            )?;
-            std::io::stdout().write_all(manifest::yaml(&objects)?.as_bytes())?;
-            let context = &session.app.context;
-            writeln!(
-                stderr,
-                "Apply the credential too: kubectl --context {context} apply -f {}\nDo not commit it: the daemon renews the token, and writes it to the Secret.",
-                credential_file.display()
-            )?;
-            Ok(())
+            let (file, yes) = (credential_file.as_deref(), options.yes);
+            write::print(&session, &source, &on_control_plane, &objects, file, yes).await
         }
     }
 }
@@ -177,40 +166,6 @@ fn pod_objects(session: &Session, image: &str) -> Result<Vec<Manifest>, ConnectE
     )?)
 }
 
-/// Shows the plan, asks, and writes to both clusters, the credential last.
-async fn apply(
-    options: &Options,
-    session: &Session,
-    on_control_plane: &[Manifest],
-    in_app_cluster: Vec<Manifest>,
-) -> Result<(), ConnectError> {
-    let installation = &session.installation;
-    let secret = installation::token(installation, CONTROL_PLANE, "")?;
-    let all: Vec<Manifest> = in_app_cluster.iter().cloned().chain([secret]).collect();
-    preflight::require(&preflight::run(session, on_control_plane, &all).await?)?;
-    print_plan(session, on_control_plane, &all, &mut std::io::stdout()).await?;
-    plan::confirm(options.yes, std::io::stdout())?;
-    plan::apply(&session.control_plane, on_control_plane).await?;
-    // The namespace of the Secret is the first object.
-    let (namespace, rest) = in_app_cluster.split_at(1);
-    plan::apply(&session.app, namespace).await?;
-    plan::apply(&session.app, &[credential(session).await?]).await?;
-    plan::apply(&session.app, rest).await
-}
-
-/// Requests a token, and returns the Secret for it.
-async fn credential(session: &Session) -> Result<Manifest, ConnectError> {
-    let token = Token::request(
-        &session.control_plane.client,
-        session.tenant.namespaces.home(),
-        &session.tenant.account(),
-        token::LIFETIME,
-    )
-    .await?;
-    let secret = installation::token(&session.installation, CONTROL_PLANE, &token.text);
-    Ok(secret?)
-}
-
 /// Checks both clusters as `connect` does, and writes nothing.
 ///
 /// # Errors
@@ -220,6 +175,9 @@ pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
     let mut session = Session::open(options, SERVICE_PORT).await?;
     session.choose_groups().await?;
     session.check_namespaces().await?;
+    if options.credential == Credential::Oidc {
+        Issuer::read(&session).await?;
+    }
     let on_control_plane = session.tenant.objects()?;
     let in_app_cluster = installation::all(&session.installation, CONTROL_PLANE)?;
     // A connection in another way is the first thing that connect would reject.
@@ -229,33 +187,4 @@ pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
             .await?;
     }
     preflight::run(&session, &on_control_plane, &in_app_cluster).await
-}
-
-/// Prints what will be written.
-async fn print_plan(
-    session: &Session,
-    on_control_plane: &[Manifest],
-    in_app_cluster: &[Manifest],
-    output: &mut (dyn Write + Send),
-) -> Result<(), ConnectError> {
-    let tenant = &session.tenant;
-    writeln!(
-        output,
-        "App cluster {:?} (context {}) gets the claims of the groups {}.\nThe control plane (context {}) stores them in {}.\n",
-        tenant.cluster,
-        session.app.context,
-        tenant.groups.join(", "),
-        session.control_plane.context,
-        tenant.namespaces,
-    )?;
-    let lines = plan::lines(&session.control_plane, on_control_plane).await?;
-    writeln!(output, "On the control plane:\n{lines}")?;
-    if !in_app_cluster.is_empty() {
-        let lines = plan::lines(&session.app, in_app_cluster).await?;
-        writeln!(
-            output,
-            "In the app cluster:\n{lines}  create an APIService for each version of the groups\n"
-        )?;
-    }
-    Ok(())
 }

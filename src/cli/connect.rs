@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::config::NamespaceSelection;
-use crate::connect::{self, ClaimPolicy, ConnectError, Namespaces, Options, ServeOptions, Target};
+use crate::connect::{
+    self, ClaimPolicy, ConnectError, Credential, Namespaces, Options, ServeOptions, Target,
+};
 
 /// The namespace of the app cluster for claimgate's own objects.
 const SYSTEM_NAMESPACE: &str = "claimgate-system";
@@ -45,6 +47,7 @@ impl Names {
             system_namespace: self.system_namespace,
             groups: self.apis,
             secrets: NamespaceSelection::default(),
+            credential: Credential::Token,
             yes,
         }
     }
@@ -71,10 +74,13 @@ pub(super) struct Connect {
     /// Image of the Deployment in the app cluster
     #[arg(long, required_unless_present = "serve", conflicts_with = "serve")]
     image: Option<String>,
+    /// How the daemon authenticates to the control plane
+    #[arg(long, value_enum, default_value_t = CredentialKind::Token)]
+    credential: CredentialKind,
     /// Print the objects of the app cluster as YAML instead of writing them
-    #[arg(long, requires = "credential_file", conflicts_with = "serve")]
+    #[arg(long, conflicts_with = "serve")]
     print: bool,
-    /// File for the Secret with the token, which must not be committed
+    /// With --print and --credential token: file for the Secret with the token, which must not be committed
     #[arg(long, value_name = "FILE", requires = "print")]
     credential_file: Option<PathBuf>,
     /// Local namespaces into which claimgate copies connection Secrets, or `all`
@@ -92,6 +98,24 @@ pub(super) struct Connect {
     /// With --serve: folder for kubeconfigs and the configuration; by default .claimgate/CLUSTER
     #[arg(long, requires = "serve")]
     dir: Option<PathBuf>,
+}
+
+/// How the daemon authenticates to the control plane.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CredentialKind {
+    /// A token of the control plane, in a Secret of the app cluster
+    Token,
+    /// Tokens of the app cluster, which the control plane must trust; nothing is stored
+    Oidc,
+}
+
+impl From<CredentialKind> for Credential {
+    fn from(kind: CredentialKind) -> Self {
+        match kind {
+            CredentialKind::Token => Self::Token,
+            CredentialKind::Oidc => Self::Oidc,
+        }
+    }
 }
 
 /// The port of a daemon on this machine.
@@ -112,6 +136,9 @@ pub(super) struct Preflight {
     /// With --pre: namespace of the control plane; by default the name of the app cluster
     #[arg(long, requires = "pre")]
     namespace: Option<String>,
+    /// With --pre: how the daemon authenticates to the control plane
+    #[arg(long, value_enum, default_value_t = CredentialKind::Token)]
+    credential: CredentialKind,
     #[command(flatten)]
     names: Names,
 }
@@ -120,7 +147,10 @@ impl Preflight {
     /// Returns the clusters to check, or `None` without `--pre`.
     pub(super) fn options(self) -> Option<Options> {
         let control_plane = self.control_plane_context?;
-        Some(self.names.options(control_plane, self.namespace, false))
+        Some(Options {
+            credential: self.credential.into(),
+            ..self.names.options(control_plane, self.namespace, false)
+        })
     }
 }
 
@@ -152,13 +182,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 impl Connect {
     pub(super) async fn run(self) -> Result<(), ConnectError> {
-        // The parser requires an image without --serve, and a file with --print.
-        let target = match (self.image, self.credential_file) {
-            (Some(image), Some(credential_file)) => Target::Print {
+        self.check_credential().map_err(ConnectError::InvalidName)?;
+        // The parser requires an image without --serve.
+        let target = match (self.image, self.print) {
+            (Some(image), true) => Target::Print {
                 image,
-                credential_file,
+                credential_file: self.credential_file,
             },
-            (Some(image), None) => Target::Install { image },
+            (Some(image), false) => Target::Install { image },
             (None, _) => Target::Serve(ServeOptions {
                 advertise_host: self.advertise_host,
                 port: self.port.unwrap_or(SERVE_PORT),
@@ -170,9 +201,27 @@ impl Connect {
                 true => NamespaceSelection::All,
                 false => NamespaceSelection::Named(self.secrets.into_iter().collect()),
             },
+            credential: self.credential.into(),
             ..self.clusters.options()
         };
         Box::pin(connect::connect(&options, &target)).await
+    }
+
+    /// Checks that the other options fit `--credential`.
+    fn check_credential(&self) -> Result<(), String> {
+        let problem = match (self.credential, &self.credential_file) {
+            (CredentialKind::Token, None) if self.print => {
+                "--print needs a file for the Secret with the token; add --credential-file FILE"
+            }
+            (CredentialKind::Oidc, Some(_)) => {
+                "--credential oidc stores no token; remove --credential-file"
+            }
+            (CredentialKind::Oidc, None) if self.serve => {
+                "--credential oidc needs a pod, because the kubelet renews its token; add --image IMAGE instead of --serve, or use --credential token"
+            }
+            _ => return Ok(()),
+        };
+        Err(problem.to_owned())
     }
 }
 

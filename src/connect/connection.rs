@@ -22,6 +22,17 @@ pub(super) enum Daemon {
     OutsideOfTheCluster,
 }
 
+/// How the daemon authenticates to the control plane.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Credential {
+    /// With a token that the control plane issues, and that is stored in a Secret.
+    #[default]
+    Token,
+    /// With tokens that the app cluster issues, and that are not stored.
+    Oidc,
+}
+
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Connection {
@@ -32,6 +43,8 @@ pub(super) struct Connection {
     /// As in the configuration.
     pub(super) mapping: Value,
     pub(super) daemon: Daemon,
+    #[serde(default)]
+    pub(super) credential: Credential,
 }
 
 impl Connection {
@@ -64,9 +77,13 @@ impl fmt::Display for Connection {
             Daemon::Deployment => "a Deployment",
             Daemon::OutsideOfTheCluster => "a daemon outside of the cluster",
         };
+        let credential = match self.credential {
+            Credential::Token => "",
+            Credential::Oidc => " with --credential oidc",
+        };
         write!(
             f,
-            "{:?} with {}, the mapping {} and {daemon}",
+            "{:?} with {}, the mapping {} and {daemon}{credential}",
             self.cluster, self.server, self.mapping
         )
     }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::connection::Credential;
 use super::error::ConnectError;
-use super::installation::{CONTAINER_PORT, Files, METRICS_PORT};
+use super::installation::{CONTAINER_PORT, Files, METRICS_PORT, TOKEN_FILE};
 use super::session::Session;
 use crate::config::NamespaceSelection;
 use kube_wire::yaml;
@@ -80,7 +81,6 @@ fn common(session: &Session) -> Result<Value, ConnectError> {
         "authentication": {"requestHeader": {"fromCluster": true}},
         "controlPlanes": {CONTROL_PLANE: {
             "server": endpoint.server,
-            "tokenSecret": installation.token_secret(CONTROL_PLANE),
             "mapping": tenant.namespaces.config(),
         }},
         "apis": apis,
@@ -89,6 +89,14 @@ fn common(session: &Session) -> Result<Value, ConnectError> {
             "clusterRole": installation.cluster_role(),
         },
     });
+    let token = match installation.credential {
+        Credential::Token => json!({"tokenSecret": installation.token_secret(CONTROL_PLANE)}),
+        Credential::Oidc => json!({"tokenFile": TOKEN_FILE}),
+    };
+    merge(
+        &mut config,
+        json!({"controlPlanes": {CONTROL_PLANE: token}}),
+    );
     if endpoint.ca_data.is_some() {
         let authority = json!({"certificateAuthority": CA_FILE});
         merge(

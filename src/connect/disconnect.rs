@@ -13,14 +13,14 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::clusters::Cluster;
-use super::connection::Connection;
+use super::connection::{Connection, Credential};
 use super::daemon_config::CONTROL_PLANE;
 use super::discovery::namespaced_resources;
 use super::error::ConnectError;
 use super::manifest::{Manifest, State};
 use super::session::{Options, Session};
 use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
-use super::{installation, leftovers, plan, secret_rights};
+use super::{installation, leftovers, oidc, plan, secret_rights};
 use crate::leader::LEASE_SUFFIX;
 use crate::registration::{MANAGED_BY, is_own};
 use claim_mapping::origin;
@@ -64,12 +64,13 @@ pub async fn disconnect(
     crate::tls::provider::install();
     let mut session = Session::open(options, ANY_PORT).await?;
     let cluster_role = session.installation.cluster_role();
-    if let Some(installed) = Connection::read(&session.app, &cluster_role).await?
-        && !installed.has_claims_of(&session.connection(installed.daemon))
-    {
-        return Err(ConnectError::OtherConnection {
-            installed: installed.to_string(),
-        });
+    if let Some(installed) = Connection::read(&session.app, &cluster_role).await? {
+        if !installed.has_claims_of(&session.connection(installed.daemon)) {
+            return Err(ConnectError::OtherConnection {
+                installed: installed.to_string(),
+            });
+        }
+        session.choose_credential(installed.credential);
     }
     if force {
         return forced(options, &session).await;
@@ -97,7 +98,11 @@ pub async fn disconnect(
         delete_claims(&session, &apis).await?;
     }
     remove_from_app_cluster(&session).await?;
-    remove_from_control_plane(&session).await
+    remove_from_control_plane(&session).await?;
+    if session.installation.credential == Credential::Oidc {
+        println!("{}", oidc::leftovers(&session.app.context));
+    }
+    Ok(())
 }
 
 /// Changes only the app cluster, and says what stays on the control plane.

@@ -68,6 +68,14 @@ pub enum ConnectError {
         namespace: String,
         deployment: String,
     },
+    #[error(
+        "context {context:?}: the control plane does not trust tokens of the app cluster: {problem}.\n{instructions}\nThen run this command again: it continues"
+    )]
+    NotTrusted {
+        context: String,
+        problem: String,
+        instructions: String,
+    },
     #[error("context {context:?}: cannot {doing}: {}", describe(error))]
     Request {
         context: String,

@@ -88,7 +88,7 @@ pub async fn kubeconfig(options: &KubeconfigOptions) -> Result<String, ConnectEr
     );
     plan::confirm(options.yes, std::io::stderr())?;
     plan::apply(&cluster, &manifests).await?;
-    let token = Token::request(&cluster.client, namespace, account, options.lifetime).await?;
+    let token = Token::request(&cluster.client, namespace, account, options.lifetime, None).await?;
     eprintln!(
         "{}",
         lifetime_note(options.lifetime, Timestamp::now(), token.expires)

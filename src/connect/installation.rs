@@ -12,8 +12,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceP
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-pub(super) use self::deployment::{CONTAINER_PORT, Files, METRICS_PORT};
+pub(super) use self::deployment::{
+    CONTAINER_PORT, Files, METRICS_PORT, TOKEN_AUDIENCE, TOKEN_FILE,
+};
 pub(super) use self::names::Installation;
+use super::connection::Credential;
 use super::manifest::Manifest;
 use super::objects::named;
 
@@ -86,7 +89,7 @@ pub(super) fn inside(
     Ok(objects)
 }
 
-/// Returns all objects of both kinds of installation, for their removal.
+/// Returns all objects of both kinds of installation, with the Secret for a stored token.
 ///
 /// # Errors
 /// An object cannot be serialized.
@@ -95,7 +98,9 @@ pub(super) fn all(
     control_plane: &str,
 ) -> Result<Vec<Manifest>, serde_json::Error> {
     let mut objects = inside(installation, "", &Files::new(), control_plane)?;
-    objects.push(token(installation, control_plane, "")?);
+    if installation.credential == Credential::Token {
+        objects.push(token(installation, control_plane, "")?);
+    }
     Ok(objects)
 }
 

@@ -93,6 +93,16 @@ pub(super) fn subject(namespace: &str, account: &str) -> Subject {
     }
 }
 
+/// Returns the subject of a user that no ServiceAccount stands for.
+pub(super) fn user(name: &str) -> Subject {
+    Subject {
+        kind: "User".to_owned(),
+        name: name.to_owned(),
+        namespace: None,
+        api_group: Some(RBAC.to_owned()),
+    }
+}
+
 pub(super) fn texts(all: &[&str]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }

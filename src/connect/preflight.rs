@@ -7,6 +7,7 @@ mod versions;
 
 pub use self::finding::{Finding, Outcome};
 use super::clusters::Cluster;
+use super::connection::Credential;
 use super::error::ConnectError;
 use super::manifest::Manifest;
 use super::plan;
@@ -23,10 +24,11 @@ pub(super) async fn run(
     in_app_cluster: &[Manifest],
 ) -> Result<Vec<Finding>, ConnectError> {
     let mut findings = Vec::new();
-    // The daemon gets a token of the control plane.
+    // The control plane issues the daemon's token, or the app cluster one for the check.
+    let from_app = session.installation.credential == Credential::Oidc;
     for (cluster, objects, needs_token) in [
-        (&session.control_plane, on_control_plane, true),
-        (&session.app, in_app_cluster, false),
+        (&session.control_plane, on_control_plane, !from_app),
+        (&session.app, in_app_cluster, from_app),
     ] {
         let mut add = |check, outcome| {
             findings.push(Finding {

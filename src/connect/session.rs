@@ -7,7 +7,7 @@ use kube::Api;
 use kube::config::Kubeconfig;
 
 use super::clusters::{Cluster, dns_label};
-use super::connection::{Connection, Daemon};
+use super::connection::{Connection, Credential, Daemon};
 use super::endpoint::Endpoint;
 use super::error::ConnectError;
 use super::installation::Installation;
@@ -43,6 +43,7 @@ pub struct Options {
     pub groups: Vec<String>,
     /// Local namespaces into which connection Secrets are copied.
     pub secrets: NamespaceSelection,
+    pub credential: Credential,
     /// Whether to go on without a question.
     pub yes: bool,
 }
@@ -106,8 +107,9 @@ impl Session {
             groups: options.groups.clone(),
             reads_secrets: !options.secrets.is_empty(),
             cluster_id,
+            user: None,
         };
-        Ok(Self {
+        let mut session = Self {
             app,
             endpoint: control_plane.endpoint()?,
             control_plane,
@@ -116,8 +118,24 @@ impl Session {
                 service,
                 connection: String::new(),
                 secrets: options.secrets.clone(),
+                credential: Credential::Token,
             },
-        })
+        };
+        session.choose_credential(options.credential);
+        Ok(session)
+    }
+
+    /// Changes how the daemon authenticates to the control plane.
+    pub(super) fn choose_credential(&mut self, credential: Credential) {
+        self.installation.credential = credential;
+        self.tenant.user = match credential {
+            Credential::Token => None,
+            Credential::Oidc => Some(format!(
+                "{}{}",
+                self.tenant.user_prefix(),
+                self.installation.account_user()
+            )),
+        };
     }
 
     /// Takes all groups with claims if the user names none. Checks the groups that the user names.
@@ -143,6 +161,7 @@ impl Session {
             server: self.endpoint.server.clone(),
             mapping: self.tenant.namespaces.config(),
             daemon,
+            credential: self.installation.credential,
         }
     }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::manifest::Manifest;
-use super::objects::{account, named, role, role_ref, subject, texts};
+use super::objects::{account, named, role, role_ref, subject, texts, user};
 
 /// The beginning of the annotation of a remote namespace, before the name of the app cluster.
 pub(super) const ID_ANNOTATION: &str = "cluster-id.claimgate.dev/";
@@ -73,12 +73,21 @@ pub(super) struct Tenant {
     pub(super) reads_secrets: bool,
     /// UID of the app cluster's kube-system namespace.
     pub(super) cluster_id: String,
+    /// The daemon's user name on the control plane, if the app cluster issues its tokens. Otherwise the daemon is a
+    /// ServiceAccount of the control plane.
+    pub(super) user: Option<String>,
 }
 
 impl Tenant {
     /// Returns the annotation of each remote namespace with the identity of the app cluster.
     pub(super) fn id_annotation(&self) -> String {
         format!("{ID_ANNOTATION}{}", self.cluster)
+    }
+
+    /// Returns what precedes the user names of tokens that the app cluster issues. It keeps them apart from the control
+    /// plane's own users, and from those of other app clusters.
+    pub(super) fn user_prefix(&self) -> String {
+        format!("claimgate:{}:", self.cluster)
     }
 
     /// Returns the name of the ServiceAccount on the control plane, and of its rights in the namespaces.
@@ -110,12 +119,17 @@ impl Tenant {
     pub(super) fn rights(&self) -> Result<Vec<Manifest>, serde_json::Error> {
         let (name, home) = (self.account(), self.namespaces.home());
         let namespaces = self.namespaces.all();
-        let mut rules = self.in_namespace();
-        rules.push(renewal(&name));
-        let mut objects = account(home, &name, rules)?;
+        let mut objects = match self.user {
+            None => {
+                let mut rules = self.in_namespace();
+                rules.push(renewal(&name));
+                account(home, &name, rules)?
+            }
+            Some(_) => role(home, &name, self.in_namespace(), self.subject())?.to_vec(),
+        };
         for namespace in namespaces.iter().filter(|namespace| **namespace != home) {
             let rules = self.in_namespace();
-            objects.extend(role(namespace, &name, rules, subject(home, &name))?);
+            objects.extend(role(namespace, &name, rules, self.subject())?);
         }
         let mut rules = vec![documents(), crds()];
         if namespaces.len() > 1 {
@@ -131,10 +145,18 @@ impl Tenant {
             Manifest::new(&ClusterRoleBinding {
                 metadata: named(&discovery),
                 role_ref: role_ref("ClusterRole", &discovery),
-                subjects: Some(vec![subject(home, &name)]),
+                subjects: Some(vec![self.subject()]),
             })?,
         ]);
         Ok(objects)
+    }
+
+    /// Returns who has the rights.
+    fn subject(&self) -> Subject {
+        match &self.user {
+            Some(name) => user(name),
+            None => subject(self.namespaces.home(), &self.account()),
+        }
     }
 
     /// Returns the namespaces and the other objects, in the order of creation.

@@ -1,4 +1,4 @@
-//! Tokens of ServiceAccounts on the control plane.
+//! Tokens of ServiceAccounts.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The reason why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("the control plane granted a token without content")]
+    #[error("the API server granted a token without content")]
     Missing,
     #[error(
-        "the control plane grants no token for the ServiceAccount {account:?}: {why}; your user needs the verb create on serviceaccounts/token"
+        "the API server grants no token for the ServiceAccount {account:?}: {why}; your user needs the verb create on serviceaccounts/token"
     )]
     Request { account: String, why: String },
 }
@@ -31,19 +31,21 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Requests a token. The server may grant a shorter lifetime.
+    /// Requests a token for an audience, or else for the API server itself. The server may grant a shorter lifetime.
     ///
     /// # Errors
-    /// The control plane rejects the request or cannot be reached.
+    /// The cluster rejects the request or cannot be reached.
     pub(super) async fn request(
         client: &Client,
         namespace: &str,
         account: &str,
         lifetime: Duration,
+        audience: Option<&str>,
     ) -> Result<Self, TokenError> {
         let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec {
+                audiences: audience.into_iter().map(str::to_owned).collect(),
                 expiration_seconds: Some(lifetime.as_secs().try_into().unwrap_or(i64::MAX)),
                 ..TokenRequestSpec::default()
             },
@@ -53,7 +55,7 @@ impl Token {
             .create_token_request(account, &PostParams::default(), &request)
             .await
             .map_err(|error| TokenError::Request {
-                account: account.to_owned(),
+                account: format!("{namespace}/{account}"),
                 why: describe(&error),
             })?;
         // The API server always sets it.

@@ -54,12 +54,15 @@ spec:
   writeConnectionSecretToRef: {name: my-cluster-kubeconfig}
 `
 
-// startEmptyCluster starts a cluster beside those of the environment.
-func startEmptyCluster(t *testing.T, name, bin string) *cluster {
+// startEmptyCluster starts a cluster beside those of the environment. The functions change it first.
+func startEmptyCluster(t *testing.T, name, bin string, changes ...func(*cluster)) *cluster {
 	t.Helper()
 	ports, err := freePorts(1)
 	must(err)
 	c := env.newCluster(name, bin, ports[0], env.app.args[1])
+	for _, change := range changes {
+		change(c)
+	}
 	must(env.startServer(c))
 	t.Cleanup(c.server.kill)
 	must(env.waitReady(c))

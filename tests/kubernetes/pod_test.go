@@ -20,7 +20,7 @@ func startPod(t *testing.T, namespace, name string) *process {
 	must(err)
 	dir := writePodFiles(t, namespace, name)
 	account := kubectl(t, env.app, "", "get", "deployment", "-n", namespace, name, "-o", "jsonpath={.spec.template.spec.serviceAccountName}")
-	token := strings.TrimSpace(kubectl(t, env.app, "", "create", "token", "-n", namespace, account))
+	token := accountToken(t, namespace, account)
 	kubeconfig := fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: it
@@ -41,6 +41,12 @@ users: [{name: it, user: {token: %s}}]
 	must(err)
 	t.Cleanup(daemon.kill)
 	return daemon
+}
+
+// accountToken requests a token of a ServiceAccount of the app cluster.
+func accountToken(t *testing.T, namespace, account string, options ...string) string {
+	t.Helper()
+	return strings.TrimSpace(kubectl(t, env.app, "", append([]string{"create", "token", "-n", namespace, account}, options...)...))
 }
 
 // writePodFiles writes the files of the projected volume of a Deployment into a directory, and returns its path.
@@ -65,6 +71,10 @@ func writePodFiles(t *testing.T, namespace, name string) string {
 			for file, text := range files.Data {
 				write(file, []byte(text))
 			}
+		}
+		if token := source.ServiceAccountToken; token != nil {
+			write(token.Path, []byte(accountToken(t, namespace, deployment.Spec.Template.Spec.ServiceAccountName,
+				"--audience", token.Audience, "--duration", fmt.Sprintf("%ds", *token.ExpirationSeconds))))
 		}
 		if source.Secret != nil {
 			var files corev1.Secret

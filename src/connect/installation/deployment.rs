@@ -6,7 +6,8 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapProjection, Container, ContainerPort, HTTPGetAction, PodSecurityContext,
     PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
-    SecurityContext, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
+    SecurityContext, ServiceAccountTokenProjection, TopologySpreadConstraint, Volume, VolumeMount,
+    VolumeProjection,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -15,6 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sha2::{Digest, Sha256};
 
 use super::names::Installation;
+use crate::connect::connection::Credential;
 use crate::connect::manifest::Manifest;
 
 /// The port of the container. Private GKE clusters let the API server reach it.
@@ -22,6 +24,15 @@ pub(crate) const CONTAINER_PORT: u16 = 10250;
 
 /// The port of metrics in the container.
 pub(crate) const METRICS_PORT: u16 = 9090;
+
+/// The name of the file with the token that the app cluster issues for the control plane.
+pub(crate) const TOKEN_FILE: &str = "control-plane-platform-token";
+
+/// The audience of this token. The API server of the app cluster does not accept it.
+pub(crate) const TOKEN_AUDIENCE: &str = "claimgate";
+
+/// The lifetime of this token. The kubelet replaces it after 80 % of it (`kubernetes/pkg/kubelet/token/token_manager.go`).
+const TOKEN_LIFETIME_S: i64 = 3600;
 
 /// The files of a pod, by name.
 pub(crate) type Files = BTreeMap<String, String>;
@@ -58,7 +69,7 @@ pub(super) fn objects(
                     )])),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod(name, image, &selector)),
+                spec: Some(pod(installation, image, &selector)),
             },
             ..DeploymentSpec::default()
         }),
@@ -91,9 +102,9 @@ fn checksum(files: &Files) -> String {
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-fn pod(name: &str, image: &str, selector: &LabelSelector) -> PodSpec {
+fn pod(installation: &Installation, image: &str, selector: &LabelSelector) -> PodSpec {
     PodSpec {
-        service_account_name: Some(name.to_owned()),
+        service_account_name: Some(installation.service.name.clone()),
         // The daemon reads CLAIMGATE_* variables as configuration, and Kubernetes would set some for each Service.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(GRACE_PERIOD_S),
@@ -109,13 +120,7 @@ fn pod(name: &str, image: &str, selector: &LabelSelector) -> PodSpec {
         volumes: Some(vec![Volume {
             name: "config".to_owned(),
             projected: Some(ProjectedVolumeSource {
-                sources: Some(vec![VolumeProjection {
-                    config_map: Some(ConfigMapProjection {
-                        name: name.to_owned(),
-                        ..ConfigMapProjection::default()
-                    }),
-                    ..VolumeProjection::default()
-                }]),
+                sources: Some(sources(installation)),
                 ..ProjectedVolumeSource::default()
             }),
             ..Volume::default()
@@ -129,6 +134,28 @@ fn pod(name: &str, image: &str, selector: &LabelSelector) -> PodSpec {
         }]),
         ..PodSpec::default()
     }
+}
+
+/// The configuration, and with OpenID Connect the token.
+fn sources(installation: &Installation) -> Vec<VolumeProjection> {
+    let mut sources = vec![VolumeProjection {
+        config_map: Some(ConfigMapProjection {
+            name: installation.service.name.clone(),
+            ..ConfigMapProjection::default()
+        }),
+        ..VolumeProjection::default()
+    }];
+    if installation.credential == Credential::Oidc {
+        sources.push(VolumeProjection {
+            service_account_token: Some(ServiceAccountTokenProjection {
+                audience: Some(TOKEN_AUDIENCE.to_owned()),
+                expiration_seconds: Some(TOKEN_LIFETIME_S),
+                path: TOKEN_FILE.to_owned(),
+            }),
+            ..VolumeProjection::default()
+        });
+    }
+    sources
 }
 
 fn container(image: &str) -> Container {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::config::{NamespaceSelection, ServiceConfig};
-use crate::connect::connection::ANNOTATION;
+use crate::connect::connection::{ANNOTATION, Credential};
 use crate::connect::objects::named;
 
 /// claimgate in one app cluster.
@@ -16,6 +16,7 @@ pub(crate) struct Installation {
     pub(crate) connection: String,
     /// Namespaces into which connection Secrets are copied.
     pub(crate) secrets: NamespaceSelection,
+    pub(crate) credential: Credential,
 }
 
 impl Installation {
@@ -27,6 +28,14 @@ impl Installation {
     /// Returns the name of the ClusterRole with the rights on Secrets, and of its bindings.
     pub(crate) fn secrets_role(&self) -> String {
         format!("{}:secrets", self.cluster_role())
+    }
+
+    /// Returns the name that the app cluster gives to the ServiceAccount of the pods as a user.
+    pub(crate) fn account_user(&self) -> String {
+        format!(
+            "system:serviceaccount:{}:{}",
+            self.service.namespace, self.service.name
+        )
     }
 
     /// Returns the name of the Secret with the CA and the serving certificate.

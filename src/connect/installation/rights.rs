@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::Installation;
 use crate::config::NamespaceSelection;
+use crate::connect::connection::Credential;
 use crate::connect::manifest::Manifest;
 use crate::connect::objects::{named, role_ref, subject, texts};
 use crate::leader::LEASE_SUFFIX;
@@ -163,10 +164,11 @@ fn binding(
 fn own_objects(installation: &Installation, control_plane: &str) -> Vec<PolicyRule> {
     let service = &installation.service.name;
     let lease = format!("{service}{LEASE_SUFFIX}");
-    let secrets = [
-        installation.certificate_secret(),
-        installation.token_secret(control_plane),
-    ];
+    let mut secrets = vec![installation.certificate_secret()];
+    if installation.credential == Credential::Token {
+        secrets.push(installation.token_secret(control_plane));
+    }
+    let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     vec![
         rule("", "services", &[service], &["get"]),
         rule("coordination.k8s.io", "leases", &[], &["create"]),
@@ -176,12 +178,7 @@ fn own_objects(installation: &Installation, control_plane: &str) -> Vec<PolicyRu
             &[&lease],
             &["get", "update"],
         ),
-        rule(
-            "",
-            "secrets",
-            &secrets.each_ref().map(String::as_str),
-            &["get", "update"],
-        ),
+        rule("", "secrets", &secrets, &["get", "update"]),
     ]
 }
 
