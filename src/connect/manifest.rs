@@ -14,6 +14,9 @@ use kube_wire::yaml;
 /// The field manager of writes, or its beginning.
 const MANAGER: &str = "claimgate-connect";
 
+/// The API group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// Maximum length of a document in bytes. An object of Kubernetes is never longer.
 const DOCUMENT_BYTES_MAX: usize = 2 << 20;
 
@@ -88,6 +91,40 @@ impl Manifest {
         }
     }
 
+    pub(super) fn name(&self) -> String {
+        self.object.name_any()
+    }
+
+    pub(super) fn namespace(&self) -> Option<String> {
+        self.object.namespace()
+    }
+
+    /// Returns whether the object is a role or a binding.
+    pub(super) fn grants_rights(&self) -> bool {
+        self.resource.group == RBAC
+    }
+
+    /// Returns the object in another namespace.
+    pub(super) fn in_namespace(&self, namespace: &str) -> Self {
+        let mut manifest = self.clone();
+        manifest.object.metadata.namespace = Some(namespace.to_owned());
+        manifest
+    }
+
+    /// Returns what an access review asks about the role that this binding names, without the verb.
+    pub(super) fn bound_role(&self) -> ResourceAttributes {
+        let role = |field: &str| self.object.data.get("roleRef")?.get(field)?.as_str();
+        let resource = match role("kind") {
+            Some("ClusterRole") => "clusterroles",
+            _ => "roles",
+        };
+        ResourceAttributes {
+            resource: Some(resource.to_owned()),
+            name: role("name").map(str::to_owned),
+            ..self.attributes()
+        }
+    }
+
     fn api(&self, client: &Client) -> Api<DynamicObject> {
         match self.object.namespace() {
             Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &self.resource),
@@ -129,6 +166,19 @@ impl Manifest {
         let patch = Patch::Apply(&manifest.object);
         let name = self.object.name_any();
         self.api(client).patch(&name, &parameters, &patch).await?;
+        Ok(())
+    }
+
+    /// Asks the cluster to write the object, and to store nothing.
+    ///
+    /// # Errors
+    /// The cluster rejects the request or cannot be reached.
+    pub(super) async fn dry_run(&self, client: &Client) -> Result<(), kube::Error> {
+        let parameters = PatchParams::apply(&self.manager).force().dry_run();
+        let patch = Patch::Apply(&self.object);
+        self.api(client)
+            .patch(&self.name(), &parameters, &patch)
+            .await?;
         Ok(())
     }
 

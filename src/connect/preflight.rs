@@ -2,6 +2,7 @@
 
 mod clock;
 mod finding;
+mod grants;
 mod rights;
 mod versions;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(
         add("version", versions::supported(&server.version));
         add("clock", clock::difference(server.date));
         add("rights", rights::all(cluster, objects, needs_token).await?);
+        add("granted rights", grants::all(cluster, objects).await?);
         add("objects", existing(cluster, objects).await?);
     }
     let app = &session.app;

@@ -276,63 +276,6 @@ func (c connection) print(t *testing.T) {
 	kubectl(t, env.app, "", "apply", "-f", credential)
 }
 
-// check runs `check --pre`, and returns its findings as JSON.
-func (c connection) check(t *testing.T) (string, error) {
-	t.Helper()
-	cmd := exec.Command(os.Getenv("TEST_BINARY"), "check", "--pre", "--control-plane-context", "platform", "--namespace", "connected",
-		"--context", "app", "--name", "app-one", "--system-namespace", "connected-system", "--apis", "queues.example.org", "-o", "json")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
-	out, err := cmd.Output()
-	return string(out), err
-}
-
-// TestPreflight checks that connect writes nothing if a check fails.
-func TestPreflight(t *testing.T) {
-	createQueueAPI(t)
-	c := newConnection(t)
-	findings, err := c.check(t)
-	if err != nil || strings.Count(findings, `"result": "passed"`) != 11 {
-		t.Errorf("check --pre: %v\n%s", err, findings)
-	}
-
-	// The group exists in the app cluster, and the user lacks rights there.
-	kubectl(t, env.app, fmt.Sprintf(queueCRD, "topic", "Topic"), "apply", "-f", "-")
-	t.Cleanup(func() { env.tryKubectl(env.app.kubeconfig, "", "delete", "crd", "topics.queues.example.org") })
-	awaitSuccess(t, env.app, "", "get", "apiservice", queueService)
-	platform := objectNames(t, env.controlPlane)
-	text, err := os.ReadFile(c.kubeconfig)
-	must(err)
-	reader := env.certificates.kubeconfig("https://localhost", "nobody")
-	_, nobody, _ := strings.Cut(reader, "users: [{name: it, user: ")
-	_, admin, _ := strings.Cut(string(text), "- {name: app, user: ")
-	admin, _, _ = strings.Cut(admin, "\n")
-	nobody, _, _ = strings.Cut(nobody, "]")
-	must(os.WriteFile(c.kubeconfig, []byte(strings.Replace(string(text), "{name: app, user: "+admin, "{name: app, user: "+nobody, 1)), 0o600))
-	rights := "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: preflight}\nrules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list]}]\n"
-	binding := "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: preflight}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: preflight}\n" +
-		"subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: nobody}]\n"
-	kubectl(t, env.app, rights+binding, "apply", "-f", "-")
-	t.Cleanup(func() { env.tryKubectl(env.app.kubeconfig, rights+binding, "delete", "-f", "-") })
-
-	findings, err = c.check(t)
-	for _, wanted := range []string{
-		"the app cluster already has " + queueService,
-		"create Service connected-system/claimgate, patch Service connected-system/claimgate",
-	} {
-		if err == nil || !strings.Contains(findings, wanted) {
-			t.Errorf("check --pre does not say %q: %v\n%s", wanted, err, findings)
-		}
-	}
-	daemon := c.start(t)
-	<-daemon.done
-	log, err := os.ReadFile(daemon.log)
-	must(err)
-	if !strings.Contains(string(log), "nothing was changed, because checks failed") || !strings.Contains(string(log), "you lack these rights") {
-		t.Errorf("connect said:\n%s", log)
-	}
-	awaitObjectNames(t, env.controlPlane, platform)
-}
-
 // oldTopicCRD is an API of which the group's preferred version is another one.
 const oldTopicCRD = `apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
