@@ -31,10 +31,11 @@ pub use self::places::Places;
 pub use self::problem::{Problem, Problems};
 pub use self::secret_template::{MissingKey, SecretTemplate};
 pub use self::settings::{
-    ApiConfig, AppClusterConfig, Authentication, CertificateAuthority, ClientCertificate,
-    Compression, Config, ControlPlaneConfig, CredentialsConfig, FrontProxyConfig, LimitsConfig,
-    Listen, Log, LogFormat, PemConfig, Priority, Register, RequestHeader, Resources, Secret,
-    SelfManaged, ServerAddress, ServiceConfig, ServingCertificateConfig, Shutdown, TimeoutsConfig,
+    ApiConfig, AppClusterConfig, Authentication, CaInjection, CertificateAuthority,
+    ClientCertificate, Compression, Config, ControlPlaneConfig, CredentialsConfig,
+    FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, PemConfig, Priority, Register,
+    RequestHeader, Resources, Secret, SelfManaged, ServerAddress, ServiceConfig,
+    ServingCertificateConfig, Shutdown, TimeoutsConfig,
 };
 pub use self::warnings::{Warning, warnings};
 

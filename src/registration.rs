@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
-use self::plan::{Action, Plan, Template};
+use self::plan::{Action, Authority, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
 use crate::app_cluster::describe;
 use crate::catalog::{Catalog, Offers};
@@ -57,7 +57,7 @@ enum RegistrationError {
     Endpoint(#[from] EndpointError),
 }
 
-/// PEM of the CAs that APIServices trust.
+/// PEM of the CAs that signed the serving certificate. APIServices trust them, unless cert-manager writes their CA.
 pub(crate) enum CaBundle {
     /// Of a file that is read again when it changes.
     File(Arc<Watched<Vec<u8>>>),
@@ -179,7 +179,10 @@ impl Registrar {
         let existing = api.list(&ListParams::default()).await?.items;
         let template = Template {
             service: self.config.service.clone(),
-            ca_bundle: ca_bundle.to_vec(),
+            authority: match &self.config.ca_injection {
+                None => Authority::Own(ca_bundle.to_vec()),
+                Some(injection) => Authority::Injected(injection.clone()),
+            },
             owner: self.owner().await?,
             priority: self.config.priority,
             adopt: self.config.adopt.clone(),
@@ -188,7 +191,7 @@ impl Registrar {
         self.conflicts.report(&plan.conflicts).await;
         let writes = |action: &Action| !matches!(action, Action::Delete { .. });
         if plan.actions.iter().any(writes) {
-            endpoint::check(&self.client, &self.config.service, &template.ca_bundle).await?;
+            endpoint::check(&self.client, &self.config.service, ca_bundle).await?;
         }
         for group_version in &plan.adopted {
             self.warn_of_hidden_resources(group_version).await;

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use claimgate::config::{self, Compression, ServingCertificateConfig};
+use claimgate::config::{self, CaInjection, Compression, ServingCertificateConfig};
 use dev_control_plane::certificates::Authority;
 
 fn shipped() -> PathBuf {
@@ -418,6 +418,44 @@ fn secrets_of_the_app_cluster_need_registration_and_exclude_files() {
         "controlPlanes.platform.tokenSecret: \"A_B\" is not the name of a Secret",
     ] {
         assert!(problems.contains(wanted), "no {wanted:?} in:\n{problems}");
+    }
+}
+
+#[test]
+fn ca_injection_names_one_source_and_excludes_a_managed_certificate() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let with_ca = text.replace(
+        "listen:\n",
+        "listen:\n  certificateAuthority: front-proxy-ca.crt\n",
+    );
+    let injection = |value: &str| {
+        let text = format!("{with_ca}register: {{caInjection: {value}}}\n");
+        load("claimgate.yaml", &text, &[]).map(|config| config.register.unwrap().ca_injection)
+    };
+    assert_eq!(
+        injection("{certificate: claimgate-tls}").unwrap(),
+        Some(CaInjection::Certificate("claimgate-tls".to_owned()))
+    );
+    assert_eq!(
+        injection("{secret: claimgate-tls}").unwrap(),
+        Some(CaInjection::Secret("claimgate-tls".to_owned()))
+    );
+    for (value, wanted) in [
+        (
+            "{}",
+            "register.caInjection.certificate: caInjection needs either certificate or secret",
+        ),
+        (
+            "{certificate: a, secret: b}",
+            "needs either certificate or secret",
+        ),
+        (
+            "{secret: A}",
+            "register.caInjection.secret: \"A\" is not a name",
+        ),
+    ] {
+        let problems = injection(value).unwrap_err();
+        assert!(problems.contains(wanted), "{problems}");
     }
 }
 

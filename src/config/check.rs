@@ -49,7 +49,7 @@ pub fn known_keys() -> BTreeSet<String> {
             "clientCertificate" => empty(),
         }),
         "controlPlanes".to_owned() => Value::from(map!["NAME" => empty()]),
-        "register".to_owned() => empty(),
+        "register".to_owned() => Value::from(map!["caInjection" => empty()]),
         "apis".to_owned() => Value::from(vec![map! {
             "secrets" => Value::from(map!["input" => Value::from(vec![empty()])]),
         }]),
@@ -82,7 +82,7 @@ fn root(root: Section<'_>) -> Option<Config> {
         check_copies(&root, &apis);
     }
     if let Some(listen) = &listen {
-        check_register(&root, listen, &control_planes, register.is_some());
+        check_register(&root, listen, &control_planes, register.as_ref());
     }
     let limits = limits(root.section("limits"));
     let admin = admin(root.section("admin"));

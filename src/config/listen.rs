@@ -9,7 +9,7 @@ use super::files;
 use super::register::secret_name;
 use super::section::Section;
 use super::settings::{
-    ControlPlaneConfig, CredentialsConfig, Listen, SelfManaged, ServingCertificateConfig,
+    ControlPlaneConfig, CredentialsConfig, Listen, Register, SelfManaged, ServingCertificateConfig,
 };
 
 /// The lifetime of a certificate that the daemon makes: 90 days.
@@ -88,8 +88,12 @@ pub(super) fn check_register(
     root: &Section<'_>,
     listen: &Listen,
     control_planes: &BTreeMap<String, Arc<ControlPlaneConfig>>,
-    has_register: bool,
+    register: Option<&Option<Register>>,
 ) {
+    let has_register = register.is_some();
+    let is_injected = register
+        .and_then(Option::as_ref)
+        .is_some_and(|register| register.ca_injection.is_some());
     match &listen.certificate {
         ServingCertificateConfig::Files {
             authority: None, ..
@@ -99,6 +103,12 @@ pub(super) fn check_register(
         }
         ServingCertificateConfig::SelfManaged(_) if !has_register => {
             root.problem("listen.selfManaged", NEEDS_REGISTER, REGISTER_CURE);
+        }
+        ServingCertificateConfig::SelfManaged(_) if is_injected => {
+            let problem =
+                "cert-manager does not have the CA that claimgate makes for listen.selfManaged";
+            let cure = "remove it, or set listen.certificate, listen.key and listen.certificateAuthority instead";
+            root.problem("register.caInjection", problem, cure);
         }
         _ => {}
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::section::Section;
-use super::settings::{ApiConfig, AppClusterConfig, Priority, Register, ServiceConfig};
+use super::settings::{
+    ApiConfig, AppClusterConfig, CaInjection, Priority, Register, ServiceConfig,
+};
 use claim_mapping::mapping::{is_dns_label, is_dns_subdomain};
 use kube_wire::group_version::GroupVersion;
 
@@ -27,6 +29,7 @@ pub(super) fn register(section: Section<'_>, apis: &[ApiConfig]) -> Option<Regis
         }
         is_valid
     });
+    let ca_injection = section.optional_section("caInjection").map(ca_injection);
     let priority = |key, default, max| {
         let value = section.count(key, default);
         i32::try_from(value)
@@ -51,12 +54,42 @@ pub(super) fn register(section: Section<'_>, apis: &[ApiConfig]) -> Option<Regis
     Some(Register {
         service: service?,
         cluster_role,
+        ca_injection: match ca_injection {
+            Some(injection) => Some(injection?),
+            None => None,
+        },
         priority: Priority {
             group_minimum: group_minimum?,
             version: version?,
         },
         adopt,
     })
+}
+
+/// Reads `caInjection`, with exactly one of its keys.
+fn ca_injection(section: Section<'_>) -> Option<CaInjection> {
+    let cure = "write one of them: {certificate: claimgate-tls} or {secret: claimgate-tls}";
+    let certificate = section.text("certificate");
+    let secret = section.text("secret");
+    let (key, name, injection) = match (certificate, secret) {
+        (Some(name), None) => ("certificate", name.clone(), CaInjection::Certificate(name)),
+        (None, Some(name)) => ("secret", name.clone(), CaInjection::Secret(name)),
+        _ => {
+            section.problem(
+                "certificate",
+                "caInjection needs either certificate or secret",
+                cure,
+            );
+            section.finish();
+            return None;
+        }
+    };
+    let is_valid = is_dns_subdomain(&name);
+    if !is_valid {
+        section.problem(key, format!("{name:?} is not a name"), cure);
+    }
+    section.finish();
+    is_valid.then_some(injection)
 }
 
 /// Reads the name of a Secret.

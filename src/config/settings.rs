@@ -267,9 +267,21 @@ pub struct Register {
     pub service: ServiceConfig,
     /// The ClusterRole that owns the APIServices, so that they are deleted with it.
     pub cluster_role: Option<String>,
+    /// `None` if claimgate itself writes the CA into the APIServices.
+    pub ca_injection: Option<CaInjection>,
     pub priority: Priority,
     /// Group-versions whose APIServices claimgate takes over from others.
     pub adopt: BTreeSet<GroupVersion>,
+}
+
+/// Where the CA injector of cert-manager reads the CA that it writes into the APIServices. The names are in the namespace
+/// of the Service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CaInjection {
+    /// In the Secret of a Certificate.
+    Certificate(String),
+    /// In a Secret.
+    Secret(String),
 }
 
 /// The order of the APIServices among the groups and versions of the app cluster. Larger numbers come first.

@@ -10,7 +10,7 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
 use kube_wire::group_version::GroupVersion;
 
 use crate::catalog::Offers;
-use crate::config::{Priority, ServiceConfig};
+use crate::config::{CaInjection, Priority, ServiceConfig};
 
 /// Marks the APIServices that claimgate created. Together with the Service it identifies those of one installation.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "claimgate");
@@ -25,12 +25,26 @@ const ADOPTED: &str = "claimgate.dev/adopted";
 /// (`kube-aggregator/pkg/controllers/autoregister/autoregister_controller.go`).
 const AUTOMANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
 
+/// The annotations that make the CA injector of cert-manager write the CA of an APIService
+/// (`cert-manager/pkg/apis/certmanager/v1/types.go`). The values of the first two are `NAMESPACE/NAME`.
+const INJECT_FROM_CERTIFICATE: &str = "cert-manager.io/inject-ca-from";
+const INJECT_FROM_SECRET: &str = "cert-manager.io/inject-ca-from-secret";
+const INJECT_API_SERVER_CA: &str = "cert-manager.io/inject-apiserver-ca";
+
+/// Who writes the CA of an APIService. Two writers would undo each other's changes without end.
+#[derive(Clone, Debug)]
+pub(super) enum Authority {
+    /// claimgate, as PEM.
+    Own(Vec<u8>),
+    /// The CA injector of cert-manager.
+    Injected(CaInjection),
+}
+
 /// What each APIService contains.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pub(super) service: ServiceConfig,
-    /// PEM.
-    pub(super) ca_bundle: Vec<u8>,
+    pub(super) authority: Authority,
     pub(super) owner: Option<OwnerReference>,
     pub(super) priority: Priority,
     pub(super) adopt: BTreeSet<GroupVersion>,
@@ -156,6 +170,25 @@ impl Template {
         labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned());
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.insert(OFFER.to_owned(), digest.to_owned());
+        for key in [
+            INJECT_FROM_CERTIFICATE,
+            INJECT_FROM_SECRET,
+            INJECT_API_SERVER_CA,
+        ] {
+            annotations.remove(key);
+        }
+        let ca_bundle = match &self.authority {
+            Authority::Own(pem) => Some(ByteString(pem.clone())),
+            Authority::Injected(injection) => {
+                let (key, name) = match injection {
+                    CaInjection::Certificate(name) => (INJECT_FROM_CERTIFICATE, name),
+                    CaInjection::Secret(name) => (INJECT_FROM_SECRET, name),
+                };
+                let value = format!("{}/{name}", self.service.namespace);
+                annotations.insert(key.to_owned(), value);
+                current.spec.and_then(|spec| spec.ca_bundle)
+            }
+        };
         if let Some(owner) = &self.owner {
             let owners = metadata.owner_references.get_or_insert_default();
             if !owners.iter().any(|known| known.uid == owner.uid) {
@@ -165,7 +198,7 @@ impl Template {
         APIService {
             metadata,
             spec: Some(APIServiceSpec {
-                ca_bundle: Some(ByteString(self.ca_bundle.clone())),
+                ca_bundle,
                 group: Some(group_version.group.clone()),
                 group_priority_minimum: self.priority.group_minimum,
                 insecure_skip_tls_verify: None,

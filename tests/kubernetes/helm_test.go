@@ -203,6 +203,7 @@ func TestHelmExplainsMissingAndContradictoryValues(t *testing.T) {
 		{"one", "controlPlanes.platform.kubeconfigSecret.name=other", "has both tokenSecret and kubeconfigSecret"},
 		{"one", "controlPlanes.Other.server=https://other", "additional properties 'Other' not allowed"},
 		{"one", "certificates.mode=secret", "certificates.secretName is empty"},
+		{"one", "certificates.injectCA=true", "certificates.injectCA has no effect"},
 		{"one", "certificates.secretName=tls", "certificates.secretName has no effect"},
 		{"one", "certificates.mode=other", "at '/certificates/mode'"},
 		{"one", "replicaCount=1", "additional properties 'replicaCount' not allowed"},
@@ -250,6 +251,8 @@ func TestHelmValuesSetTheFieldsOfThePod(t *testing.T) {
 			}
 		}
 	}
+	config, _, _ := unstructured.NestedString(findObject(t, full, "ConfigMap", "claimgate-system", "claimgate").Object, "data", "claimgate.yaml")
+	assertContains(t, config, "  caInjection:\n    certificate: claimgate-tls\n")
 	if names := kinds(smallest); slices.ContainsFunc(names, func(kind string) bool {
 		return slices.Contains([]string{"NetworkPolicy", "ServiceMonitor", "PrometheusRule", "Certificate", "Issuer"}, kind)
 	}) {

@@ -44,11 +44,13 @@ type registrar struct {
 	process *process
 	// what it takes over from others
 	adopt string
+	// more keys of register
+	register string
 }
 
 // startRegistrar starts it with the rights of config/rbac/registration.yaml, and with those to read the front proxy from
 // the app cluster.
-func startRegistrar(t *testing.T) *registrar {
+func startRegistrar(t *testing.T, changes ...func(*registrar)) *registrar {
 	t.Helper()
 	grantAppClusterRights(t, "registration.yaml", "developer")
 	grantAppClusterRights(t, "front-proxy.yaml", "developer")
@@ -58,6 +60,9 @@ func startRegistrar(t *testing.T) *registrar {
 	must(err)
 	r := &registrar{instance: newInstance("registrar", "auto")}
 	r.port, r.adminPort, r.link = ports[0], ports[1], env.link
+	for _, change := range changes {
+		change(r)
+	}
 	r.start(t)
 	t.Cleanup(func() { r.process.kill() })
 	return r
@@ -72,8 +77,8 @@ func (r *registrar) start(t *testing.T) {
 		"requestHeader: {clientCa: front-proxy-ca.crt}", "requestHeader: {fromCluster: true}",
 		"key: claimgate.key", "key: claimgate.key, certificateAuthority: server-ca.crt",
 	).Replace(r.config("registrar.kubeconfig")) + fmt.Sprintf(`appCluster: {kubeconfig: registrar-app.kubeconfig}
-register: {service: {port: %d}, clusterRole: claimgate, adopt: [%s]}
-`, r.port, r.adopt)
+register: {service: {port: %d}, clusterRole: claimgate, adopt: [%s]%s}
+`, r.port, r.adopt, r.register)
 	must(os.WriteFile(env.path("registrar.yaml"), []byte(config), 0o600))
 	process, err := env.run("registrar", os.Getenv("TEST_BINARY"), "serve", "--config", env.path("registrar.yaml"))
 	must(err)

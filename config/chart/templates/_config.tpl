@@ -22,13 +22,18 @@
 {{- $controlPlanes = set $controlPlanes $name $controlPlane }}
 {{- end }}
 {{- $service := dict "namespace" .Release.Namespace "name" (include "claimgate.name" .) "port" (int .Values.service.port) }}
+{{- $register := dict "service" $service "clusterRole" (include "claimgate.clusterName" .) }}
+{{- if .Values.certificates.injectCA }}
+{{- $kind := ternary "certificate" "secret" (eq .Values.certificates.mode "certManager") }}
+{{- $register = set $register "caInjection" (dict $kind (include "claimgate.mountedSecret" .)) }}
+{{- end }}
 {{- $config := dict
   "cluster" .Values.cluster
   "listen" $listen
   "authentication" (dict "requestHeader" $requestHeader)
   "controlPlanes" $controlPlanes
   "apis" .Values.apis
-  "register" (dict "service" $service "clusterRole" (include "claimgate.clusterName" .))
+  "register" $register
   "admin" (dict "address" "[::]:9090")
   "shutdown" (dict "delay" "5s" "drain" "30s")
 }}

@@ -81,6 +81,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and (eq .Values.certificates.mode "secret") (not .Values.certificates.secretName) }}
 {{- fail "certificates.mode is secret, but certificates.secretName is empty; set it to a Secret with tls.crt, tls.key and ca.crt" }}
 {{- end }}
+{{- if and .Values.certificates.injectCA (eq .Values.certificates.mode "selfManaged") }}
+{{- fail "certificates.injectCA has no effect with certificates.mode selfManaged, because cert-manager does not have the CA; remove it, or set the mode to certManager or secret" }}
+{{- end }}
 {{- if and .Values.certificates.secretName (ne .Values.certificates.mode "secret") }}
 {{- fail (printf "certificates.secretName has no effect with certificates.mode %s; remove it, or set the mode to secret" .Values.certificates.mode) }}
 {{- end }}

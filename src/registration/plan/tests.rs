@@ -26,7 +26,7 @@ fn template() -> Template {
             group_minimum: 1000,
             version: 15,
         },
-        ca_bundle: b"ca".to_vec(),
+        authority: Authority::Own(b"ca".to_vec()),
         owner: Some(OwnerReference {
             uid: "role".to_owned(),
             ..OwnerReference::default()
@@ -92,6 +92,40 @@ fn fields_of_others_stay() {
     labels.insert("team".to_owned(), "platform".to_owned());
     let again = Plan::new(&offers(&[("v1", "a")]), created, &template());
     assert_eq!(again, Plan::default());
+}
+
+#[test]
+fn ca_bundle_has_one_writer() {
+    let mut injecting = template();
+    injecting.authority = Authority::Injected(CaInjection::Certificate("tls".to_owned()));
+    let one = offers(&[("v1", "a")]);
+    let mut created = written(&Plan::new(&one, Vec::new(), &injecting));
+    let source = annotation(&created[0], INJECT_FROM_CERTIFICATE).unwrap();
+    assert_eq!(source, "claimgate-system/tls");
+    let bundle = |object: &APIService| object.spec.as_ref().unwrap().ca_bundle.clone();
+    assert_eq!(bundle(&created[0]), None);
+
+    let injected = Some(ByteString(b"injected".to_vec()));
+    created[0].spec.as_mut().unwrap().ca_bundle = injected.clone();
+    assert_eq!(
+        Plan::new(&one, created.clone(), &injecting),
+        Plan::default()
+    );
+    let touched = written(&Plan::new(
+        &offers(&[("v1", "b")]),
+        created.clone(),
+        &injecting,
+    ));
+    assert_eq!(bundle(&touched[0]), injected);
+
+    injecting.authority = Authority::Injected(CaInjection::Secret("tls".to_owned()));
+    let moved = written(&Plan::new(&one, created.clone(), &injecting));
+    assert_eq!(annotation(&moved[0], INJECT_FROM_CERTIFICATE), None);
+    assert!(annotation(&moved[0], INJECT_FROM_SECRET).is_some());
+
+    let taken_back = written(&Plan::new(&one, created, &template()));
+    assert_eq!(annotation(&taken_back[0], INJECT_FROM_CERTIFICATE), None);
+    assert_eq!(bundle(&taken_back[0]), Some(ByteString(b"ca".to_vec())));
 }
 
 #[test]
