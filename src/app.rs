@@ -104,6 +104,8 @@ impl App {
             metrics: metrics.clone(),
             stopping: stop.graceful.clone(),
             registration_problems: app_cluster.registration_problems(),
+            copies: app_cluster.copy_status(),
+            is_leader: app_cluster.is_leader(),
         };
         let server = HttpServer {
             acceptor: TlsAcceptor::from(Arc::new(tls::server_config(certificate)?)),
@@ -224,8 +226,10 @@ async fn drain(
 }
 
 fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
-    let (readiness, router) = (Arc::clone(router), Arc::clone(router));
+    let (readiness, status) = (Arc::clone(router), Arc::clone(router));
+    let router = Arc::clone(router);
     admin::Reports {
+        status: Arc::new(move || status.status()),
         readiness: Arc::new(move || readiness.readiness()),
         metrics: Arc::new(move || {
             for name in router.control_planes.keys() {

@@ -9,6 +9,7 @@ mod kubeconfig;
 mod man;
 mod map;
 mod serve;
+mod status;
 mod stdout;
 
 use std::env;
@@ -60,6 +61,8 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
         output: OutputFormat,
     },
+    /// Show the state of a running daemon: control planes, APIs, copies, problems
+    Status(status::Status),
     /// Print where a claim is stored on the control plane, or the way back
     Map {
         /// Configuration file; its extension selects YAML, TOML or JSON
@@ -121,6 +124,8 @@ impl Cli {
                 }
                 check::run(&config, output, online, previous.as_deref()).await
             }
+            // Boxed, because requests to the app cluster make a large future.
+            Command::Status(status) => Box::pin(status.run()).await,
             Command::Map { config, lookup } => map::run(&config, &lookup),
             #[cfg(feature = "app-cluster")]
             // Boxed, because the requests to both clusters make a large future.

@@ -16,6 +16,7 @@
 //! | `oidc` | what the control plane needs in order to trust tokens of the app cluster, and the check |
 //! | `serve`, `workspace` | runs the daemon on this machine |
 //! | `served` | waits until the app cluster serves claims |
+//! | `pod_reports` | the status of daemons in pods |
 //! | `disconnect`, `leftovers` | removes what `connect` created |
 //! | `gitops` | the command `kubeconfig`, and the documents for kubectl, Argo CD and Flux |
 
@@ -33,6 +34,7 @@ mod manifest;
 mod objects;
 mod oidc;
 mod plan;
+mod pod_reports;
 mod preflight;
 mod private_file;
 mod secret_rights;
@@ -53,8 +55,10 @@ use self::daemon_config::CONTROL_PLANE;
 pub use self::disconnect::{ClaimPolicy, disconnect};
 pub use self::error::ConnectError;
 pub use self::gitops::{KubeconfigOptions, Tool, kubeconfig};
+pub(crate) use self::installation::METRICS_PORT;
 use self::manifest::Manifest;
 use self::oidc::Issuer;
+pub use self::pod_reports::pod_reports;
 pub use self::preflight::{Finding, Outcome};
 pub use self::serve::ServeOptions;
 use self::session::Session;

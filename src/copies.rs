@@ -15,6 +15,7 @@ use crate::config::{ApiConfig, Config, InputKind, InputSource};
 use crate::connection_secrets::{ConnectionSecrets, CopiedApi};
 use crate::input_objects::{InputApi, InputObject, InputObjects, InputRule};
 use crate::proxy::ControlPlane;
+use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::kube_client;
 use claim_mapping::mapping::Mapping;
@@ -38,6 +39,7 @@ pub(crate) struct Copies {
     control_plane: kube::Client,
     catalog: Catalog,
     metrics: Metrics,
+    status: CopyStatus,
 }
 
 /// A controller that runs until it is dropped.
@@ -50,7 +52,7 @@ impl Copies {
         control_plane: &ControlPlane,
         app_cluster: kube::Client,
         catalog: Catalog,
-        metrics: Metrics,
+        (metrics, status): (Metrics, CopyStatus),
     ) -> Option<Self> {
         let name = &control_plane.name;
         let is_copied = |api: &&ApiConfig| api.control_plane.name == *name && !api.secrets.is_off();
@@ -67,11 +69,13 @@ impl Copies {
             control_plane: kube_client(control_plane.upstream.clone()),
             catalog,
             metrics,
+            status,
         })
     }
 
     /// Runs the controllers until it is dropped.
     pub(crate) async fn run(&self) {
+        self.status.clear();
         let channels = [(); 3].map(|()| mpsc::channel(KEYS_MAX));
         let [connection, secrets, config_maps] = channels;
         let followers = [
@@ -114,7 +118,7 @@ impl Copies {
             self.connection.clone(),
             (self.app_cluster.clone(), self.control_plane.clone()),
             index,
-            self.metrics.clone(),
+            (self.metrics.clone(), self.status.clone()),
         );
         controller.run(keys, sender).await;
     }
@@ -131,7 +135,7 @@ impl Copies {
             apis.to_vec(),
             (self.app_cluster.clone(), self.control_plane.clone()),
             index,
-            self.metrics.clone(),
+            (self.metrics.clone(), self.status.clone()),
         );
         controller.run(keys, sender).await;
     }

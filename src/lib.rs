@@ -75,6 +75,7 @@ pub mod error;
 mod health;
 mod limits;
 mod response;
+pub mod status;
 
 mod remembered_places;
 pub mod signals;

@@ -27,6 +27,7 @@ use crate::error::RequestError;
 use crate::health::{self, Readiness};
 use crate::proxy::admission::Admission;
 use crate::proxy::{ControlPlane, Proxy, RequestContext, ResourceKind};
+use crate::status::{ControlPlaneStatus, CopyStatus, StatusReport};
 use crate::telemetry::metrics::{Metrics, RequestLabels};
 use kube_wire::request_info::{Query, ResourceRequest, Target, Verb};
 use kube_wire::status;
@@ -43,6 +44,9 @@ pub struct Router {
     pub(crate) stopping: CancellationToken,
     /// APIs that are not registered in the app cluster, and why.
     pub(crate) registration_problems: watch::Receiver<Vec<String>>,
+    pub(crate) copies: CopyStatus,
+    /// Returns whether the controllers of this replica run, or `None` if it has none.
+    pub(crate) is_leader: Box<dyn Fn() -> Option<bool> + Send + Sync>,
 }
 
 type Answer = Result<Response<ReplyBody>, RequestError>;
@@ -62,6 +66,23 @@ impl Router {
         Readiness {
             checks: vec![("stopping", stopping), ("discovery", self.catalog.ready())],
             warnings: self.registration_problems.borrow().clone(),
+        }
+    }
+
+    /// Returns what `claimgate status` shows.
+    pub(crate) fn status(&self) -> StatusReport {
+        let control_planes = self.control_planes.keys().map(|name| ControlPlaneStatus {
+            name: name.clone(),
+            is_reachable: self.catalog.is_reachable(name),
+            discovery_age_seconds: self.catalog.age(name).map(|age| age.as_secs()),
+        });
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            is_leader: (self.is_leader)(),
+            control_planes: control_planes.collect(),
+            apis: self.catalog.api_status(),
+            registration_problems: self.registration_problems.borrow().clone(),
+            copies: self.copies.list(),
         }
     }
 

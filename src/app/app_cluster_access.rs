@@ -15,11 +15,12 @@ use crate::authn::FrontProxyCell;
 use crate::catalog::Catalog;
 use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
 use crate::copies::Copies;
-use crate::leader::LeaderElection;
+use crate::leader::{LeaderElection, Leadership};
 use crate::managed_secrets::{CertificateKeeper, TokenKeeper};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
 use crate::registration::{CaBundle, Registrar};
+use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::watched::{Reload, Watched};
 use crate::tls::{self, ServingCertificate};
@@ -155,7 +156,8 @@ impl AppClusterAccess {
         if let (Some(register), Some(ca_bundle)) = (&config.register, ca_bundle) {
             let copies = control_planes.values().filter_map(|control_plane| {
                 let (client, catalog) = (client.clone(), catalog.clone());
-                Copies::new(config, control_plane, client, catalog, metrics.clone())
+                let seen = (metrics.clone(), tasks.copy_status.clone());
+                Copies::new(config, control_plane, client, catalog, seen)
             });
             tasks.copies = copies.collect();
             tasks.election = Some(LeaderElection::new(client.clone(), &register.service));
@@ -177,6 +179,7 @@ impl AppClusterAccess {
 pub(super) struct AppClusterTasks {
     election: Option<LeaderElection>,
     copies: Vec<Copies>,
+    copy_status: CopyStatus,
     registrar: Option<Registrar>,
     namespace_watch: Option<NamespaceWatch>,
     front_proxy_watch: Option<FrontProxyWatch>,
@@ -198,6 +201,16 @@ impl AppClusterTasks {
             Some(registrar) => registrar.problems(),
             None => watch::channel(Vec::new()).1,
         }
+    }
+
+    pub(super) fn copy_status(&self) -> CopyStatus {
+        self.copy_status.clone()
+    }
+
+    /// Returns a function that returns whether this replica leads, if there is an election.
+    pub(super) fn is_leader(&self) -> Box<dyn Fn() -> Option<bool> + Send + Sync> {
+        let leadership = self.election.as_ref().map(LeaderElection::leadership);
+        Box::new(move || leadership.as_ref().map(Leadership::is_leader))
     }
 
     /// Returns the files that are read again when they change.

@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::config::{Config, Warning};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
+use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::ServingCertificate;
 use crate::tls::watched::Reload;
@@ -77,6 +78,14 @@ impl AppClusterTasks {
 
     pub(super) fn registration_problems(&self) -> watch::Receiver<Vec<String>> {
         watch::channel(Vec::new()).1
+    }
+
+    pub(super) fn copy_status(&self) -> CopyStatus {
+        CopyStatus::default()
+    }
+
+    pub(super) fn is_leader(&self) -> Box<dyn Fn() -> Option<bool> + Send + Sync> {
+        Box::new(|| None)
     }
 
     pub(super) fn watched(&self) -> Option<Arc<dyn Reload>> {

@@ -10,6 +10,7 @@ use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
 use super::exposure::Exposure;
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
+use crate::status::ApiStatus;
 use claim_mapping::mapping::NameLimit;
 
 /// The exposed APIs of all control planes. Clones share their content.
@@ -290,6 +291,37 @@ impl Catalog {
             }
         }
         names
+    }
+
+    /// Returns whether the documents of a control plane could be read last time.
+    pub fn is_reachable(&self, control_plane: &str) -> bool {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.is_some_and(|state| state.is_reachable)
+        })
+    }
+
+    /// Returns the exposed resources of all control planes.
+    pub fn api_status(&self) -> Vec<ApiStatus> {
+        self.read(|state| {
+            let mut apis = Vec::new();
+            for (name, state) in &state.control_planes {
+                for group in state.groups.iter().flatten() {
+                    apis.extend(group.versions.iter().map(|version| {
+                        ApiStatus {
+                            group_version: format!("{}/{}", group.metadata.name, version.version),
+                            control_plane: name.clone(),
+                            resources: version
+                                .resources
+                                .iter()
+                                .map(|resource| resource.resource.clone())
+                                .collect(),
+                        }
+                    }));
+                }
+            }
+            apis
+        })
     }
 
     /// Returns the time since discovery was last confirmed, or `None` before the first sync.

@@ -69,6 +69,11 @@ impl Claim {
         })
     }
 
+    /// Returns `NAMESPACE/NAME` in the app cluster.
+    pub(crate) fn local_name(&self) -> String {
+        format!("{}/{}", self.local.namespace, self.local.name)
+    }
+
     /// Returns the reference with which copies in the app cluster name the claim as their owner. The claim has the same
     /// UID there, so the garbage collector of the app cluster deletes them with it.
     pub(crate) fn local_owner(&self) -> OwnerReference {

@@ -65,7 +65,7 @@ impl ClaimReport {
         }
         if let Some(problem) = &problem {
             tracing::warn!(
-                claim = format!("{}/{}", claim.local.namespace, claim.local.name),
+                claim = claim.local_name(),
                 kind = claim.resource.kind,
                 "{}",
                 problem.message

@@ -33,6 +33,8 @@ pub enum CommandError {
     PreflightFailed,
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Status(String),
     /// The reason was printed to stdout.
     #[error("control plane {0:?} cannot be reached")]
     Unreachable(String),
@@ -58,6 +60,7 @@ impl CommandError {
             Self::Io(_)
             | Self::NotMapped(_)
             | Self::Start(_)
+            | Self::Status(_)
             | Self::Unreachable(_)
             | Self::WriteManPages { .. } => 1,
         }

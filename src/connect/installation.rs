@@ -12,9 +12,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceP
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-pub(super) use self::deployment::{
-    CONTAINER_PORT, Files, METRICS_PORT, TOKEN_AUDIENCE, TOKEN_FILE,
-};
+pub(crate) use self::deployment::METRICS_PORT;
+pub(super) use self::deployment::{CONTAINER_PORT, Files, TOKEN_AUDIENCE, TOKEN_FILE};
 pub(super) use self::names::Installation;
 use super::connection::Credential;
 use super::manifest::Manifest;

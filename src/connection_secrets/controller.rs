@@ -16,6 +16,7 @@ use super::error::{CopyError, is_status};
 use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
 use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
+use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::work_queue;
 use claim_mapping::mapping::{Mapping, ObjectKey};
@@ -62,11 +63,14 @@ pub(crate) struct ConnectionSecrets {
     written: Mutex<HashMap<ObjectKey, Written>>,
     report: ClaimReport,
     metrics: Metrics,
+    status: CopyStatus,
 }
 
 /// The versions of a source and its copy when the copy was written last.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Written {
+    /// Whether the claim must name the source.
+    is_named_by_claim: bool,
     source: (String, String),
     copy: String,
 }
@@ -86,7 +90,7 @@ impl ConnectionSecrets {
         apis: Vec<CopiedApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
         claims: ClaimIndex,
-        metrics: Metrics,
+        (metrics, status): (Metrics, CopyStatus),
     ) -> Self {
         let copies = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
         Self {
@@ -101,6 +105,7 @@ impl ConnectionSecrets {
             claims,
             written: Mutex::default(),
             metrics,
+            status,
         }
     }
 
@@ -176,21 +181,18 @@ impl ConnectionSecrets {
     async fn sync(&self, uid: Key) -> bool {
         let claim = self.claims.get(&uid);
         let result = match &claim {
-            Some(claim) => self.sync_claim(claim).await,
-            None => self.remove_copies(&uid, &[]).await,
+            Some(claim) => {
+                let result = self.sync_claim(claim).await;
+                self.record(claim, &result).await;
+                result.map(|_| ())
+            }
+            None => {
+                self.report.forget(&uid);
+                self.status.forget(CONTROLLER, &uid);
+                self.remove_copies(&uid, &[]).await
+            }
         };
         self.metrics.controller_sync(CONTROLLER, result.is_ok());
-        match &claim {
-            Some(claim) => {
-                let problem = result.as_ref().err();
-                match problem.map(CopyError::problem) {
-                    None => self.report.report(claim, None).await,
-                    Some(Some(problem)) => self.report.report(claim, Some(problem)).await,
-                    Some(None) => {}
-                }
-            }
-            None => self.report.forget(&uid),
-        }
         self.metrics
             .copied_secrets(&self.name, self.copies.len(), self.report.problems());
         if let Err(error) = &result {
@@ -199,7 +201,29 @@ impl ConnectionSecrets {
         result.is_ok()
     }
 
-    async fn sync_claim(&self, claim: &Claim) -> Result<(), CopyError> {
+    /// Reports the result for a claim.
+    async fn record(&self, claim: &Claim, result: &Result<Vec<String>, CopyError>) {
+        let (kind, name) = (&*claim.resource.kind, claim.local_name());
+        match result {
+            Ok(copies) => {
+                let copies = copies.clone();
+                self.status
+                    .synced(CONTROLLER, &claim.uid, (kind, &name), copies);
+                self.report.report(claim, None).await;
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                self.status
+                    .failed(CONTROLLER, &claim.uid, (kind, &name), problem);
+                if let Some(problem) = error.problem() {
+                    self.report.report(claim, Some(problem)).await;
+                }
+            }
+        }
+    }
+
+    /// Makes the copies of a claim what they should be. Returns their names.
+    async fn sync_claim(&self, claim: &Claim) -> Result<Vec<String>, CopyError> {
         let mut wanted = Vec::new();
         let mut unchanged = Vec::new();
         let mut apis = self.apis.iter();
@@ -213,9 +237,7 @@ impl ConnectionSecrets {
                 namespace: claim.local.namespace.clone(),
                 name: copy::local_name(&self.mapping, claim, &remote.name),
             };
-            if self.is_written(&key, &source)
-                && claim.connection_secret.as_ref() == Some(&remote.name)
-            {
+            if self.is_written(claim, &key, &remote, &source) {
                 unchanged.push(key);
                 continue;
             }
@@ -238,15 +260,24 @@ impl ConnectionSecrets {
         for wanted in wanted {
             self.write(claim, wanted).await?;
         }
-        Ok(())
+        Ok(kept.into_iter().map(|key| key.name).collect())
     }
 
-    /// Returns whether the copy is that of this version of the source, and nobody has changed it.
-    fn is_written(&self, key: &ObjectKey, source: &KnownObject) -> bool {
+    /// Returns whether the copy is that of this version of the source, the claim still wants it, and nobody has changed
+    /// it.
+    fn is_written(
+        &self,
+        claim: &Claim,
+        key: &ObjectKey,
+        remote: &ObjectKey,
+        source: &KnownObject,
+    ) -> bool {
         let written = self.written().get(key).cloned();
         let copy = self.copies.get(key);
         written.zip(copy).is_some_and(|(written, copy)| {
-            written.copy == copy.resource_version
+            let is_named = claim.connection_secret.as_ref() == Some(&remote.name);
+            (is_named || !written.is_named_by_claim)
+                && written.copy == copy.resource_version
                 && written.source == (source.uid.clone(), source.resource_version.clone())
         })
     }
@@ -318,8 +349,10 @@ impl ConnectionSecrets {
         let Some((key, copy)) = copy::written(&written) else {
             return Ok(());
         };
+        let is_named_by_claim = copy::is_named_by_claim(&source);
         let source = source.metadata;
         let versions = Written {
+            is_named_by_claim,
             source: (
                 source.uid.unwrap_or_default(),
                 source.resource_version.unwrap_or_default(),

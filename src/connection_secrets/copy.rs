@@ -66,7 +66,12 @@ fn group(api_version: &str) -> String {
 /// Returns whether a Secret on the control plane is one that the claim shows to its users. Crossplane leaves the Secret of
 /// an earlier reference as it is.
 pub(super) fn is_current(claim: &Claim, source: &Secret) -> bool {
-    source.type_.as_deref() != Some(CONNECTION) || source.metadata.name == claim.connection_secret
+    !is_named_by_claim(source) || source.metadata.name == claim.connection_secret
+}
+
+/// Returns whether Crossplane writes such a Secret under the name in the claim.
+pub(super) fn is_named_by_claim(source: &Secret) -> bool {
+    source.type_.as_deref() == Some(CONNECTION)
 }
 
 /// Returns the local name of a Secret of a claim. Secrets that a composition names after the claim keep the rest of

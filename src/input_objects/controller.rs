@@ -16,6 +16,7 @@ use super::input_kind::{InputApi, InputObject, InputRule};
 use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
 use crate::config::NamespaceSelection;
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
+use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::work_queue;
 use claim_mapping::mapping::{Mapping, ObjectKey};
@@ -35,6 +36,7 @@ pub(crate) struct InputObjects<K> {
     written: Mutex<HashMap<ObjectKey, (KnownObject, String)>>,
     report: ClaimReport,
     metrics: Metrics,
+    status: CopyStatus,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -46,7 +48,7 @@ impl<K: InputObject> InputObjects<K> {
         apis: Vec<InputApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
         claims: ClaimIndex,
-        metrics: Metrics,
+        (metrics, status): (Metrics, CopyStatus),
     ) -> Self {
         let sources = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
         Self {
@@ -61,6 +63,7 @@ impl<K: InputObject> InputObjects<K> {
             claims,
             written: Mutex::default(),
             metrics,
+            status,
             kind: std::marker::PhantomData,
         }
     }
@@ -128,13 +131,22 @@ impl<K: InputObject> InputObjects<K> {
     async fn sync(&self, uid: Key) -> bool {
         let Some(claim) = self.claims.get(&uid) else {
             self.report.forget(&uid);
+            self.status.forget(K::CONTROLLER, &uid);
             return true;
         };
         let result = self.sync_claim(&claim).await;
         self.metrics.controller_sync(K::CONTROLLER, result.is_ok());
+        let name = claim.local_name();
+        let claim_name = (&*claim.resource.kind, &*name);
         match &result {
-            Ok(()) => self.report.report(&claim, None).await,
+            Ok(copies) => {
+                let copies = copies.clone();
+                self.status.synced(K::CONTROLLER, &uid, claim_name, copies);
+                self.report.report(&claim, None).await;
+            }
             Err(error) => {
+                self.status
+                    .failed(K::CONTROLLER, &uid, claim_name, error.to_string());
                 tracing::debug!(claim = &*uid, %error, "cannot copy an input; claimgate tries again");
                 if let Some(problem) = error.problem() {
                     self.report.report(&claim, Some(problem)).await;
@@ -148,13 +160,17 @@ impl<K: InputObject> InputObjects<K> {
         }
     }
 
-    /// Copies everything that can be copied, and returns the first failure.
-    async fn sync_claim(&self, claim: &Claim) -> Result<(), InputError> {
+    /// Copies everything that can be copied. Returns the local names, or the first failure.
+    async fn sync_claim(&self, claim: &Claim) -> Result<Vec<String>, InputError> {
         let mut kept = Vec::new();
+        let mut names = Vec::new();
         let mut failed = Ok(());
         for name in self.names(claim) {
             let result = match name {
-                Ok(name) => self.sync_object(claim, name).await,
+                Ok(name) => {
+                    names.push(name.clone());
+                    self.sync_object(claim, name).await
+                }
                 Err(error) => Err(error),
             };
             match result {
@@ -170,7 +186,7 @@ impl<K: InputObject> InputObjects<K> {
                 }
             }
         }
-        failed
+        failed.map(|()| names)
     }
 
     /// Returns the local names of the objects that a claim needs.

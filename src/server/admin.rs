@@ -1,4 +1,4 @@
-//! Serves `/livez`, `/readyz`, `/healthz` and `/metrics` for probes and scrapers.
+//! Serves `/livez`, `/readyz`, `/healthz`, `/metrics` and `/status` for probes, scrapers and `claimgate status`.
 //!
 //! The admin listener uses HTTP/1.1 without TLS and authentication, so its default address is loopback.
 
@@ -20,12 +20,15 @@ use super::accept::AcceptLoop;
 use crate::body::ReplyBody;
 use crate::health::{self, Readiness};
 use crate::response::{TEXT, with_body};
+use crate::status::{self, StatusReport};
 
 /// Number of concurrent connections. Probes and a few scrapers need fewer.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Time within which a client must send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+const JSON: &str = "application/json";
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -36,6 +39,7 @@ pub struct Reports {
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Returns the metrics in the OpenMetrics text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub status: Arc<dyn Fn() -> StatusReport + Send + Sync>,
 }
 
 /// Serves until `stop` is cancelled, which also ends open connections.
@@ -76,10 +80,15 @@ fn respond(uri: &Uri, reports: &Reports) -> Response<Bytes> {
             health::respond(path, uri.query(), &(reports.readiness)())
         }
         "/metrics" => with_body(StatusCode::OK, OPENMETRICS, (reports.metrics)()),
+        status::PATH => {
+            // Serialization of this type cannot fail.
+            let report = serde_json::to_string(&(reports.status)()).unwrap_or_default();
+            with_body(StatusCode::OK, JSON, report)
+        }
         _ => with_body(
             StatusCode::NOT_FOUND,
             TEXT,
-            "not found; the paths are /livez, /readyz, /healthz and /metrics",
+            "not found; the paths are /livez, /readyz, /healthz, /metrics and /status",
         ),
     }
 }

@@ -1,0 +1,63 @@
+//! What `claimgate status` shows of a running daemon: JSON at `/status` of the admin listener.
+
+mod copy_status;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::copy_status::{Copy, CopyStatus};
+
+/// The path on the admin listener.
+pub const PATH: &str = "/status";
+
+/// The state of a daemon.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// Of claimgate.
+    pub version: String,
+    /// Whether the controllers of this replica run. Absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub is_leader: Option<bool>,
+    pub control_planes: Vec<ControlPlaneStatus>,
+    pub apis: Vec<ApiStatus>,
+    /// APIs that are not registered in the app cluster, and why. Only the leader knows.
+    pub registration_problems: Vec<String>,
+    /// What the leader copies for each claim.
+    pub copies: Vec<Copy>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ControlPlaneStatus {
+    pub name: String,
+    /// Whether discovery and OpenAPI could be read last time.
+    pub is_reachable: bool,
+    /// Time since discovery was last confirmed. Absent before the first time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub discovery_age_seconds: Option<u64>,
+}
+
+/// The resources of one group-version.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiStatus {
+    pub group_version: String,
+    pub control_plane: String,
+    /// As in paths.
+    pub resources: Vec<String>,
+}
+
+impl StatusReport {
+    /// Returns everything that someone should look at.
+    pub fn problems(&self) -> Vec<String> {
+        let unreachable = self.control_planes.iter().filter(|it| !it.is_reachable);
+        let unreachable =
+            unreachable.map(|it| format!("the control plane {:?} cannot be reached", it.name));
+        let registrations = self.registration_problems.iter().cloned();
+        let copies = self.copies.iter().filter_map(|copy| {
+            let problem = copy.problem.as_ref()?;
+            Some(format!("{} {}: {problem}", copy.kind, copy.claim))
+        });
+        unreachable.chain(registrations).chain(copies).collect()
+    }
+}
