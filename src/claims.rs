@@ -12,7 +12,7 @@ mod follow;
 mod index;
 mod report;
 
-pub(crate) use self::claim::{Claim, Pointers, object_key};
+pub(crate) use self::claim::{Claim, Pointers};
 pub(crate) use self::follow::follow;
-pub(crate) use self::index::{ClaimIndex, Key};
+pub(crate) use self::index::ClaimIndex;
 pub(crate) use self::report::{ClaimReport, Problem};

@@ -10,10 +10,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tokio::sync::mpsc;
 
 use crate::catalog::{Catalog, ClaimResource};
-use crate::claims::{self, ClaimIndex, Key, Pointers};
+use crate::claims::{self, ClaimIndex, Pointers};
 use crate::config::{ApiConfig, Config, InputKind, InputSource};
 use crate::connection_secrets::{ConnectionSecrets, CopiedApi};
 use crate::input_objects::{InputApi, InputObject, InputObjects, InputRule};
+use crate::object_key::Key;
 use crate::proxy::ControlPlane;
 use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
@@ -113,7 +114,7 @@ impl Copies {
         (sender, keys): (mpsc::Sender<Key>, mpsc::Receiver<Key>),
     ) {
         let controller = ConnectionSecrets::new(
-            &self.name,
+            (&self.cluster, &self.name),
             &self.mapping,
             self.connection.clone(),
             (self.app_cluster.clone(), self.control_plane.clone()),
@@ -154,7 +155,6 @@ impl Copies {
 fn copied(api: &ApiConfig) -> Option<CopiedApi> {
     Some(CopiedApi {
         group: api.group.clone(),
-        versions: api.versions.clone(),
         secrets: api.secrets.connection.clone()?,
         namespaces: api.secrets.namespaces.clone(),
     })
@@ -183,7 +183,6 @@ fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
     };
     let inputs = apis.iter().map(|api| InputApi {
         group: api.group.clone(),
-        versions: api.versions.clone(),
         rules: api
             .secrets
             .inputs
@@ -193,6 +192,7 @@ fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
                 InputSource::Reference(path) => Some(InputRule::Reference {
                     at: position(&api.group, &path.pointer())?,
                     path: path.to_string(),
+                    resources: input.resources.clone(),
                 }),
                 InputSource::Labels(labels) => Some(InputRule::Labels(labels.clone())),
             })

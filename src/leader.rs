@@ -28,6 +28,12 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the holder stays the leader after its last renewal. Other replicas wait for longer.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The shortest time between two tries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long before the deadline the last try to renew begins.
+const RENEW_MARGIN: Duration = Duration::from_secs(1);
+
 /// Takes and renews the Lease, and tells the controllers of this replica whether it holds it.
 pub(crate) struct LeaderElection {
     candidate: Candidate,
@@ -53,12 +59,17 @@ impl LeaderElection {
 
     /// Runs until `stop` is cancelled, and then releases the Lease.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut renewed_at = None;
+        // Before the request, because others count from the time when the app cluster processed it.
+        let mut renewed_at: Option<Instant> = None;
         let mut was_failing = false;
         loop {
-            let result = self.renew().await;
+            let begin = Instant::now();
+            let until = renewed_at.map_or(begin + RENEW_INTERVAL, |at| {
+                (at + RENEW_DEADLINE).min(begin + RENEW_INTERVAL)
+            });
+            let result = self.renew(until).await;
             match &result {
-                Ok(is_held) => renewed_at = is_held.then(Instant::now),
+                Ok(is_held) => renewed_at = is_held.then_some(begin),
                 Err(error) if !was_failing => tracing::warn!(
                     error,
                     "cannot take or renew the Lease; without it, the controllers of this replica stop"
@@ -69,13 +80,18 @@ impl LeaderElection {
                 tracing::info!("the Lease can be read and written again");
             }
             was_failing = result.is_err();
+            // The next try begins before the deadline, and ends at the deadline at the latest.
             renewed_at = renewed_at.filter(|at| at.elapsed() < RENEW_DEADLINE);
-            self.is_leader.send_if_modified(|is_leader| {
-                std::mem::replace(is_leader, renewed_at.is_some()) != renewed_at.is_some()
-            });
+            let is_leader = renewed_at.is_some();
+            self.is_leader
+                .send_if_modified(|before| std::mem::replace(before, is_leader) != is_leader);
+            let last_try = renewed_at.map(|at| at + RENEW_DEADLINE - RENEW_MARGIN);
+            let next = begin + RENEW_INTERVAL;
+            let next = last_try.map_or(next, |at| at.min(next));
+            let next = next.max(Instant::now() + RETRY_INTERVAL);
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(RENEW_INTERVAL) => {}
+                () = tokio::time::sleep_until(next) => {}
             }
         }
         self.is_leader.send_replace(false);
@@ -85,8 +101,8 @@ impl LeaderElection {
     }
 
     /// Returns whether this replica holds the Lease.
-    async fn renew(&mut self) -> Result<bool, String> {
-        let renewal = tokio::time::timeout(RENEW_INTERVAL, self.candidate.is_leader()).await;
+    async fn renew(&mut self, until: Instant) -> Result<bool, String> {
+        let renewal = tokio::time::timeout_at(until, self.candidate.is_leader()).await;
         match renewal {
             Ok(result) => result.map_err(|error| describe(&error)),
             Err(_) => Err("the app cluster does not answer in time".to_owned()),

@@ -42,10 +42,13 @@ mod connection_secrets;
 mod input_objects;
 
 #[cfg(feature = "app-cluster")]
+mod claims;
+
+#[cfg(feature = "app-cluster")]
 mod owned_objects;
 
 #[cfg(feature = "app-cluster")]
-mod claims;
+mod object_key;
 
 #[cfg(feature = "app-cluster")]
 mod watch_report;

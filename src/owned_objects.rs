@@ -12,7 +12,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::claims::{Key, object_key};
+use crate::object_key::{Key, object_key};
 use crate::watch_report::WatchReport;
 use claim_mapping::mapping::ObjectKey;
 
@@ -89,6 +89,11 @@ impl OwnedObjects {
             .collect()
     }
 
+    /// Returns the claims to which objects belong.
+    pub(crate) fn claims(&self) -> Vec<Key> {
+        self.state().by_claim.keys().cloned().collect()
+    }
+
     pub(crate) fn get(&self, key: &ObjectKey) -> Option<KnownObject> {
         self.state().objects.get(key).cloned()
     }
@@ -141,8 +146,12 @@ impl OwnedObjects {
                     }
                     self.retain(|key| !(watch.covers)(key) || listed.contains(key))
                 }
-                Ok(Event::Apply(object)) => self.apply(&object.metadata, watch.recognize),
+                Ok(Event::Apply(object)) => {
+                    report.succeeded();
+                    self.apply(&object.metadata, watch.recognize)
+                }
                 Ok(Event::Delete(object)) => {
+                    report.succeeded();
                     let key = object_key(&object.metadata);
                     Vec::from_iter(self.changed(key, None))
                 }

@@ -14,6 +14,9 @@ use tokio_util::time::{DelayQueue, delay_queue};
 /// How many keys are worked on at a time.
 const CONCURRENCY: usize = 16;
 
+/// How long the work on a key may take. Requests to a cluster that no longer answers would never end.
+const WORK_MAX: Duration = Duration::from_secs(60);
+
 /// The wait after the first failure of a key. It doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -42,8 +45,8 @@ pub(crate) async fn run<F: Future<Output = bool>>(
             },
             Some((key, is_done)) = running.next() => queue.finish(key, is_done),
             Some(key) = queue.next(), if running.len() < CONCURRENCY => {
-                let future = work(Arc::clone(&key));
-                running.push(async move { (key, future.await) });
+                let future = tokio::time::timeout(WORK_MAX, work(Arc::clone(&key)));
+                running.push(async move { (key, future.await.unwrap_or(false)) });
             }
         }
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ApiResource, DynamicObject};
+use serde_json::Value;
 
 use crate::catalog::ClaimResource;
+use crate::object_key::object_key;
 use claim_mapping::mapping::{Mapping, ObjectKey};
 use claim_mapping::origin;
 
@@ -32,6 +34,8 @@ pub(crate) struct Claim {
     pub(crate) connection_secret: Option<String>,
     /// The texts at the [`Pointers`] of the resource's group, in their order.
     pub(crate) references: Vec<Option<String>>,
+    /// The conditions that are false.
+    pub(crate) false_conditions: Vec<String>,
 }
 
 /// JSON pointers to the fields of claims that are kept, by API group.
@@ -61,6 +65,7 @@ impl Claim {
             local,
             remote,
             connection_secret: text("/spec/writeConnectionSecretToRef/name"),
+            false_conditions: false_conditions(&object.data),
             references: pointers
                 .get(&resource.group)
                 .map_or_else(Vec::new, |pointers| {
@@ -97,10 +102,13 @@ impl Claim {
     }
 }
 
-/// Returns the namespace and the name of an object.
-pub(crate) fn object_key(metadata: &ObjectMeta) -> ObjectKey {
-    ObjectKey {
-        namespace: metadata.namespace.clone().unwrap_or_default(),
-        name: metadata.name.clone().unwrap_or_default(),
-    }
+fn false_conditions(object: &Value) -> Vec<String> {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    let conditions = conditions.into_iter().flatten();
+    conditions
+        .filter(|condition| condition["status"] == "False")
+        .filter_map(|condition| condition["type"].as_str().map(str::to_owned))
+        .collect()
 }

@@ -97,8 +97,12 @@ impl ClaimWatch {
                     let (resource, namespace) = (&self.resource, &self.namespace);
                     self.index.finish_list(resource, namespace, &found).await;
                 }
-                Ok(Event::Apply(object)) => self.set(&object).await,
+                Ok(Event::Apply(object)) => {
+                    report.succeeded();
+                    self.set(&object).await;
+                }
                 Ok(Event::Delete(object)) => {
+                    report.succeeded();
                     let uid = object.metadata.uid.unwrap_or_default();
                     self.index.remove(&uid).await;
                 }
@@ -110,8 +114,10 @@ impl ClaimWatch {
     /// Keeps what is known of a claim that has lost its local names.
     async fn set(&self, object: &DynamicObject) {
         let claim = Claim::parse(object, &self.resource, &self.mapping, &self.pointers);
-        if let Some(claim) = claim {
-            self.index.set(claim).await;
+        match (claim, object.metadata.uid.clone()) {
+            (Some(claim), _) => self.index.set(claim).await,
+            (None, Some(uid)) => self.index.set_unnamed(uid),
+            (None, None) => {}
         }
     }
 }

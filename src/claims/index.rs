@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::claim::Claim;
 use crate::catalog::ClaimResource;
+use crate::object_key::Key;
+use crate::owned_objects::OwnedObjects;
 
-/// The UID of a claim, which controllers use as the key of their work.
-pub(crate) type Key = Arc<str>;
+/// The time until all claims are worked on again. It doubles each time, up to the maximum.
+const RESYNC_FIRST: Duration = Duration::from_secs(5);
+const RESYNC_MAX: Duration = Duration::from_secs(300);
 
 /// The claims of a control plane. Clones share them.
 #[derive(Clone, Default)]
@@ -22,6 +26,8 @@ pub(crate) struct ClaimIndex {
 #[derive(Default)]
 struct State {
     claims: HashMap<Key, Arc<Claim>>,
+    /// UIDs of objects that have lost their local names. They may be claims.
+    unnamed: HashSet<String>,
     /// What was listed completely, of each resource and remote namespace that is followed.
     listed: BTreeMap<(Arc<ClaimResource>, String), bool>,
 }
@@ -53,9 +59,12 @@ impl ClaimIndex {
             .collect()
     }
 
-    /// Returns whether all claims of a kind are known, so that one that is missing does not exist.
-    pub(crate) fn is_complete(&self, group: &str, kind: &str) -> bool {
+    /// Returns whether it is certain that a claim of this kind does not exist: all are known, and it is none of them.
+    pub(crate) fn lacks(&self, uid: &str, group: &str, kind: &str) -> bool {
         let state = self.state();
+        if state.claims.contains_key(uid) || state.unnamed.contains(uid) {
+            return false;
+        }
         let mut lists = state
             .listed
             .iter()
@@ -83,14 +92,28 @@ impl ClaimIndex {
 
     pub(super) async fn set(&self, claim: Claim) {
         let key: Key = claim.uid.as_str().into();
-        self.state()
-            .claims
-            .insert(Arc::clone(&key), Arc::new(claim));
+        {
+            let mut state = self.state();
+            state.unnamed.remove(&*key);
+            state.claims.insert(Arc::clone(&key), Arc::new(claim));
+        }
         self.notify(&key).await;
     }
 
+    /// Records an object without local names. What is known of it stays.
+    pub(super) fn set_unnamed(&self, uid: String) {
+        let mut state = self.state();
+        if !state.claims.contains_key(&*uid) {
+            state.unnamed.insert(uid);
+        }
+    }
+
     pub(super) async fn remove(&self, uid: &str) {
-        let removed = self.state().claims.remove_entry(uid);
+        let removed = {
+            let mut state = self.state();
+            state.unnamed.remove(uid);
+            state.claims.remove_entry(uid)
+        };
         if let Some((key, _)) = removed {
             self.notify(&key).await;
         }
@@ -118,6 +141,28 @@ impl ClaimIndex {
         };
         for key in &gone {
             self.notify(key).await;
+        }
+    }
+
+    /// Sends the keys of all claims and of the claims of all copies from time to time, so that work is done that was not
+    /// possible before everything was known. Never ends. `prune` is called before.
+    pub(crate) async fn resync(
+        &self,
+        copies: &OwnedObjects,
+        follower: &mpsc::Sender<Key>,
+        prune: impl Fn(),
+    ) {
+        let mut delay = RESYNC_FIRST;
+        loop {
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RESYNC_MAX);
+            prune();
+            let mut keys: HashSet<Key> = self.state().claims.keys().cloned().collect();
+            keys.extend(copies.claims());
+            for key in keys {
+                // A follower that has ended needs no more keys.
+                let _ = follower.send(key).await;
+            }
         }
     }
 

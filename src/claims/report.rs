@@ -1,7 +1,7 @@
 //! Tells the users of a claim about a problem, by an event in the app cluster and a condition of the claim.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
@@ -11,8 +11,8 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
 
 use super::claim::{Claim, api_resource};
-use super::index::Key;
 use crate::app_cluster::describe;
+use crate::object_key::Key;
 
 /// Why a controller cannot do its work for a claim.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,20 +50,15 @@ impl ClaimReport {
         }
     }
 
-    /// Reports a problem of a claim, or that it has none. Does nothing if that was reported before.
-    pub(crate) async fn report(&self, claim: &Claim, problem: Option<Problem>) {
-        let is_new = {
-            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = match &problem {
-                Some(problem) => reported.insert(claim.uid.as_str().into(), problem.clone()),
-                None => reported.remove(&*claim.uid),
-            };
-            before != problem
-        };
-        if !is_new {
-            return;
+    /// Reports a problem of a claim, or that it has none. Does nothing if that was reported before. Returns false if the
+    /// condition could not be written.
+    pub(crate) async fn report(&self, claim: &Claim, problem: Option<Problem>) -> bool {
+        let before = self.reported().get(&*claim.uid).cloned();
+        let is_false = claim.false_conditions.iter().any(|it| it == self.condition);
+        if before == problem && (problem.is_some() || !is_false) {
+            return true;
         }
-        if let Some(problem) = &problem {
+        if let Some(problem) = problem.as_ref().filter(|_| before != problem) {
             tracing::warn!(
                 claim = claim.local_name(),
                 kind = claim.resource.kind,
@@ -75,27 +70,35 @@ impl ClaimReport {
                 .publish(&event(problem), &reference(claim))
                 .await;
             if let Err(error) = published {
-                tracing::warn!(error = describe(&error), "cannot write an event about it");
+                tracing::warn!(error = describe(&error), "cannot write an event of a claim");
             }
         }
         if let Err(error) = self.set_condition(claim, problem.as_ref()).await {
-            tracing::warn!(
+            tracing::debug!(
                 error = describe(&error),
-                "cannot write a condition of a claim"
+                "cannot write a condition of a claim; claimgate tries again"
             );
+            return false;
         }
+        match problem {
+            Some(problem) => self.reported().insert(claim.uid.as_str().into(), problem),
+            None => self.reported().remove(&*claim.uid),
+        };
+        true
+    }
+
+    fn reported(&self) -> MutexGuard<'_, HashMap<Key, Problem>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a claim that is gone.
     pub(crate) fn forget(&self, claim: &str) {
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.remove(claim);
+        self.reported().remove(claim);
     }
 
     /// Returns the number of claims with a problem.
     pub(crate) fn problems(&self) -> usize {
-        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        reported.len()
+        self.reported().len()
     }
 
     /// Writes the condition. The write names the resourceVersion that was read, so no other condition is lost.
@@ -111,6 +114,10 @@ impl ClaimReport {
         let Some(mut object) = api.get_opt(&claim.remote.name).await? else {
             return Ok(());
         };
+        // Another claim may have got the name.
+        if object.metadata.uid.as_ref() != Some(&claim.uid) {
+            return Ok(());
+        }
         if !put_condition(&mut object.data, self.condition, problem) {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Reads `apis[].secrets.input`: the Secrets and ConfigMaps that claims need on the control plane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::section::Section;
 
@@ -9,6 +9,8 @@ use super::section::Section;
 pub struct InputConfig {
     pub kind: InputKind,
     pub source: InputSource,
+    /// The resources to which the entry applies, in plural form. Empty for all.
+    pub resources: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,6 +82,7 @@ fn input(section: Section<'_>) -> Option<InputConfig> {
         &[("ConfigMap", InputKind::ConfigMap)],
     );
     let path = section.text("path");
+    let resources = section.texts("resources", &[]).into_iter().collect();
     let labels = section.table("labels").filter(|labels| !labels.is_empty());
     let source = match (path, labels) {
         (Some(text), None) => {
@@ -101,6 +104,7 @@ fn input(section: Section<'_>) -> Option<InputConfig> {
     Some(InputConfig {
         kind,
         source: source?,
+        resources,
     })
 }
 

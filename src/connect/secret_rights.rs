@@ -66,7 +66,10 @@ pub(super) async fn remove_unneeded(session: &Session) -> Result<(), ConnectErro
 /// The app cluster rejects a request or cannot be reached.
 pub(super) async fn remove_copies(session: &Session) -> Result<(), ConnectError> {
     let app = &session.app;
-    let copies = ListParams::default().labels(&connection_secrets::selector(CONTROL_PLANE));
+    let copies = ListParams::default().labels(&connection_secrets::selector(
+        &session.tenant.cluster,
+        CONTROL_PLANE,
+    ));
     let all: Api<Secret> = Api::all(app.client.clone());
     let listed = all.list_metadata(&copies).await;
     let listed = listed.map_err(app.failed("list the copies of Secrets"))?;

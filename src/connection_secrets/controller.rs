@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 
 use super::copy;
 use super::error::{CopyError, is_status};
-use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
+use crate::claims::{Claim, ClaimIndex, ClaimReport};
 use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
+use crate::object_key::Key;
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
 use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
@@ -35,22 +36,21 @@ const TOKEN_TYPES: &str =
 #[derive(Clone, Debug)]
 pub(crate) struct CopiedApi {
     pub(crate) group: String,
-    /// Empty for all versions.
-    pub(crate) versions: BTreeSet<String>,
     pub(crate) secrets: ConnectionSecretsConfig,
     pub(crate) namespaces: NamespaceSelection,
 }
 
 impl CopiedApi {
+    /// Versions do not matter: a claim is the same object in each of them.
     fn covers(&self, claim: &Claim) -> bool {
-        let resource = &claim.resource;
-        self.group == resource.group
-            && (self.versions.is_empty() || self.versions.contains(&resource.version))
+        self.group == claim.resource.group && self.namespaces.contains(&claim.local.namespace)
     }
 }
 
 /// Copies the connection Secrets of one control plane.
 pub(crate) struct ConnectionSecrets {
+    /// The name of the app cluster.
+    cluster: String,
     /// The name of the control plane.
     name: String,
     mapping: Mapping,
@@ -85,7 +85,7 @@ struct Wanted<'a> {
 impl ConnectionSecrets {
     /// Creates the controller. There must be at least one API.
     pub(crate) fn new(
-        name: &str,
+        (cluster, name): (&str, &str),
         mapping: &Mapping,
         apis: Vec<CopiedApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
@@ -94,6 +94,7 @@ impl ConnectionSecrets {
     ) -> Self {
         let copies = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
         Self {
+            cluster: cluster.to_owned(),
             name: name.to_owned(),
             sources: OwnedObjects::new(mapping.remote_namespaces().len()),
             copies: OwnedObjects::new(copies.watches()),
@@ -113,11 +114,12 @@ impl ConnectionSecrets {
     pub(crate) async fn run(&self, keys: mpsc::Receiver<Key>, sender: mpsc::Sender<Key>) {
         let length = self.metrics.controller_queue(CONTROLLER);
         let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
-        join(
-            work,
-            join(self.follow_sources(&sender), self.follow_copies(&sender)),
-        )
-        .await;
+        let follow = join(self.follow_sources(&sender), self.follow_copies(&sender));
+        let resync = self.claims.resync(&self.copies, &sender, || {
+            let mut written = self.written();
+            written.retain(|key, _| self.copies.get(key).is_some());
+        });
+        join3(work, follow, resync).await;
     }
 
     async fn follow_sources(&self, sender: &mpsc::Sender<Key>) {
@@ -148,7 +150,7 @@ impl ConnectionSecrets {
     }
 
     async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
-        let config = watcher::Config::default().labels(&copy::selector(&self.name));
+        let config = watcher::Config::default().labels(&copy::selector(&self.cluster, &self.name));
         let follow = |api: Api<PartialObjectMeta<Secret>>, namespace: Option<String>| {
             let covers = move |key: &ObjectKey| {
                 namespace
@@ -180,16 +182,17 @@ impl ConnectionSecrets {
     /// Makes the copies of a claim what they should be. Returns false if that must be tried again.
     async fn sync(&self, uid: Key) -> bool {
         let claim = self.claims.get(&uid);
+        let mut is_recorded = true;
         let result = match &claim {
             Some(claim) => {
                 let result = self.sync_claim(claim).await;
-                self.record(claim, &result).await;
+                is_recorded = self.record(claim, &result).await;
                 result.map(|_| ())
             }
             None => {
                 self.report.forget(&uid);
                 self.status.forget(CONTROLLER, &uid);
-                self.remove_copies(&uid, &[]).await
+                self.remove_copies(&uid, |_| true).await
             }
         };
         self.metrics.controller_sync(CONTROLLER, result.is_ok());
@@ -198,25 +201,26 @@ impl ConnectionSecrets {
         if let Err(error) = &result {
             tracing::debug!(claim = &*uid, %error, "cannot copy a connection Secret; claimgate tries again");
         }
-        result.is_ok()
+        result.is_ok() && is_recorded
     }
 
-    /// Reports the result for a claim.
-    async fn record(&self, claim: &Claim, result: &Result<Vec<String>, CopyError>) {
+    /// Reports the result for a claim. Returns false if that must be tried again.
+    async fn record(&self, claim: &Claim, result: &Result<Vec<String>, CopyError>) -> bool {
         let (kind, name) = (&*claim.resource.kind, claim.local_name());
         match result {
             Ok(copies) => {
                 let copies = copies.clone();
                 self.status
                     .synced(CONTROLLER, &claim.uid, (kind, &name), copies);
-                self.report.report(claim, None).await;
+                self.report.report(claim, None).await
             }
             Err(error) => {
                 let problem = error.to_string();
                 self.status
                     .failed(CONTROLLER, &claim.uid, (kind, &name), problem);
-                if let Some(problem) = error.problem() {
-                    self.report.report(claim, Some(problem)).await;
+                match error.problem() {
+                    Some(problem) => self.report.report(claim, Some(problem)).await,
+                    None => true,
                 }
             }
         }
@@ -227,12 +231,16 @@ impl ConnectionSecrets {
         let mut wanted = Vec::new();
         let mut unchanged = Vec::new();
         let mut apis = self.apis.iter();
-        let api =
-            apis.find(|api| api.covers(claim) && api.namespaces.contains(&claim.local.namespace));
+        let api = apis.find(|api| api.covers(claim));
+        let mut failed = Ok(());
         for (remote, source) in self.sources.of(&claim.uid) {
             let Some(api) = api else {
                 break;
             };
+            // Owners of other namespaces have no meaning in Kubernetes.
+            if remote.namespace != claim.remote.namespace {
+                continue;
+            }
             let key = ObjectKey {
                 namespace: claim.local.namespace.clone(),
                 name: copy::local_name(&self.mapping, claim, &remote.name),
@@ -245,7 +253,7 @@ impl ConnectionSecrets {
                 continue;
             };
             let type_ = secret.type_.as_deref().unwrap_or_default();
-            if api.secrets.types.contains(type_) && copy::is_current(claim, &secret) {
+            if api.secrets.types.contains(type_) && copy::is_of(claim, &secret) {
                 let config = &api.secrets;
                 wanted.push(Wanted {
                     key,
@@ -255,11 +263,20 @@ impl ConnectionSecrets {
             }
         }
         let kept = wanted.iter().map(|wanted| &wanted.key).chain(&unchanged);
-        let kept: Vec<ObjectKey> = kept.cloned().collect();
-        self.remove_copies(&claim.uid, &kept).await?;
-        for wanted in wanted {
-            self.write(claim, wanted).await?;
+        let mut kept: Vec<ObjectKey> = kept.cloned().collect();
+        kept.sort();
+        if let Some([key, _]) = kept.array_windows().find(|[a, b]| a == b) {
+            return Err(CopyError::SameName(key.name.clone()));
         }
+        // One that cannot be copied must not keep the others from it.
+        for wanted in wanted {
+            failed = failed.and(self.write(claim, wanted).await);
+        }
+        let is_local = |key: &ObjectKey| key.namespace == claim.local.namespace;
+        let removed = self
+            .remove_copies(&claim.uid, |key| is_local(key) && !kept.contains(key))
+            .await;
+        failed.and(removed)?;
         Ok(kept.into_iter().map(|key| key.name).collect())
     }
 
@@ -289,18 +306,22 @@ impl ConnectionSecrets {
     async fn read(&self, remote: &ObjectKey) -> Result<Option<Secret>, CopyError> {
         let api: Api<Secret> = Api::namespaced(self.control_plane.clone(), &remote.namespace);
         let read = api.get_opt(&remote.name).await;
-        read.map_err(CopyError::api("cannot read it on the control plane"))
+        read.map_err(CopyError::ControlPlane)
     }
 
-    /// Deletes the copies of a claim, except for some. Without certain knowledge that they are not wanted, they stay.
-    async fn remove_copies(&self, claim: &str, kept: &[ObjectKey]) -> Result<(), CopyError> {
+    /// Deletes copies of a claim. While the control plane's Secrets or claims are not all known, the copies stay.
+    async fn remove_copies(
+        &self,
+        claim: &str,
+        is_unwanted: impl Fn(&ObjectKey) -> bool,
+    ) -> Result<(), CopyError> {
         for (key, copy) in self.copies.of(claim) {
             let (group, kind) = &copy.claim_kind;
-            let is_certain = self.sources.is_complete() && self.claims.is_complete(group, kind);
-            if kept.contains(&key) || !is_certain {
-                continue;
+            let is_known = self.sources.is_complete()
+                && (self.claims.get(claim).is_some() || self.claims.lacks(claim, group, kind));
+            if is_unwanted(&key) && is_known {
+                self.delete(&key, &copy).await?;
             }
-            self.delete(&key, &copy).await?;
         }
         Ok(())
     }
@@ -333,7 +354,8 @@ impl ConnectionSecrets {
             source,
             config,
         } = wanted;
-        let copy = copy::copy(&source, claim, &key, &self.name, config)?;
+        let place = (&*self.cluster, &*self.name);
+        let copy = copy::copy(&source, claim, &key, place, config)?;
         let api: Api<Secret> = Api::namespaced(self.app_cluster.clone(), &key.namespace);
         let known = self.copies.get(&key);
         if known
@@ -405,6 +427,11 @@ impl ConnectionSecrets {
         match api.replace(&name, &parameters(), &copy).await {
             Ok(replaced) => Ok(replaced),
             Err(error) if is_status(&error, 422) => {
+                let live = api.get_opt(&name).await;
+                let live = live.map_err(CopyError::api("cannot read the copy"))?;
+                if live.is_none_or(|live| live.type_ == copy.type_) {
+                    return Err(CopyError::api("cannot replace the copy")(error));
+                }
                 let preconditions = Preconditions {
                     uid: Some(known.uid.clone()),
                     resource_version: None,

@@ -7,14 +7,19 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::error::CopyError;
-use crate::claims::{Claim, object_key};
+use crate::claims::Claim;
 use crate::config::{ConnectionSecretsConfig, KeySelection};
+use crate::object_key::object_key;
 use crate::owned_objects::KnownObject;
 use claim_mapping::mapping::{Mapping, ObjectKey};
+use claim_mapping::origin;
 use kube_wire::group_version::GroupVersion;
 
 /// The label of each copy with the name of the control plane.
 const CONTROL_PLANE: &str = "claimgate.dev/control-plane";
+
+/// The label of each copy with the name of the app cluster in the configuration.
+const CLUSTER: &str = origin::CLUSTER;
 
 /// The label of each copy with the UID of the claim.
 const CLAIM: &str = "claimgate.dev/claim";
@@ -22,9 +27,9 @@ const CLAIM: &str = "claimgate.dev/claim";
 /// The type of the Secrets that Crossplane writes for claims.
 const CONNECTION: &str = "connection.crossplane.io/v1alpha1";
 
-/// Returns the selector of the copies for a control plane.
-pub(crate) fn selector(control_plane: &str) -> String {
-    format!("{CONTROL_PLANE}={control_plane},{CLAIM}")
+/// Returns the selector of the copies that a daemon makes for a control plane.
+pub(crate) fn selector(cluster: &str, control_plane: &str) -> String {
+    format!("{CLUSTER}={cluster},{CONTROL_PLANE}={control_plane},{CLAIM}")
 }
 
 /// Returns what is kept of a Secret on the control plane whose controller is an object.
@@ -63,10 +68,12 @@ fn group(api_version: &str) -> String {
     parsed.map(|parsed| parsed.group).unwrap_or_default()
 }
 
-/// Returns whether a Secret on the control plane is one that the claim shows to its users. Crossplane leaves the Secret of
-/// an earlier reference as it is.
-pub(super) fn is_current(claim: &Claim, source: &Secret) -> bool {
-    !is_named_by_claim(source) || source.metadata.name == claim.connection_secret
+/// Returns whether a Secret on the control plane belongs to the claim now, and is one that the claim shows to its users.
+/// Crossplane leaves the Secret of an earlier reference as it is.
+pub(super) fn is_of(claim: &Claim, source: &Secret) -> bool {
+    let mut owners = source.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.controller == Some(true) && owner.uid == claim.uid)
+        && (!is_named_by_claim(source) || source.metadata.name == claim.connection_secret)
 }
 
 /// Returns whether Crossplane writes such a Secret under the name in the claim.
@@ -95,7 +102,7 @@ pub(super) fn copy(
     source: &Secret,
     claim: &Claim,
     key: &ObjectKey,
-    control_plane: &str,
+    (cluster, control_plane): (&str, &str),
     config: &ConnectionSecretsConfig,
 ) -> Result<Secret, CopyError> {
     let mut data = source.data.clone().unwrap_or_default();
@@ -115,6 +122,7 @@ pub(super) fn copy(
     }
     let mut labels = selected(source.metadata.labels.as_ref(), &config.labels);
     labels.extend([
+        (CLUSTER.to_owned(), cluster.to_owned()),
         (CONTROL_PLANE.to_owned(), control_plane.to_owned()),
         (CLAIM.to_owned(), claim.uid.clone()),
     ]);

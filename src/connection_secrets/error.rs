@@ -13,13 +13,20 @@ pub(super) enum CopyError {
         action: &'static str,
         error: kube::Error,
     },
+    /// The message of the control plane contains remote names.
+    #[error("cannot read the Secret on the control plane: {}", describe(.0))]
+    ControlPlane(kube::Error),
     #[error(
-        "the Secret {:?} exists and is no copy for this claim; rename or delete it, or change spec.writeConnectionSecretToRef",
+        "two Secrets of the control plane would have the name {0:?} here; change their names in the composition"
+    )]
+    SameName(String),
+    #[error(
+        "the Secret {:?} exists and is not a copy for this claim; rename or delete it, or change spec.writeConnectionSecretToRef",
         .0.name
     )]
     NotOwned(ObjectKey),
     #[error(
-        "the template of the key {key:?} does not fit: {error}; change apis[].secrets.templates"
+        "cannot render the template of the key {key:?}: {error}; change apis[].secrets.templates"
     )]
     Template { key: String, error: MissingKey },
 }
@@ -37,7 +44,9 @@ impl CopyError {
                 kube::Error::Api(status) if matches!(status.code, 403 | 422) => "Rejected",
                 _ => return None,
             },
+            Self::ControlPlane(_) => return None,
             Self::NotOwned(_) => "SecretNotOwned",
+            Self::SameName(_) => "SameName",
             Self::Template { .. } => "InvalidTemplate",
         };
         Some(Problem {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 use super::copy::{self, OPT_IN};
 use super::error::InputError;
 use super::input_kind::{InputApi, InputObject, InputRule};
-use crate::claims::{Claim, ClaimIndex, ClaimReport, Key};
+use crate::claims::{Claim, ClaimIndex, ClaimReport};
 use crate::config::NamespaceSelection;
+use crate::object_key::Key;
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
 use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
@@ -73,7 +74,11 @@ impl<K: InputObject> InputObjects<K> {
         let length = self.metrics.controller_queue(K::CONTROLLER);
         let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
         let follow = join(self.follow_sources(&sender), self.follow_copies(&sender));
-        join(work, follow).await;
+        let resync = self.claims.resync(&self.copies, &sender, || {
+            let mut written = self.written();
+            written.retain(|key, _| self.copies.get(key).is_some());
+        });
+        join3(work, follow, resync).await;
     }
 
     async fn follow_sources(&self, sender: &mpsc::Sender<Key>) {
@@ -134,59 +139,66 @@ impl<K: InputObject> InputObjects<K> {
             self.status.forget(K::CONTROLLER, &uid);
             return true;
         };
-        let result = self.sync_claim(&claim).await;
-        self.metrics.controller_sync(K::CONTROLLER, result.is_ok());
-        let name = claim.local_name();
-        let claim_name = (&*claim.resource.kind, &*name);
-        match &result {
-            Ok(copies) => {
-                let copies = copies.clone();
-                self.status.synced(K::CONTROLLER, &uid, claim_name, copies);
-                self.report.report(&claim, None).await;
-            }
-            Err(error) => {
-                self.status
-                    .failed(K::CONTROLLER, &uid, claim_name, error.to_string());
-                tracing::debug!(claim = &*uid, %error, "cannot copy an input; claimgate tries again");
-                if let Some(problem) = error.problem() {
-                    self.report.report(&claim, Some(problem)).await;
-                }
+        let (names, errors) = self.sync_claim(&claim).await;
+        self.metrics
+            .controller_sync(K::CONTROLLER, errors.is_empty());
+        let local = claim.local_name();
+        let claim_name = (&*claim.resource.kind, &*local);
+        for error in &errors {
+            tracing::debug!(claim = &*uid, %error, "cannot copy an input; claimgate tries again");
+        }
+        let problem = errors.iter().find_map(InputError::problem);
+        match errors.first() {
+            None => self.status.synced(K::CONTROLLER, &uid, claim_name, names),
+            Some(error) => {
+                let error = problem
+                    .as_ref()
+                    .map_or_else(|| error.to_string(), |it| it.message.clone());
+                self.status.failed(K::CONTROLLER, &uid, claim_name, error);
             }
         }
-        // A missing object is found by its watch.
-        match result {
-            Err(InputError::NotFound { .. } | InputError::NoReference { .. }) => true,
-            result => result.is_ok(),
-        }
+        let is_reported = match (&problem, errors.is_empty()) {
+            (None, false) => true,
+            _ => self.report.report(&claim, problem).await,
+        };
+        is_reported && !errors.iter().any(InputError::may_succeed_later)
     }
 
-    /// Copies everything that can be copied. Returns the local names, or the first failure.
-    async fn sync_claim(&self, claim: &Claim) -> Result<Vec<String>, InputError> {
-        let mut kept = Vec::new();
-        let mut names = Vec::new();
-        let mut failed = Ok(());
+    /// Copies everything that can be copied. Returns the local names, and all failures.
+    async fn sync_claim(&self, claim: &Claim) -> (Vec<String>, Vec<InputError>) {
+        let (mut kept, mut names) = (Vec::new(), Vec::new());
+        let mut errors = Vec::new();
         for name in self.names(claim) {
-            let result = match name {
-                Ok(name) => {
-                    names.push(name.clone());
-                    self.sync_object(claim, name).await
+            let name = match name {
+                Ok(name) => name,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
                 }
-                Err(error) => Err(error),
             };
-            match result {
-                Ok(copy) => kept.push(copy),
-                Err(error) => failed = failed.and(Err(error)),
+            let local = ObjectKey::new(&*claim.local.namespace, &*name);
+            let Some(remote) = copy::remote_name(&self.mapping, &local) else {
+                errors.push(InputError::NameTooLong { name });
+                continue;
+            };
+            let key = ObjectKey::new(&*claim.remote.namespace, remote);
+            let result = self.sync_object(claim, &local, &key).await;
+            // A failure says nothing about the copy, unless the source is missing.
+            if !matches!(result, Err(InputError::NotFound { .. })) {
+                kept.push(key);
+                names.push(name);
             }
+            errors.extend(result.err());
         }
         // Before the objects are known, none is certainly missing.
         if self.sources.is_complete() {
             for (key, copy) in self.copies.of(&claim.uid) {
                 if !kept.contains(&key) {
-                    self.release(&key, &copy, claim).await?;
+                    errors.extend(self.release(&key, &copy, claim).await.err());
                 }
             }
         }
-        failed.map(|()| names)
+        (names, errors)
     }
 
     /// Returns the local names of the objects that a claim needs.
@@ -198,7 +210,14 @@ impl<K: InputObject> InputObjects<K> {
         let mut names = Vec::new();
         for rule in &api.rules {
             match rule {
-                InputRule::Reference { at, path } => {
+                InputRule::Reference {
+                    at,
+                    path,
+                    resources,
+                } => {
+                    if !resources.is_empty() && !resources.contains(&claim.resource.plural) {
+                        continue;
+                    }
                     let value = claim.references.get(*at).cloned().flatten();
                     let value = value.ok_or_else(|| InputError::NoReference {
                         path: path.clone(),
@@ -223,20 +242,24 @@ impl<K: InputObject> InputObjects<K> {
         names
     }
 
-    /// Makes one copy what it should be. Returns its key.
-    async fn sync_object(&self, claim: &Claim, name: String) -> Result<ObjectKey, InputError> {
-        let local = ObjectKey::new(&*claim.local.namespace, &*name);
-        let Some(remote) = copy::remote_name(&self.mapping, &local) else {
-            return Err(InputError::NameTooLong { name });
-        };
-        let key = ObjectKey::new(&*claim.remote.namespace, remote);
+    /// Makes the copy `key` of the object `local` what it should be.
+    async fn sync_object(
+        &self,
+        claim: &Claim,
+        local: &ObjectKey,
+        key: &ObjectKey,
+    ) -> Result<(), InputError> {
         let not_found = || InputError::NotFound {
             kind: K::NAME,
             name: local.name.clone(),
         };
-        let known = self.sources.get(&local).ok_or_else(not_found)?;
-        if self.is_written(&key, &known, claim) {
-            return Ok(key);
+        let known = match self.sources.get(local) {
+            Some(known) => known,
+            None if self.sources.is_complete() => return Err(not_found()),
+            None => return Err(InputError::NotListed { kind: K::NAME }),
+        };
+        if self.is_written(key, &known, claim) {
+            return Ok(());
         }
         let sources: Api<K> = Api::namespaced(self.app_cluster.clone(), &local.namespace);
         let source = sources.get_opt(&local.name).await;
@@ -254,10 +277,10 @@ impl<K: InputObject> InputObjects<K> {
         if before.is_some_and(|before| !copy::is_copy(before, &self.cluster)) {
             return Err(InputError::NotOwned {
                 kind: K::NAME,
-                name,
+                name: local.name.clone(),
             });
         }
-        let metadata = copy::metadata(&key, &self.cluster, before, claim.remote_owner());
+        let metadata = copy::metadata(key, &self.cluster, before, claim.remote_owner());
         let object = source.copy(metadata);
         let written = match before {
             Some(_) => copies.replace(&key.name, &parameters(), &object).await,
@@ -272,7 +295,7 @@ impl<K: InputObject> InputObjects<K> {
             self.written().insert(key.clone(), (source, version));
             self.copies.set(key.clone(), copy);
         }
-        Ok(key)
+        Ok(())
     }
 
     /// Returns whether the copy is that of this version of the source, belongs to the claim, and was not changed.

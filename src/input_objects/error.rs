@@ -18,9 +18,11 @@ pub(super) enum InputError {
     )]
     NotFound { kind: &'static str, name: String },
     #[error(
-        "the control plane has a {kind} in the place of the copy of {name:?}; use another name, or ask the platform team to remove it"
+        "the control plane has a {kind} that has the name of the copy of {name:?}; use another name, or ask the platform team to remove it"
     )]
     NotOwned { kind: &'static str, name: String },
+    #[error("the {kind}s of the app cluster are not known yet")]
+    NotListed { kind: &'static str },
     #[error("the name {name:?} is too long for a copy; use a shorter one")]
     NameTooLong { name: String },
 }
@@ -29,6 +31,14 @@ impl InputError {
     /// Returns a function that makes an error of a failed request.
     pub(super) fn api(action: &'static str) -> impl Fn(kube::Error) -> Self {
         move |error| Self::Api { action, error }
+    }
+
+    /// Returns whether the same work may succeed later without a change that a watch reports.
+    pub(super) fn may_succeed_later(&self) -> bool {
+        match self {
+            Self::Api { .. } | Self::NotListed { .. } | Self::NotOwned { .. } => true,
+            Self::NoReference { .. } | Self::NotFound { .. } | Self::NameTooLong { .. } => false,
+        }
     }
 
     /// Returns what users of the claim need to know. Failures that end by themselves are only logged, and so are messages
@@ -43,6 +53,7 @@ impl InputError {
                 ),
                 _ => return None,
             },
+            Self::NotListed { .. } => return None,
             Self::NoReference { .. } => ("ReferenceNotSet", self.to_string()),
             Self::NotFound { .. } => ("InputNotFound", self.to_string()),
             Self::NotOwned { .. } => ("InputNotOwned", self.to_string()),

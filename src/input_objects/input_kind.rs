@@ -17,8 +17,6 @@ use crate::config::NamespaceSelection;
 #[derive(Clone, Debug)]
 pub(crate) struct InputApi {
     pub(crate) group: String,
-    /// Empty for all versions.
-    pub(crate) versions: BTreeSet<String>,
     pub(crate) rules: Vec<InputRule>,
     pub(crate) namespaces: NamespaceSelection,
 }
@@ -27,17 +25,20 @@ pub(crate) struct InputApi {
 #[derive(Clone, Debug)]
 pub(crate) enum InputRule {
     /// The one that a field names. `at` is the position of its value in `Claim::references`.
-    Reference { at: usize, path: String },
+    Reference {
+        at: usize,
+        path: String,
+        /// The resources that have the field. Empty for all.
+        resources: BTreeSet<String>,
+    },
     /// All with these labels.
     Labels(BTreeMap<String, String>),
 }
 
 impl InputApi {
+    /// Versions do not matter: a claim is the same object in each of them.
     pub(super) fn covers(&self, claim: &Claim) -> bool {
-        let resource = &claim.resource;
-        self.group == resource.group
-            && (self.versions.is_empty() || self.versions.contains(&resource.version))
-            && self.namespaces.contains(&claim.local.namespace)
+        self.group == claim.resource.group && self.namespaces.contains(&claim.local.namespace)
     }
 }
 

@@ -125,7 +125,10 @@ fn secrets(config: &Config) -> Vec<Right> {
                 "secrets",
                 &["get", "list", "watch", "create", "update", "delete"],
             ),
-            None => add("", "secrets", &["get", "list", "watch"]),
+            None if inputs.iter().any(|input| input.kind == InputKind::Secret) => {
+                add("", "secrets", &["get", "list", "watch"])
+            }
+            None => {}
         }
         if inputs
             .iter()
