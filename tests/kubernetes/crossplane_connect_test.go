@@ -91,13 +91,31 @@ func TestCrossplaneConnectFromACleanState(t *testing.T) {
 
 	begin := time.Now()
 	c := newConnectionOf(t, app, platform)
-	daemon := c.start(t)
+	start := func() *process {
+		return c.run(t, "--serve", "--port", fmt.Sprint(c.port), "--dir", c.dir, "--secrets", "all")
+	}
+	daemon := start()
 	awaitSuccess(t, app, clusterClaim, "apply", "-f", "-")
 	t.Logf("the first claim could be ordered %s after connect", time.Since(begin).Round(time.Second))
 	awaitReady(t, app, "kubernetescluster/my-cluster")
 	if table := kubectl(t, app, "", "get", "kubernetesclusters"); !strings.Contains(table, "my-cluster-kubeconfig") {
 		t.Errorf("the table does not name the connection Secret:\n%s", table)
 	}
+	awaitURL := func(within time.Duration, url string) {
+		t.Helper()
+		begin := time.Now()
+		await(t, within, func() error {
+			got, err := env.tryKubectl(app.kubeconfig, "", "get", "secret", "my-cluster-kubeconfig", "-o", "go-template={{base64decode .data.url}}")
+			if err == nil && got != url {
+				err = fmt.Errorf("the connection Secret has the URL %q", got)
+			}
+			return err
+		})
+		t.Logf("the connection Secret has the URL %s after %s", url, time.Since(begin).Round(10*time.Millisecond))
+	}
+	awaitURL(5*time.Second, "https://my-cluster.example.org")
+	kubectl(t, platform, "", "patch", "composition", "kubernetesclusters", "--type=json", "-p", `[{"op":"replace","path":"/spec/resources/0/connectionDetails/0/value","value":"https://rotated.example.org"}]`)
+	awaitURL(slowDeadline, "https://rotated.example.org")
 
 	// A second claim API works without another command.
 	kubectl(t, platform, databases, "apply", "-f", "-")
@@ -111,8 +129,9 @@ func TestCrossplaneConnectFromACleanState(t *testing.T) {
 	if _, err := env.tryKubectl(app.kubeconfig, "", "get", "kubernetesclusters"); err == nil {
 		t.Error("claims are served without the daemon")
 	}
-	daemon = c.start(t)
+	daemon = start()
 	awaitReady(t, app, "kubernetescluster/my-cluster")
+	awaitURL(5*time.Second, "https://rotated.example.org")
 	kubectl(t, app, "", "delete", "database", "orders", "--timeout=60s")
 
 	if out, err := c.disconnect("--claims", "delete"); err != nil {
