@@ -18,10 +18,10 @@ use crate::config;
 use crate::signals;
 use crate::telemetry::log;
 use crate::tls;
-use claim_mapping::RequestScope;
 use claim_mapping::hidden_metadata::WriteEffect;
 use claim_mapping::mapping::{Mapping, NameLimit};
 use claim_mapping::request::RequestRules;
+use claim_mapping::{ReferencePaths, RequestScope};
 use dev_control_plane::{DevControlPlane, DevControlPlaneOptions, example};
 use json_rewrite::Limits;
 use serde_json::Value;
@@ -78,7 +78,7 @@ fn mapped_claim(mapping: &Mapping) -> Result<Value, Box<dyn std::error::Error + 
     let (namespace, name) = ("default", "shop");
     let local = example::claim(namespace, name, 3).to_string();
     let scope = RequestScope::namespace(mapping, namespace, Some(name), NameLimit::default())?;
-    let rules = RequestRules::compile()?;
+    let rules = RequestRules::compile(&ReferencePaths::default())?;
     let mut rewriter = rules.object(scope, WriteEffect::Harmless, Limits::default());
     let remote = rewriter.rewrite_all(local.into())?;
     Ok(serde_json::from_slice(&remote)?)

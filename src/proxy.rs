@@ -38,10 +38,12 @@ mod outbound;
 mod plan;
 mod reply;
 mod response_mapper;
+mod rules_by_group;
 #[cfg(test)]
 mod testing;
 mod unmapped_namespace;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,12 +61,14 @@ use self::outbound::BodyReader;
 use self::plan::RemoteRequest;
 use self::reply::{ReplySerializer, ReplyTranslator};
 use self::response_mapper::ResponseMapper;
+use self::rules_by_group::RulesByGroup;
 use self::unmapped_namespace::UnmappedNamespace;
 use crate::body::ReplyBody;
 use crate::config::LimitsConfig;
 use crate::error::RequestError;
 use crate::namespaces::LocalNamespaces;
 use crate::telemetry::metrics::Metrics;
+use claim_mapping::ReferencePaths;
 use claim_mapping::request::RequestRules;
 use json_rewrite::RuleError;
 use kube_wire::request_info::Verb;
@@ -80,31 +84,41 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Creates the stages. Watches end at their next event boundary once `draining` is cancelled.
+    /// Creates the stages. `references` contains the declared references to Secrets by API group. Watches end at their
+    /// next event boundary once `draining` is cancelled.
     ///
     /// # Errors
     /// The path of a rule cannot be compiled. A test rules this out.
     pub fn new(
         limits: &LimitsConfig,
+        references: &BTreeMap<String, ReferencePaths>,
         namespaces: LocalNamespaces,
         metrics: Metrics,
         draining: CancellationToken,
     ) -> Result<Self, RuleError> {
         let conversions = Conversions::new();
-        let mapper = Arc::new(ResponseMapper::compile(limits.max_buffered_size)?);
+        let mappers = Arc::new(RulesByGroup::compile(references, |references| {
+            ResponseMapper::compile(references, limits.max_buffered_size)
+        })?);
         let serializer = ReplySerializer::new(conversions.clone(), limits.max_buffered_size);
         let bodies = BodyReader::new(
-            RequestRules::compile()?,
+            RulesByGroup::compile(references, RequestRules::compile)?,
             limits.max_request_body_size,
             metrics.clone(),
             conversions,
         );
-        let objects = ObjectReader::new(Arc::clone(&mapper));
+        let objects = ObjectReader::new(Arc::clone(&mappers));
         Ok(Self {
             namespaces,
             unmapped_namespace: UnmappedNamespace::new(serializer.clone(), draining.clone()),
             executor: Executor::new(bodies, objects),
-            translator: ReplyTranslator::new(limits, mapper, serializer.clone(), metrics, draining),
+            translator: ReplyTranslator::new(
+                limits,
+                mappers,
+                serializer.clone(),
+                metrics,
+                draining,
+            ),
             serializer,
         })
     }

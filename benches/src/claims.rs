@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use claim_mapping::RequestScope;
 use claim_mapping::hidden_metadata::WriteEffect;
 use claim_mapping::mapping::NameLimit;
 use claim_mapping::request::RequestRules;
+use claim_mapping::{ReferencePaths, RequestScope};
 use json_rewrite::Limits;
 
 /// The number and shape of the generated claims.
@@ -55,7 +55,7 @@ impl Claims {
     /// # Panics
     /// Never: the claims are JSON and can be mapped.
     pub fn shared_list(self) -> Vec<u8> {
-        let rules = RequestRules::compile().expect("rules");
+        let rules = RequestRules::compile(&ReferencePaths::default()).expect("rules");
         let mapping = crate::shared_mapping();
         let claims = (0..self.count).map(|at| {
             let mut claim = String::new();

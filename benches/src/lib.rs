@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use claim_mapping::mapping::{Mapping, NameLimit};
 use claim_mapping::response::{ResponseHandler, ResponseRules, Shape};
-use claim_mapping::{RequestScope, Selectors};
+use claim_mapping::{ReferencePaths, RequestScope, Selectors};
 use json_rewrite::{Edit, Framing, Handler, ItemDecision, Limits, Output, Rewriter, Rules, Tag};
 
 pub use self::claims::Claims;
@@ -117,7 +117,7 @@ pub fn cases() -> [(&'static str, Rules); 3] {
 /// # Panics
 /// Never: the rules are valid.
 pub fn daemon_rewriter(scope: RequestScope) -> Rewriter<ResponseHandler> {
-    let rules = ResponseRules::compile().expect("rules");
+    let rules = ResponseRules::compile(&ReferencePaths::default()).expect("rules");
     rules.rewriter(Shape::List, scope, Limits::default())
 }
 

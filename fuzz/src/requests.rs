@@ -8,14 +8,14 @@ use claim_mapping::hidden_metadata::{
 };
 use claim_mapping::mapping::{Mapping, NameLimit};
 use claim_mapping::request::RequestRules;
-use claim_mapping::{LAST_APPLIED, RequestScope};
+use claim_mapping::{LAST_APPLIED, ReferencePaths, RequestScope};
 use json_rewrite::{Limits, Output, RewriteError};
 use serde_json::Value;
 
 const LOCAL: &str = "default";
 const REMOTE: &str = "app-ns-1";
 
-static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
+static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile(&ReferencePaths::default()).unwrap());
 
 /// The scope of requests to the only mapped namespace.
 static SCOPE: LazyLock<RequestScope> = LazyLock::new(|| {

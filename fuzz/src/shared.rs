@@ -21,7 +21,12 @@ static OBJECT: LazyLock<Value> = LazyLock::new(|| {
             "name": "db",
             "namespace": "default",
         },
-        "spec": {"region": "eu", "writeConnectionSecretToRef": {"name": "conn"}},
+        "spec": {
+            "parameters": {"passwordSecretRef": {"name": "password"}},
+            "region": "eu",
+            "tlsSecretName": "tls",
+            "writeConnectionSecretToRef": {"name": "conn"},
+        },
     })
 });
 

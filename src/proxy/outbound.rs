@@ -27,6 +27,7 @@ use super::context::RequestContext;
 use super::conversion::Conversions;
 use super::media::{PatchKind, RequestMedia};
 use super::plan::RemoteRequest;
+use super::rules_by_group::RulesByGroup;
 use crate::error::RequestError;
 use crate::telemetry::metrics::Metrics;
 use claim_mapping::hidden_metadata::{
@@ -53,7 +54,7 @@ pub(super) struct RewrittenPatch {
 
 /// Reads request bodies and rewrites them to remote names.
 pub(super) struct BodyReader {
-    rules: RequestRules,
+    rules: RulesByGroup<RequestRules>,
     /// `limits.maxRequestBodySize`
     bytes_max: usize,
     metrics: Metrics,
@@ -62,7 +63,7 @@ pub(super) struct BodyReader {
 
 impl BodyReader {
     pub(super) fn new(
-        rules: RequestRules,
+        rules: RulesByGroup<RequestRules>,
         bytes_max: usize,
         metrics: Metrics,
         conversions: Conversions,
@@ -98,7 +99,7 @@ impl BodyReader {
         if context.request.verb.is_read() || incoming.is_end_stream() {
             return Ok(OutboundBody::default());
         }
-        let rewriter = self.rewriter(media, remote, effect);
+        let rewriter = self.rewriter(context, remote, effect);
         read_json(rewriter, incoming).await
     }
 
@@ -136,7 +137,7 @@ impl BodyReader {
         effect: WriteEffect,
         body: &WholeBody,
     ) -> Result<OutboundBody, RequestError> {
-        let mut rewriter = self.rewriter(context.request_media, remote, effect);
+        let mut rewriter = self.rewriter(context, remote, effect);
         let rewritten = rewriter.rewrite_or_keep(body.json.clone())?;
         Ok(body.outbound(rewritten))
     }
@@ -168,7 +169,7 @@ impl BodyReader {
             true => WriteEffect::Subresource,
             false => effect,
         };
-        let mut rewriter = self.rewriter(context.request_media, remote, effect);
+        let mut rewriter = self.rewriter(context, remote, effect);
         let mut rewritten = rewriter.rewrite_or_keep(patch.json.clone())?;
         if rewriter.needs_current_object() {
             return Ok(None);
@@ -240,10 +241,12 @@ impl BodyReader {
 
     fn rewriter(
         &self,
-        media: RequestMedia,
+        context: &RequestContext<'_>,
         remote: &RemoteRequest,
         effect: WriteEffect,
     ) -> BodyRewriter {
+        let media = context.request_media;
+        let rules = self.rules.of(&context.request.group);
         // An operation of a JSON patch is buffered whole, and may be as long as the body. A key may be
         // as long too; the control plane rejects it.
         let limits = json_rewrite::Limits::for_body(self.bytes_max);
@@ -251,9 +254,9 @@ impl BodyReader {
         let rewriter = match media {
             RequestMedia::Opaque => None,
             _ if media.is_patch_kind(PatchKind::Json) => {
-                Some(self.rules.json_patch(scope, effect, limits))
+                Some(rules.json_patch(scope, effect, limits))
             }
-            _ => Some(self.rules.object(scope, effect, limits)),
+            _ => Some(rules.object(scope, effect, limits)),
         };
         BodyRewriter::new(rewriter, self.received())
     }

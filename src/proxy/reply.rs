@@ -31,13 +31,13 @@ use super::dispatch::UpstreamReply;
 use super::media;
 use super::plan::RemoteRequest;
 use super::response_mapper::ResponseMapper;
+use super::rules_by_group::RulesByGroup;
 use crate::body::{Buffered, ReplyBody};
 use crate::config::LimitsConfig;
 use crate::error::RequestError;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::ResponseBody;
 use claim_mapping::RequestScope;
-use claim_mapping::messages;
 use claim_mapping::quoted_prefix::QuotedPrefix;
 use claim_mapping::response::Shape;
 use kube_wire::accept::Serializer;
@@ -46,7 +46,7 @@ use kube_wire::status;
 
 /// Translates replies for the client.
 pub(super) struct ReplyTranslator {
-    mapper: Arc<ResponseMapper>,
+    mappers: Arc<RulesByGroup<ResponseMapper>>,
     serializer: ReplySerializer,
     watches: Arc<watch::Settings>,
     metrics: Metrics,
@@ -56,13 +56,13 @@ impl ReplyTranslator {
     /// Creates the stage. Watches end at their next event boundary once `draining` is cancelled.
     pub(super) fn new(
         limits: &LimitsConfig,
-        mapper: Arc<ResponseMapper>,
+        mappers: Arc<RulesByGroup<ResponseMapper>>,
         serializer: ReplySerializer,
         metrics: Metrics,
         draining: CancellationToken,
     ) -> Self {
         Self {
-            mapper,
+            mappers,
             serializer,
             watches: Arc::new(watch::Settings {
                 buffer_bytes_max: limits.watch_buffer_size,
@@ -72,6 +72,10 @@ impl ReplyTranslator {
             }),
             metrics,
         }
+    }
+
+    fn mapper(&self, context: &RequestContext<'_>) -> &ResponseMapper {
+        self.mappers.of(&context.request.group)
     }
 
     /// Translates one reply. The body keeps the permit until it is sent or dropped.
@@ -98,7 +102,8 @@ impl ReplyTranslator {
         let (parts, body) = response.into_parts();
         let status = parts.status;
         check_status(context, status)?;
-        let mut headers = headers::to_client(&parts.headers, &remote.scope);
+        let mapper = self.mapper(context);
+        let mut headers = headers::to_client(&parts.headers, &remote.scope, mapper);
         let serializer = serializer(context, status, &headers);
         let body = if context.is_head() && !context.needs_body_for_head() {
             ReplyBody::whole(Bytes::new())
@@ -182,7 +187,7 @@ impl ReplyTranslator {
             return pass_through::body(upstream, self.metrics.clone(), permit);
         }
         let shape = shape(context);
-        let rewriter = self.mapper.rewriter(remote, shape);
+        let rewriter = self.mapper(context).rewriter(remote, shape);
         if shape == Shape::Watch {
             let settings = Arc::clone(&self.watches);
             return ReplyBody::streamed(watch::relay(upstream, rewriter, settings, permit));
@@ -205,7 +210,7 @@ impl ReplyTranslator {
         mut mapped: ReplyBody,
     ) -> Result<ReplyBody, RequestError> {
         let control_plane = context.control_plane;
-        let buffered = mapped.buffer(self.mapper.buffered_bytes_max).await;
+        let buffered = mapped.buffer(self.mapper(context).buffered_bytes_max).await;
         match buffered.map_err(|error| control_plane.invalid_reply(error))? {
             Buffered::Whole(object) if object.is_empty() => Err(context.not_found()),
             Buffered::Whole(object) => Ok(mapped.replaced_by(object)),
@@ -230,18 +235,19 @@ impl ReplyTranslator {
         body: ResponseBody,
     ) -> Result<ReplyBody, RequestError> {
         let control_plane = context.control_plane;
-        let collected = Limited::new(body, self.mapper.buffered_bytes_max)
+        let mapper = self.mapper(context);
+        let collected = Limited::new(body, mapper.buffered_bytes_max)
             .collect()
             .await;
         let whole = collected
             .map_err(|error| control_plane.untranslatable_failure(status, error))?
             .to_bytes();
         let mapped = if is_json(headers) {
-            let mapped = self.mapper.map_failure(scope, quoted_prefix, whole);
+            let mapped = mapper.map_failure(scope, quoted_prefix, whole);
             mapped.map_err(|error| control_plane.untranslatable_failure(status, error))?
         } else {
             let text = String::from_utf8_lossy(&whole);
-            match messages::to_local(&text, &scope) {
+            match mapper.map_text(&scope, &text) {
                 Some(mapped) => mapped.into(),
                 None => whole,
             }

@@ -1,17 +1,17 @@
-//! Maps response bodies to local names: the rules, and the rewriters that apply them.
+//! Maps responses to local names: the rules, and the rewriters that apply them.
 
 use bytes::Bytes;
 
 use super::plan::RemoteRequest;
-use claim_mapping::RequestScope;
 use claim_mapping::quoted_prefix::QuotedPrefix;
 use claim_mapping::response::{ResponseHandler, ResponseRules, Shape};
+use claim_mapping::{ReferencePaths, RequestScope};
 use json_rewrite::{Limits, RewriteError, Rewriter, RuleError};
 
 /// Largest size in bytes of a string in a response that is compared or mapped.
 const STRING_BYTES_MAX: usize = 64 << 10;
 
-/// The compiled rules for responses.
+/// The compiled rules for responses with objects of one API group.
 pub(super) struct ResponseMapper {
     rules: ResponseRules,
     /// `limits.maxBufferedSize`
@@ -27,13 +27,16 @@ pub(super) struct MappedObject {
 }
 
 impl ResponseMapper {
-    /// Compiles the rules.
+    /// Compiles the rules for objects in which these fields refer to Secrets.
     ///
     /// # Errors
     /// The path of a rule cannot be compiled. A test rules this out.
-    pub(super) fn compile(buffered_bytes_max: usize) -> Result<Self, RuleError> {
+    pub(super) fn compile(
+        references: &ReferencePaths,
+        buffered_bytes_max: usize,
+    ) -> Result<Self, RuleError> {
         Ok(Self {
-            rules: ResponseRules::compile()?,
+            rules: ResponseRules::compile(references)?,
             buffered_bytes_max,
         })
     }
@@ -87,6 +90,16 @@ impl ResponseMapper {
         self.rules
             .failure(scope, quoted_prefix, self.limits())
             .rewrite_all(status)
+    }
+
+    /// Maps the text of a failure that is not JSON. Returns `None` if nothing changes.
+    pub(super) fn map_text(&self, scope: &RequestScope, text: &str) -> Option<String> {
+        self.rules.text_to_local(text, scope)
+    }
+
+    /// Maps the value of a Warning header. Returns `None` if nothing changes.
+    pub(super) fn map_warning(&self, scope: &RequestScope, warning: &[u8]) -> Option<String> {
+        self.rules.warning_to_local(warning, scope)
     }
 
     fn limits(&self) -> Limits {

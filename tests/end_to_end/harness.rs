@@ -1,12 +1,14 @@
 //! An in-memory control plane, the daemon in front of it, and clients, in one process over real TLS
 //! and HTTP/2.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use claim_mapping::ReferencePaths;
 use claimgate::app::App;
 use claimgate::config;
 use claimgate::signals::StopSignal;
@@ -40,7 +42,34 @@ pub(crate) const SHOP: &str =
 
 /// The mapping of most tests.
 const TABLE: &str = "{namespaces: {default: app-ns-1, team-a: app-ns-2}}";
-const SHARED: &str = "{namespace: app-ns-1, names: readable}";
+pub(crate) const SHARED: &str = "{namespace: app-ns-1, names: readable}";
+
+/// The parts of the configuration that differ between tests.
+pub(crate) struct Setup<'a> {
+    pub mapping: &'a str,
+    pub apis: &'a str,
+    /// One line in the control plane's section.
+    pub keys: &'a str,
+    /// More timeouts of the control plane.
+    pub timeouts: &'a str,
+    /// Text at the end.
+    pub more: &'a str,
+    /// The declared references to Secrets, by API group.
+    pub references: BTreeMap<String, ReferencePaths>,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            mapping: TABLE,
+            apis: "[{group: k8s.starter.org, controlPlane: platform}]",
+            keys: "",
+            timeouts: "",
+            more: "",
+            references: BTreeMap::new(),
+        }
+    }
+}
 
 /// Timeout of every wait. Generous, because the machine may be busy.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -71,18 +100,30 @@ impl TestEnv {
 
     /// Starts the daemon. `keys` is one line of YAML in the control plane's section of its configuration.
     pub(crate) async fn start_with_control_plane_keys(keys: &str) -> Self {
-        Self::configured(Self::control_plane().await, TABLE, keys, "", "").await
+        let setup = Setup {
+            keys,
+            ..Setup::default()
+        };
+        Self::configured(Self::control_plane().await, setup).await
     }
 
     /// Starts the daemon with this request timeout for the control plane.
     pub(crate) async fn start_with_request_timeout(timeout: &str) -> Self {
         let timeout = format!(", request: {timeout}");
-        Self::configured(Self::control_plane().await, TABLE, "", &timeout, "").await
+        let setup = Setup {
+            timeouts: &timeout,
+            ..Setup::default()
+        };
+        Self::configured(Self::control_plane().await, setup).await
     }
 
     /// Starts the daemon with a shared mapping to the namespace `app-ns-1`.
     pub(crate) async fn start_shared() -> Self {
-        Self::configured(Self::control_plane().await, SHARED, "", "", "").await
+        let setup = Setup {
+            mapping: SHARED,
+            ..Setup::default()
+        };
+        Self::configured(Self::control_plane().await, setup).await
     }
 
     pub(crate) async fn control_plane() -> DevControlPlane {
@@ -104,16 +145,23 @@ impl TestEnv {
         control_plane: DevControlPlane,
         more: &str,
     ) -> Self {
-        Self::configured(control_plane, TABLE, "", "", more).await
+        let setup = Setup {
+            more,
+            ..Setup::default()
+        };
+        Self::configured(control_plane, setup).await
     }
 
-    async fn configured(
-        control_plane: DevControlPlane,
-        mapping: &str,
-        keys: &str,
-        timeouts: &str,
-        more: &str,
-    ) -> Self {
+    /// Starts the daemon in front of a running control plane.
+    pub(crate) async fn configured(control_plane: DevControlPlane, setup: Setup<'_>) -> Self {
+        let Setup {
+            mapping,
+            apis,
+            keys,
+            timeouts,
+            more,
+            references,
+        } = setup;
         let dir = tempfile::tempdir().unwrap();
         let (serving, clients, front) = (
             Authority::new("serving").unwrap(),
@@ -129,7 +177,7 @@ impl TestEnv {
              controlPlanes:\n  platform:\n    kubeconfig: platform.kubeconfig\n    \
              mapping: {mapping}\n    \
              timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s{timeouts}}}\n    {keys}\n\
-             apis: [{{group: k8s.starter.org, controlPlane: platform}}]\n\
+             apis: {apis}\n\
              admin: {{address: '127.0.0.1:0'}}\n{more}\n"
         );
         for (name, text) in [
@@ -145,7 +193,8 @@ impl TestEnv {
         let config = config::load(&dir.path().join("claimgate.yaml"), []);
         let config = config.unwrap_or_else(|problems| panic!("{problems}"));
         let stop = StopSignal::default();
-        let app = Box::pin(App::bind(config, stop.clone())).await.unwrap();
+        let app = App::bind_with_references(config, &references, stop.clone());
+        let app = Box::pin(app).await.unwrap();
         let (address, admin) = (app.address().unwrap(), app.admin_address().unwrap());
         let ready = app.readiness();
         let running = tokio::spawn(app.run());

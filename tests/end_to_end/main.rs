@@ -17,6 +17,7 @@ mod hidden;
 mod metrics;
 mod outage;
 mod protobuf;
+mod references;
 mod server_side_apply;
 mod serving;
 mod shared_mapping;

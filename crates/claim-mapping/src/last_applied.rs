@@ -12,7 +12,7 @@ use json_rewrite::{Edit, Framing, Handler, Limits, Rewriter, RuleError, Rules, T
 
 use crate::json_members::JsonMembers;
 use crate::mapping::ObjectKey;
-use crate::object_fields::{Names, Role, last_applied_rules};
+use crate::object_fields::{Names, ObjectField, Role, last_applied_rules};
 use crate::object_names::ObjectNames;
 use crate::origin::{self, OriginKey};
 use crate::request_scope::SharedScope;
@@ -56,29 +56,72 @@ pub(crate) fn name_to_remote<'a>(role: Role, value: &[u8], scope: &'a SharedScop
     }
 }
 
-struct NameRules {
-    rules: Rules,
+/// The rules for annotations that are mapped as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct LastAppliedRules {
+    names: Rules,
     roles: Tags<Role>,
 }
 
-static RULES: LazyLock<Result<NameRules, RuleError>> = LazyLock::new(|| {
-    let mut roles = Tags::new();
-    let rules = last_applied_rules(Names::Translated, |role| roles.tag(role))?;
-    Ok(NameRules { rules, roles })
-});
+impl LastAppliedRules {
+    /// Compiles the rules for the names in objects with these fields.
+    ///
+    /// # Errors
+    /// A rule's path is invalid.
+    pub(crate) fn compile(fields: &[ObjectField<'_>]) -> Result<Self, RuleError> {
+        let mut roles = Tags::new();
+        let names = last_applied_rules(fields, Names::Translated, |role| roles.tag(role))?;
+        Ok(Self { names, roles })
+    }
 
-/// Maps the whole annotation to local names. Returns `None` if it is not JSON, which stays unchanged.
-pub(crate) fn to_local(applied: &str, scope: &SharedScope, names: &ObjectNames) -> Option<String> {
-    rewrite(applied, |role, value| {
-        owned(name_to_local(role, value, scope, names))
-    })
-}
+    /// Maps an annotation to local names. Returns `None` if it is not JSON, which stays unchanged.
+    pub(crate) fn to_local(
+        &self,
+        applied: &str,
+        scope: &SharedScope,
+        names: &ObjectNames,
+    ) -> Option<String> {
+        self.rewrite(applied, |role, value| {
+            owned(name_to_local(role, value, scope, names))
+        })
+    }
 
-/// Maps the whole annotation to remote names. Returns `None` if it is not JSON, which stays unchanged.
-pub(crate) fn to_remote(applied: &str, scope: &SharedScope) -> Option<String> {
-    rewrite(applied, |role, value| {
-        owned(name_to_remote(role, value, scope))
-    })
+    /// Maps an annotation to remote names. Returns `None` if it is not JSON, which stays unchanged.
+    pub(crate) fn to_remote(&self, applied: &str, scope: &SharedScope) -> Option<String> {
+        self.rewrite(applied, |role, value| {
+            owned(name_to_remote(role, value, scope))
+        })
+    }
+
+    /// Maps an annotation, given as JSON, whose object contains the origin. Returns the JSON of the local annotation, or
+    /// `None` if the object does not contain the origin.
+    pub(crate) fn with_origin_to_local(
+        &self,
+        raw: &[u8],
+        scope: &SharedScope,
+        names: &ObjectNames,
+    ) -> Option<String> {
+        if !origin::may_contain(raw) {
+            return None;
+        }
+        let applied: String = serde_json::from_slice(raw).ok()?;
+        let applied = without_origin(applied.as_bytes())?;
+        let local = self.to_local(&applied, scope, names).unwrap_or(applied);
+        quote_like_go(&local)
+    }
+
+    fn rewrite(&self, applied: &str, map: impl Fn(Role, &[u8]) -> Edit<'static>) -> Option<String> {
+        // The same depth as in responses, so that a request maps only what a response maps back.
+        let limits = Limits {
+            depth_max: Limits::default().embedded_depth_max,
+            ..Limits::for_body(2 * applied.len())
+        };
+        let roles = &self.roles;
+        let mapper = Mapper { roles, map };
+        let mut rewriter = Rewriter::new(self.names.clone(), Framing::SingleValue, limits, mapper);
+        let mapped = rewriter.rewrite_all(Bytes::copy_from_slice(applied.as_bytes()));
+        String::from_utf8(mapped.ok()?.into()).ok()
+    }
 }
 
 /// Returns an edit that is a replacement or nothing, without its lifetime.
@@ -100,36 +143,6 @@ impl<F: Fn(Role, &[u8]) -> Edit<'static>> Handler for Mapper<'_, F> {
         let role = self.roles.meaning(tag);
         role.map_or(Edit::Keep, |role| (self.map)(role, value))
     }
-}
-
-fn rewrite(applied: &str, map: impl Fn(Role, &[u8]) -> Edit<'static>) -> Option<String> {
-    let rules = RULES.as_ref().ok()?;
-    // The same depth as in responses, so that a request maps only what a response maps back.
-    let limits = Limits {
-        depth_max: Limits::default().embedded_depth_max,
-        ..Limits::for_body(2 * applied.len())
-    };
-    let roles = &rules.roles;
-    let mapper = Mapper { roles, map };
-    let mut rewriter = Rewriter::new(rules.rules.clone(), Framing::SingleValue, limits, mapper);
-    let mapped = rewriter.rewrite_all(Bytes::copy_from_slice(applied.as_bytes()));
-    String::from_utf8(mapped.ok()?.into()).ok()
-}
-
-/// Maps an annotation, given as JSON, whose object contains the origin. Returns the JSON of the local annotation, or `None`
-/// if the object does not contain the origin.
-pub(crate) fn with_origin_to_local(
-    raw: &[u8],
-    scope: &SharedScope,
-    names: &ObjectNames,
-) -> Option<String> {
-    if !origin::may_contain(raw) {
-        return None;
-    }
-    let applied: String = serde_json::from_slice(raw).ok()?;
-    let applied = without_origin(applied.as_bytes())?;
-    let local = to_local(&applied, scope, names).unwrap_or(applied);
-    quote_like_go(&local)
 }
 
 /// Quotes a text as Go does.
@@ -225,28 +238,42 @@ pub(crate) fn with_origin(applied: &str, scope: &SharedScope) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object_fields::object_fields;
     use crate::test_scopes::shared_object;
 
     #[test]
     fn names_of_the_object_map_both_ways() {
         let scope = shared_object();
         let scope = scope.shared().unwrap();
-        let local = r#"{"metadata":{"name":"a","namespace":"default"},"spec":{"writeConnectionSecretToRef":{"name":"s"},"x":{"name":"a"}}}"#;
-        let remote = to_remote(local, scope).unwrap();
+        let references = [vec!["spec", "ref", "name"]];
+        let rules = LastAppliedRules::compile(&object_fields(&references)).unwrap();
+        let local = r#"{"metadata":{"name":"a","namespace":"default"},"spec":{"ref":{"name":"t"},"writeConnectionSecretToRef":{"name":"s"},"x":{"name":"a"}}}"#;
+        let remote = rules.to_remote(local, scope).unwrap();
         let object = scope.object().unwrap();
         assert!(remote.contains(&format!(
             r#"{{"name":"{}","namespace":"remote"}}"#,
             object.remote_name
         )));
         assert!(remote.contains(r#""x":{"name":"a"}"#), "{remote}");
+        for secret in ["s", "t"] {
+            let key = ObjectKey::new("default", secret);
+            let name = scope.mapping().remote_secret_name(&key).unwrap();
+            assert!(
+                remote.contains(&format!(r#":{{"name":"{name}"}}"#)),
+                "{remote}"
+            );
+        }
         let names = ObjectNames {
             local: object.local.clone(),
             remote: ObjectKey::new("remote", &object.remote_name),
         };
-        assert_eq!(to_local(&remote, scope, &names).as_deref(), Some(local));
-        assert_eq!(to_local("no JSON", scope, &names), None);
+        assert_eq!(
+            rules.to_local(&remote, scope, &names).as_deref(),
+            Some(local)
+        );
+        assert_eq!(rules.to_local("no JSON", scope, &names), None);
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(to_remote(&deep, scope), None);
+        assert_eq!(rules.to_remote(&deep, scope), None);
     }
 
     #[test]

@@ -9,9 +9,10 @@ mod quoted_object;
 mod translated_names;
 mod warning;
 
+pub(crate) use self::quoted_object::MessageRules;
 use self::quoted_object::Quotation;
 pub(crate) use self::translated_names::is_limit;
-pub use self::warning::warning_to_local;
+pub(crate) use self::warning::warning_to_local;
 use crate::request_scope::RequestScope;
 
 /// Maximum number of positions in one text at which claimgate tries to read a quoted object. A real message
@@ -19,7 +20,7 @@ use crate::request_scope::RequestScope;
 const QUOTED_MAX: usize = 8;
 
 /// Replaces a text that names a namespace which the client may not see.
-pub const NOT_SHOWN: &str = "(not shown: it names a namespace that is not mapped)";
+pub(crate) const NOT_SHOWN: &str = "(not shown: it names a namespace that is not mapped)";
 
 /// Error: a text names a namespace outside of the request's scope, or cannot be read well enough to exclude
 /// that.
@@ -30,7 +31,7 @@ struct ForeignName;
 ///
 /// If a known form names a foreign namespace, the whole text is replaced by [`NOT_SHOWN`], because the rest of
 /// it describes the same foreign object.
-pub fn to_local(text: &str, scope: &RequestScope) -> Option<String> {
+pub(crate) fn to_local(text: &str, scope: &RequestScope, rules: &MessageRules) -> Option<String> {
     let may_have_names = match scope.request_namespace() {
         Some(remote) => text.contains(remote),
         None => true,
@@ -47,7 +48,7 @@ pub fn to_local(text: &str, scope: &RequestScope) -> Option<String> {
         return None;
     }
     let named = named.as_deref().unwrap_or(text);
-    let mapped = mapped(named, scope).unwrap_or_else(|ForeignName| NOT_SHOWN.to_owned());
+    let mapped = mapped(named, scope, rules).unwrap_or_else(|ForeignName| NOT_SHOWN.to_owned());
     (mapped != text).then_some(mapped)
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn may_name_namespace(text: &str, scope: &RequestScope) -> bool {
     }
 }
 
-fn mapped(text: &str, scope: &RequestScope) -> Result<String, ForeignName> {
+fn mapped(text: &str, scope: &RequestScope, rules: &MessageRules) -> Result<String, ForeignName> {
     let mut mapped = String::with_capacity(text.len());
     let (mut done, mut from, mut tries) = (0, 0, 0);
     // The first position at which a text starts like an object but cannot be read as one.
@@ -98,7 +99,7 @@ fn mapped(text: &str, scope: &RequestScope) -> Result<String, ForeignName> {
             break;
         }
         tries += 1;
-        match quoted_object::to_local(slice(text, start, text.len())?, scope)? {
+        match quoted_object::to_local(slice(text, start, text.len())?, scope, rules)? {
             Some(Quotation {
                 mapped: object,
                 length,
@@ -145,10 +146,14 @@ mod tests {
 
     use super::*;
     use crate::object_fields::LAST_APPLIED;
-    use crate::test_scopes::{one, shared_everything, two as mapped};
+    use crate::test_scopes::{message_rules, one, shared_everything, two as mapped};
+
+    fn local(text: &str, scope: &RequestScope) -> Option<String> {
+        to_local(text, scope, &message_rules(scope))
+    }
 
     fn map(text: &str) -> String {
-        to_local(text, &one()).unwrap_or_else(|| text.to_owned())
+        local(text, &one()).unwrap_or_else(|| text.to_owned())
     }
 
     #[test]
@@ -156,14 +161,14 @@ mod tests {
         let all = shared_everything();
         let denied = |place: &str| format!("cannot list resource \"x\" in API group \"y\" {place}");
         assert_eq!(
-            to_local(&denied("in the namespace \"remote\""), &all),
+            local(&denied("in the namespace \"remote\""), &all),
             Some(denied("at the cluster scope"))
         );
     }
 
     #[test]
     fn text_that_names_foreign_namespace_is_not_shown() {
-        let shown = |text: &str| to_local(text, &mapped()).unwrap_or_else(|| text.to_owned());
+        let shown = |text: &str| local(text, &mapped()).unwrap_or_else(|| text.to_owned());
         let key = |namespace: &str| {
             format!(
                 "failed to read one or more gadgets.k8s.starter.org from the storage: StorageError: \
@@ -196,7 +201,7 @@ mod tests {
             assert_eq!(shown(&(form("app-ns-1") + &form("elsewhere"))), NOT_SHOWN);
         }
         let applied = r#"in '{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"metadata\":{\"namespace\":\"x\"}}"}}}'"#;
-        assert_eq!(to_local(applied, &mapped()), None);
+        assert_eq!(local(applied, &mapped()), None);
     }
 
     #[test]
@@ -258,7 +263,7 @@ mod tests {
             r#"{"a":1} {"b":2} {"{"{"{"{"{"{"{"{"{"metadata":{"namespace":"app-ns-1"}}"#,
         ] {
             assert_eq!(map(text), NOT_SHOWN, "{text}");
-            let all = to_local(text, &mapped());
+            let all = local(text, &mapped());
             assert_eq!(all.as_deref(), Some(NOT_SHOWN), "{text}");
         }
         let other = r#"in '{"metadata":{"namespace":"app-ns-10""#;

@@ -1,11 +1,15 @@
 //! The fields of an object that are mapped or hidden.
 //!
-//! [`OBJECT_FIELDS`] is the only list of them. All rules are generated from it:
+//! [`OBJECT_FIELDS`] is the only list of them for all APIs. [`object_fields`] adds the references to Secrets that are
+//! declared for one API group. All rules are generated from these fields:
 //! - whole bodies, list items, Table rows and watch events ([`ObjectRules`]),
 //! - the object in the last-applied annotation ([`last_applied_rules`]),
-//! - objects that a Table cell prints ([`printed_object_rules`]),
-//! - the columns that can print them (`response::columns`),
+//! - objects that a message quotes (`messages::quoted_object`),
 //! - the values and pointers of JSON patches (`request::patch_fields`).
+//!
+//! If objects keep their names, so do Secrets. Then a Table cell can only print the fields of all APIs:
+//! - objects that a cell prints ([`printed_object_rules`]),
+//! - the columns that can print them (`response::columns`).
 //!
 //! A new field is one line in the list, and the handling of its role in the handlers.
 
@@ -13,6 +17,7 @@ use json_rewrite::{RuleError, Rules, RulesBuilder, Tag};
 
 use crate::json_pointer;
 use crate::origin::{self, OriginKey};
+use crate::reference_path::{CONNECTION_DETAILS, CONNECTION_SECRET};
 
 /// The annotation in which `kubectl apply` stores the last applied object, as JSON in a string.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -51,7 +56,7 @@ pub(crate) enum Role {
     OwnerReferences,
     /// The resourceVersion that a write requires. It is read in requests only.
     ResourceVersion,
-    /// The name of a Secret that the object asks for in its own namespace.
+    /// The name of a Secret in the object's own namespace.
     SecretName,
     /// The uid that a patch requires. It is read in requests only.
     Uid,
@@ -94,14 +99,14 @@ impl<T> RulesByNames<T> {
 }
 
 /// A field of an object, identified by the keys that lead to it.
-#[derive(Debug)]
-pub(crate) struct ObjectField {
-    pub(crate) path: &'static [&'static str],
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObjectField<'a> {
+    pub(crate) path: &'a [&'a str],
     pub(crate) role: Role,
 }
 
-/// All fields that are mapped, hidden, or read.
-pub(crate) const OBJECT_FIELDS: &[ObjectField] = &[
+/// The fields that are mapped, hidden, or read in the objects of all APIs.
+pub(crate) const OBJECT_FIELDS: &[ObjectField<'static>] = &[
     field(&["metadata"], Role::Metadata),
     field(&["metadata", "annotations"], Role::Annotations),
     field(
@@ -136,28 +141,30 @@ pub(crate) const OBJECT_FIELDS: &[ObjectField] = &[
     field(&["metadata", "ownerReferences"], Role::OwnerReferences),
     field(&["metadata", "resourceVersion"], Role::ResourceVersion),
     field(&["metadata", "uid"], Role::Uid),
-    // Crossplane writes the connection Secret into the claim's namespace
-    // (`crossplane/internal/controller/apiextensions/claim/connection.go`).
-    field(
-        &["spec", "publishConnectionDetailsTo", "name"],
-        Role::SecretName,
-    ),
-    field(
-        &["spec", "writeConnectionSecretToRef", "name"],
-        Role::SecretName,
-    ),
+    field(CONNECTION_DETAILS, Role::SecretName),
+    field(CONNECTION_SECRET, Role::SecretName),
 ];
 
-const fn field(path: &'static [&'static str], role: Role) -> ObjectField {
+const fn field(path: &'static [&'static str], role: Role) -> ObjectField<'static> {
     ObjectField { path, role }
 }
 
-const fn origin_annotation(path: &'static [&'static str], key: OriginKey) -> ObjectField {
+const fn origin_annotation(path: &'static [&'static str], key: OriginKey) -> ObjectField<'static> {
     field(path, Role::OriginAnnotation(key))
 }
 
-const fn origin_label(path: &'static [&'static str], key: OriginKey) -> ObjectField {
+const fn origin_label(path: &'static [&'static str], key: OriginKey) -> ObjectField<'static> {
     field(path, Role::OriginLabel(key))
+}
+
+/// Returns the fields that are mapped, hidden, or read in the objects of an API group. `references` contains the keys of
+/// each declared reference to a Secret.
+pub(crate) fn object_fields<'a>(references: &'a [Vec<&'a str>]) -> Vec<ObjectField<'a>> {
+    let declared = references.iter().map(|path| ObjectField {
+        path,
+        role: Role::SecretName,
+    });
+    OBJECT_FIELDS.iter().copied().chain(declared).collect()
 }
 
 /// Whether a body goes to the control plane or comes from it.
@@ -223,7 +230,7 @@ impl Role {
     }
 }
 
-impl ObjectField {
+impl ObjectField<'_> {
     /// Returns the JSON pointer to the field.
     pub(crate) fn pointer(&self) -> String {
         json_pointer::to_member(self.path)
@@ -239,6 +246,7 @@ pub(crate) fn rule_path(root: &str, keys: &[&str]) -> String {
 /// The rules for objects in one direction and mode.
 #[derive(Clone, Copy)]
 pub(crate) struct ObjectRules<'a> {
+    pub(crate) fields: &'a [ObjectField<'a>],
     pub(crate) direction: Direction,
     pub(crate) names: Names,
     /// The rules for the object in the last-applied annotation.
@@ -253,7 +261,7 @@ impl ObjectRules<'_> {
         root: &str,
         mut tag: impl FnMut(Role) -> Tag,
     ) -> RulesBuilder {
-        for ObjectField { path, role } in OBJECT_FIELDS {
+        for ObjectField { path, role } in self.fields {
             if role.applies(self.names) {
                 let path = rule_path(root, path);
                 rules = match (self.direction, self.names) {
@@ -349,11 +357,12 @@ fn translated_response_rule(
 
 /// Returns the rules for the object in the last-applied annotation.
 pub(crate) fn last_applied_rules(
+    fields: &[ObjectField<'_>],
     names: Names,
     mut tag: impl FnMut(Role) -> Tag,
 ) -> Result<Rules, RuleError> {
     let mut rules = Rules::builder();
-    for ObjectField { path, role } in OBJECT_FIELDS {
+    for ObjectField { path, role } in fields {
         if role.is_name(names) {
             rules = rules.string(&rule_path("$", path), tag(*role));
         }
@@ -364,7 +373,7 @@ pub(crate) fn last_applied_rules(
 /// Returns the rules for a text that is an object, its metadata or its annotations, as a Table cell prints
 /// them.
 pub(crate) fn printed_object_rules(mut tag: impl FnMut(Role) -> Tag) -> Result<Rules, RuleError> {
-    let last_applied = last_applied_rules(Names::Kept, &mut tag)?;
+    let last_applied = last_applied_rules(OBJECT_FIELDS, Names::Kept, &mut tag)?;
     let mut rules = Rules::builder();
     for ObjectField { path, role } in OBJECT_FIELDS {
         for printed in 0..path.len() {
@@ -386,6 +395,16 @@ mod tests {
     use crate::json_pointer::{
         ANNOTATIONS, FINALIZERS, LABELS, METADATA, OWNER_REFERENCES, RESOURCE_VERSION, UID,
     };
+
+    #[test]
+    fn declared_references_are_fields_like_those_of_all_apis() {
+        let reference = vec!["spec", "ref", "name"];
+        let references = [reference.clone()];
+        let fields = object_fields(&references);
+        assert_eq!(fields.len(), OBJECT_FIELDS.len() + 1);
+        let field = fields.last().unwrap();
+        assert_eq!((field.path, field.role), (&*reference, Role::SecretName));
+    }
 
     #[test]
     fn pointer_constants_match_object_fields() {

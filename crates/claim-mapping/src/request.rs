@@ -19,9 +19,13 @@ use self::own_metadata::{MetadataMap, OwnMetadata};
 use self::patch_fields::PatchFields;
 use crate::hidden_metadata::{self, RequestMetadata, WriteEffect};
 use crate::json_members::{JsonMembers, string_member};
-use crate::last_applied;
+use crate::last_applied::{self, LastAppliedRules};
 use crate::mapping::ObjectKey;
-use crate::object_fields::{Direction, Names, ObjectRules, Role, RulesByNames, last_applied_rules};
+use crate::object_fields::{
+    Direction, Names, ObjectField, ObjectRules, Role, RulesByNames, last_applied_rules,
+    object_fields,
+};
+use crate::reference_path::ReferencePaths;
 use crate::request_scope::{RequestScope, SharedScope};
 use crate::tags::Tags;
 
@@ -38,7 +42,7 @@ const UNREADABLE_NAME: &str =
     "the name of the object cannot be read; the body must be valid JSON in UTF-8";
 
 const SECRET_NAME_TOO_LONG: &str =
-    "the name of the connection Secret is too long; it may have at most 236 characters";
+    "the name of a Secret in the spec is too long; it may have at most 236 characters";
 
 /// Error message for a rule that does not belong to the handler. This cannot happen; if it did, the request
 /// would fail.
@@ -60,7 +64,7 @@ enum Target {
     ValuePart(usize),
 }
 
-/// The rules for request bodies, compiled once.
+/// The rules for request bodies with objects of one API group, compiled once.
 pub struct RequestRules(RulesByNames<RuleSet>);
 
 /// The rules for one mode.
@@ -74,15 +78,19 @@ struct RuleSet {
 struct Shared {
     targets: Tags<Target>,
     patch_fields: PatchFields,
+    /// The rules for the object in the last-applied annotation, which is rewritten with the body around it.
     last_applied: Rules,
+    /// The rules for last-applied annotations that are mapped as a whole.
+    annotations: LastAppliedRules,
 }
 
 impl RuleSet {
-    fn compile(names: Names) -> Result<Self, RuleError> {
+    fn compile(fields: &[ObjectField<'_>], names: Names) -> Result<Self, RuleError> {
         let mut targets = Tags::new();
         let tag = |role| targets.tag(Target::LastAppliedField(role));
-        let last_applied = last_applied_rules(names, tag)?;
+        let last_applied = last_applied_rules(fields, names, tag)?;
         let object_rules = ObjectRules {
+            fields,
             direction: Direction::Request,
             names,
             last_applied: &last_applied,
@@ -93,7 +101,7 @@ impl RuleSet {
             Names::Kept => object,
             Names::Translated => object.object_end("$", targets.tag(Target::Object)),
         };
-        let patch_fields = PatchFields::new(names);
+        let patch_fields = PatchFields::new(fields, names);
         let mut json_patch = Rules::builder().item("$[*]", "$[*]", targets.tag(Target::Operation));
         for (path, member) in [
             ("$[*].from", Member::From),
@@ -111,18 +119,21 @@ impl RuleSet {
                 targets,
                 patch_fields,
                 last_applied,
+                annotations: LastAppliedRules::compile(fields)?,
             }),
         })
     }
 }
 
 impl RequestRules {
-    /// Compiles the rules.
+    /// Compiles the rules for objects in which these fields refer to Secrets.
     ///
     /// # Errors
     /// A rule's path is invalid. The tests compile all rules, so this cannot happen.
-    pub fn compile() -> Result<Self, RuleError> {
-        RulesByNames::compile(RuleSet::compile).map(Self)
+    pub fn compile(references: &ReferencePaths) -> Result<Self, RuleError> {
+        let references = references.keys();
+        let fields = object_fields(&references);
+        RulesByNames::compile(|names| RuleSet::compile(&fields, names)).map(Self)
     }
 
     /// Returns a rewriter for an object, a merge patch or an apply patch.
@@ -278,7 +289,9 @@ impl RequestHandler {
         let Some(scope) = self.scope.shared() else {
             return Edit::Reject(UNKNOWN_RULE);
         };
-        let edit = self.own.map(map, raw, scope, self.metadata.effect());
+        let annotations = &self.shared.annotations;
+        let effect = self.metadata.effect();
+        let edit = self.own.map(map, raw, scope, effect, annotations);
         self.metadata.depends_on_hidden |= self.own.removes_all;
         edit
     }

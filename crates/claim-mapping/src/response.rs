@@ -24,8 +24,9 @@ use self::status::DeferredCauses;
 use self::target::Target;
 use self::translated::TranslatedObject;
 use crate::hidden_metadata::ResponseMetadata;
-use crate::last_applied;
+use crate::last_applied::{self, LastAppliedRules};
 use crate::managed_fields::ManagedFields;
+use crate::messages::MessageRules;
 use crate::object_fields::{Names, Role};
 use crate::object_names::ObjectNames;
 use crate::quoted_prefix::QuotedPrefix;
@@ -43,7 +44,7 @@ const UNREADABLE_ROW: &str = "the control plane sent a row whose object cannot b
 
 /// Maps remote names to local ones, and drops objects that the request does not cover.
 pub struct ResponseHandler {
-    shared: Shared,
+    shared: Arc<Shared>,
     scope: RequestScope,
     shape: Shape,
     /// The beginning of the request's body, which the message of a failure may quote.
@@ -63,9 +64,12 @@ pub struct ResponseHandler {
 
 /// Data that all handlers of one mode share.
 struct Shared {
-    targets: Arc<Tags<Target>>,
-    /// The rules for the object in the last-applied annotation.
+    targets: Tags<Target>,
+    /// The rules for the object in the last-applied annotation, which is rewritten with the object around it.
     last_applied: Rules,
+    /// The rules for last-applied annotations that are mapped as a whole.
+    annotations: LastAppliedRules,
+    messages: MessageRules,
 }
 
 /// The namespaces found in the object that is being read, if objects keep their names.
@@ -79,7 +83,7 @@ struct ObjectNamespaces {
 
 impl ResponseHandler {
     fn new(
-        shared: Shared,
+        shared: Arc<Shared>,
         scope: RequestScope,
         shape: Shape,
         quoted: Option<QuotedPrefix>,
@@ -305,7 +309,8 @@ impl ResponseHandler {
         let Some((scope, names)) = self.translated_names() else {
             return Edit::Keep;
         };
-        match last_applied::with_origin_to_local(raw, scope, names) {
+        let annotations = &self.shared.annotations;
+        match annotations.with_origin_to_local(raw, scope, names) {
             Some(local) => Edit::Replace(local.into()),
             None => Edit::RewriteEmbedded(self.shared.last_applied.clone()),
         }
@@ -323,7 +328,8 @@ impl ResponseHandler {
         let Some((scope, names)) = self.translated_names() else {
             return Edit::Keep;
         };
-        match self.columns.to_translated(raw, scope, names) {
+        let annotations = &self.shared.annotations;
+        match self.columns.to_translated(raw, scope, names, annotations) {
             Ok(Some(local)) => Edit::Replace(local.into()),
             Ok(None) => Edit::Keep,
             Err(_) => Edit::Reject(UNREADABLE_CELLS),
@@ -366,9 +372,11 @@ impl Handler for ResponseHandler {
             // Only the `kind` of a Status's details shows whether its name is a namespace, and it follows the name.
             Target::DetailsName => Edit::Defer,
             Target::ContinueToken => status::continue_token(value, &self.scope),
-            Target::Message => status::message(value, self.quoted.as_ref(), &self.scope),
             Target::CauseMessage if self.causes.defers(value, &self.scope) => Edit::Defer,
-            Target::CauseMessage => status::message(value, self.quoted.as_ref(), &self.scope),
+            Target::Message | Target::CauseMessage => {
+                let rules = &self.shared.messages;
+                status::message(value, self.quoted.as_ref(), &self.scope, rules)
+            }
             Target::CauseField => {
                 self.causes.read_field(value);
                 status::cause_field(value, &self.scope)
@@ -458,7 +466,10 @@ impl Handler for ResponseHandler {
             Meaning::Target(Target::LastAppliedField(Role::Namespace)) => {
                 self.last_applied_namespace(value)
             }
-            Meaning::Target(Target::CauseMessage) => self.causes.resolve(value, &self.scope),
+            Meaning::Target(Target::CauseMessage) => {
+                let rules = &self.shared.messages;
+                self.causes.resolve(value, &self.scope, rules)
+            }
             // Another object can have a field of this name.
             Meaning::Target(Target::DetailsName)
                 if self.shape == Shape::Object && self.kind != b"Status" =>

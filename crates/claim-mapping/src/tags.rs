@@ -3,7 +3,7 @@
 use json_rewrite::Tag;
 
 /// The meanings of the tags in one or several rule sets. A tag is the index of its meaning.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tags<M>(Vec<M>);
 
 impl<M: Copy + Eq> Tags<M> {

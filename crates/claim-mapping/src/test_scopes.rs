@@ -1,8 +1,10 @@
-//! Request scopes for the unit tests of several modules.
+//! Request scopes, and rules for them, for the unit tests of several modules.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use crate::mapping::{Mapping, NameLimit};
+use crate::messages::MessageRules;
+use crate::object_fields::OBJECT_FIELDS;
 use crate::{RequestScope, Selectors};
 
 /// A scope of one namespace, `default`, which maps to `app-ns-1`.
@@ -30,4 +32,9 @@ pub(crate) fn shared_object() -> RequestScope {
 pub(crate) fn shared_everything() -> RequestScope {
     let mapping = Mapping::shared("team-a", "remote").unwrap();
     RequestScope::all_namespaces(&mapping, &Selectors::default(), NameLimit::default())
+}
+
+/// The rules for messages in a scope, without declared references.
+pub(crate) fn message_rules(scope: &RequestScope) -> MessageRules {
+    MessageRules::compile(OBJECT_FIELDS, scope.names()).unwrap()
 }

@@ -13,6 +13,7 @@ use crate::proxy::dispatch::{self, OwnRequest, UpstreamReply};
 use crate::proxy::media::PatchKind;
 use crate::proxy::plan::RemoteRequest;
 use crate::proxy::response_mapper::ResponseMapper;
+use crate::proxy::rules_by_group::RulesByGroup;
 use crate::upstream::{RequestBody, ResponseBody};
 use claim_mapping::hidden_metadata::CurrentMetadata;
 use claim_mapping::response::Shape;
@@ -59,12 +60,16 @@ impl CurrentObject {
 /// Each call takes at most the request timeout. The client's request has not been sent yet, so errors
 /// are those of a read.
 pub(crate) struct ObjectReader {
-    mapper: Arc<ResponseMapper>,
+    mappers: Arc<RulesByGroup<ResponseMapper>>,
 }
 
 impl ObjectReader {
-    pub(crate) fn new(mapper: Arc<ResponseMapper>) -> Self {
-        Self { mapper }
+    pub(crate) fn new(mappers: Arc<RulesByGroup<ResponseMapper>>) -> Self {
+        Self { mappers }
+    }
+
+    fn mapper(&self, context: &RequestContext<'_>) -> &ResponseMapper {
+        self.mappers.of(&context.request.group)
     }
 
     /// Reads the request's object.
@@ -132,7 +137,7 @@ impl ObjectReader {
             return Ok(false);
         }
         let mut body = response.into_body();
-        let mut rewriter = self.mapper.rewriter(remote.clone(), Shape::List);
+        let mut rewriter = self.mapper(context).rewriter(remote.clone(), Shape::List);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| control_plane.unavailable(error))?;
             let data = frame.into_data().unwrap_or_default();
@@ -155,7 +160,7 @@ impl ObjectReader {
             return Ok(Err(UpstreamReply::new(response)));
         }
         let whole = self.whole(context, response).await?;
-        let mut rewriter = self.mapper.rewriter(remote.clone(), Shape::List);
+        let mut rewriter = self.mapper(context).rewriter(remote.clone(), Shape::List);
         let mapped = rewriter
             .rewrite_all(whole.clone())
             .map_err(|error| control_plane.invalid_reply(error))?;
@@ -204,7 +209,8 @@ impl ObjectReader {
         response: Response<ResponseBody>,
     ) -> Result<Bytes, RequestError> {
         let control_plane = context.control_plane;
-        let body = Limited::new(response.into_body(), self.mapper.buffered_bytes_max);
+        let bytes_max = self.mapper(context).buffered_bytes_max;
+        let body = Limited::new(response.into_body(), bytes_max);
         let whole = body.collect().await;
         let whole = whole.map_err(|error| match error.is::<LengthLimitError>() {
             true => control_plane.invalid_reply(error),
@@ -226,7 +232,7 @@ impl ObjectReader {
         }
         let control_plane = context.control_plane;
         let whole = self.whole(context, response).await?;
-        let mapped = self.mapper.map_object(&remote.scope, whole);
+        let mapped = self.mapper(context).map_object(&remote.scope, whole);
         let mapped = mapped.map_err(|error| control_plane.invalid_reply(error))?;
         // The object belongs to another app cluster or local object.
         if mapped.json.is_empty() {

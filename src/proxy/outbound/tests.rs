@@ -1,5 +1,6 @@
 //! Unit tests of the body reader.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use futures_util::stream;
@@ -16,7 +17,7 @@ const OBJECT: &str = "/apis/a.org/v1/namespaces/team-a/claims/b";
 
 fn reader() -> BodyReader {
     BodyReader::new(
-        RequestRules::compile().unwrap(),
+        RulesByGroup::compile(&BTreeMap::new(), RequestRules::compile).unwrap(),
         1 << 20,
         Metrics::new(),
         Conversions::new(),

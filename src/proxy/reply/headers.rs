@@ -6,7 +6,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use claim_mapping::{RequestScope, messages};
+use crate::proxy::response_mapper::ResponseMapper;
+use claim_mapping::RequestScope;
 
 /// Headers that belong to one hop, that the aggregator adds itself, or that the serving side sets.
 const DROPPED: [HeaderName; 14] = [
@@ -29,13 +30,17 @@ const DROPPED: [HeaderName; 14] = [
 /// Returns the headers of a reply for the client, with warnings in local names.
 ///
 /// A warning that cannot be mapped is left out.
-pub(super) fn to_client(upstream: &HeaderMap, scope: &RequestScope) -> HeaderMap {
+pub(super) fn to_client(
+    upstream: &HeaderMap,
+    scope: &RequestScope,
+    mapper: &ResponseMapper,
+) -> HeaderMap {
     let mut headers = upstream.clone();
     for name in DROPPED {
         headers.remove(name);
     }
     for warning in upstream.get_all(WARNING) {
-        let mapped = match messages::warning_to_local(warning.as_bytes(), scope) {
+        let mapped = match mapper.map_warning(scope, warning.as_bytes()) {
             Some(mapped) => HeaderValue::from_bytes(mapped.as_bytes()).ok(),
             None => Some(warning.clone()),
         };
@@ -67,6 +72,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
 
+    use claim_mapping::ReferencePaths;
     use claim_mapping::mapping::{Mapping, NameLimit};
 
     use super::*;
@@ -85,7 +91,8 @@ mod tests {
         let mapping = Mapping::table(rows.into()).unwrap();
         let scope =
             RequestScope::namespace(&mapping, "team-a", None, NameLimit::default()).unwrap();
-        let mut headers = to_client(&upstream, &scope);
+        let mapper = ResponseMapper::compile(&ReferencePaths::default(), 1 << 20).unwrap();
+        let mut headers = to_client(&upstream, &scope, &mapper);
         assert!(!headers.contains_key(CONNECTION) && is_json(&headers));
         assert_eq!(warnings(&headers), ["299 - \"careful\""]);
         prepend_warnings(

@@ -110,12 +110,13 @@ mod tests {
     use crate::proxy::plan::RemoteRequest;
     use crate::proxy::response_mapper::ResponseMapper;
     use crate::proxy::testing::{self, TestRequest};
+    use claim_mapping::ReferencePaths;
     use claim_mapping::response::Shape;
 
     fn body(upstream: &'static str) -> ReplyBody {
         let request = TestRequest::new(Method::GET, "/apis/a.org/v1/namespaces/team-a/claims/b");
         let remote = RemoteRequest::plan(&request.context()).unwrap().unwrap();
-        let mapper = ResponseMapper::compile(1 << 20).unwrap();
+        let mapper = ResponseMapper::compile(&ReferencePaths::default(), 1 << 20).unwrap();
         let rewriter = mapper.rewriter(remote, Shape::Object);
         let upstream = Full::new(Bytes::from(upstream)).map_err(|never| match never {});
         let permit = testing::permit();

@@ -227,12 +227,13 @@ mod tests {
     use crate::proxy::plan::RemoteRequest;
     use crate::proxy::response_mapper::ResponseMapper;
     use crate::proxy::testing::{self, TestRequest};
+    use claim_mapping::ReferencePaths;
     use claim_mapping::response::Shape;
 
     fn watch(draining: &CancellationToken) -> (Sender<Bytes, BodyError>, ReplyBody) {
         let request = TestRequest::new(Method::GET, "/apis/a.org/v1/claims?watch=1");
         let remote = RemoteRequest::plan(&request.context()).unwrap().unwrap();
-        let mapper = ResponseMapper::compile(1 << 20).unwrap();
+        let mapper = ResponseMapper::compile(&ReferencePaths::default(), 1 << 20).unwrap();
         let settings = Settings {
             buffer_bytes_max: 1 << 20,
             write_timeout: Duration::from_secs(1),

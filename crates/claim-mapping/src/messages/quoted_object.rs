@@ -6,8 +6,6 @@
 
 mod go_string;
 
-use std::sync::LazyLock;
-
 use bytes::{Buf, Bytes};
 use json_rewrite::{
     Addition, Edit, Framing, Handler, ItemDecision, Limits, Output, RewriteError, Rewriter,
@@ -17,10 +15,10 @@ use json_rewrite::{
 use self::go_string::GoString;
 use super::ForeignName;
 use crate::hidden_metadata::ResponseMetadata;
-use crate::last_applied;
+use crate::last_applied::{self, LastAppliedRules};
 use crate::managed_fields::ManagedFields;
 use crate::mapping::ObjectKey;
-use crate::object_fields::{Direction, Names, ObjectRules, Role, RulesByNames, last_applied_rules};
+use crate::object_fields::{Direction, Names, ObjectField, ObjectRules, Role, last_applied_rules};
 use crate::object_names::ObjectNames;
 use crate::request_scope::{RequestScope, SharedScope};
 use crate::tags::Tags;
@@ -50,15 +48,17 @@ pub(super) fn start(text: &str) -> Option<usize> {
 ///
 /// # Errors
 /// The object names a foreign namespace.
-pub(super) fn to_local(text: &str, scope: &RequestScope) -> Result<Option<Quotation>, ForeignName> {
-    let rules = RULES.as_ref().map_err(|_error| ForeignName)?;
-    let rules = rules.of(scope.names());
+pub(super) fn to_local(
+    text: &str,
+    scope: &RequestScope,
+    rules: &MessageRules,
+) -> Result<Option<Quotation>, ForeignName> {
     // Changes count towards the limit too, so it exceeds the text's length.
     let max = Limits::default().buffered_bytes_max.max(2 * text.len());
     let rewriter = |framing| {
         let handler = QuotedObject {
             scope,
-            targets: &rules.targets,
+            rules,
             metadata: ResponseMetadata::default(),
             managed_fields: ManagedFields::default(),
         };
@@ -130,36 +130,43 @@ enum Target {
     Metadata,
 }
 
-struct QuotedObjectRules {
+/// The rules for objects that messages quote, for one mode.
+pub(crate) struct MessageRules {
     object: Rules,
     targets: Tags<Target>,
+    annotations: LastAppliedRules,
 }
 
-static RULES: LazyLock<Result<RulesByNames<QuotedObjectRules>, RuleError>> =
-    LazyLock::new(|| RulesByNames::compile(QuotedObjectRules::compile));
-
-impl QuotedObjectRules {
-    fn compile(names: Names) -> Result<Self, RuleError> {
+impl MessageRules {
+    /// Compiles the rules for objects with these fields.
+    ///
+    /// # Errors
+    /// A rule's path is invalid.
+    pub(crate) fn compile(fields: &[ObjectField<'_>], names: Names) -> Result<Self, RuleError> {
         let mut targets = Tags::new();
         let tag = |role| targets.tag(Target::LastAppliedField(role));
-        let last_applied = last_applied_rules(names, tag)?;
+        let last_applied = last_applied_rules(fields, names, tag)?;
         let metadata = targets.tag(Target::Metadata);
         let rules = Rules::builder().item("$.metadata", "$.metadata", metadata);
         let object_rules = ObjectRules {
+            fields,
             direction: Direction::Response,
             names,
             last_applied: &last_applied,
         };
         let object = object_rules.add(rules, "$", |role| targets.tag(Target::Field(role)));
-        let object = object.build()?;
-        Ok(Self { object, targets })
+        Ok(Self {
+            object: object.build()?,
+            targets,
+            annotations: LastAppliedRules::compile(fields)?,
+        })
     }
 }
 
 /// Maps a quoted object.
 struct QuotedObject<'a> {
     scope: &'a RequestScope,
-    targets: &'a Tags<Target>,
+    rules: &'a MessageRules,
     metadata: ResponseMetadata,
     managed_fields: ManagedFields,
 }
@@ -167,14 +174,14 @@ struct QuotedObject<'a> {
 impl Handler for QuotedObject<'_> {
     fn string(&mut self, tag: Tag, value: &[u8]) -> Edit<'_> {
         if let Some(scope) = self.scope.shared() {
-            return match self.targets.meaning(tag) {
+            return match self.rules.targets.meaning(tag) {
                 Some(Target::Field(role)) => translated_string(role, value, scope),
                 _ => Edit::Reject(UNKNOWN_RULE),
             };
         }
         let remote = std::str::from_utf8(value).ok();
         let local = remote.and_then(|remote| self.scope.local_namespace(remote));
-        match (self.targets.meaning(tag), local) {
+        match (self.rules.targets.meaning(tag), local) {
             (Some(Target::Field(Role::Namespace) | Target::LastAppliedField(_)), Some(local)) => {
                 Edit::Replace(local)
             }
@@ -189,7 +196,7 @@ impl Handler for QuotedObject<'_> {
     }
 
     fn raw_value(&mut self, tag: Tag, raw: &[u8]) -> Edit<'_> {
-        match self.targets.meaning(tag) {
+        match self.rules.targets.meaning(tag) {
             Some(Target::Field(Role::OwnerReferences)) => {
                 let edit = self.metadata.owner_references(raw);
                 edit.unwrap_or(Edit::Reject(UNREADABLE_METADATA))
@@ -199,7 +206,7 @@ impl Handler for QuotedObject<'_> {
                 self.metadata.finalizers(raw).unwrap_or(Edit::Keep)
             }
             Some(Target::Field(Role::LastApplied)) => match self.scope.shared() {
-                Some(scope) => translated_annotation(raw, scope),
+                Some(scope) => translated_annotation(raw, scope, &self.rules.annotations),
                 None => Edit::Reject(UNKNOWN_RULE),
             },
             Some(Target::Field(Role::ManagedFields)) => {
@@ -210,7 +217,7 @@ impl Handler for QuotedObject<'_> {
     }
 
     fn object_end(&mut self, tag: Tag) -> Addition<'_> {
-        match self.targets.meaning(tag) {
+        match self.rules.targets.meaning(tag) {
             Some(Target::Field(Role::Annotations)) => self.metadata.annotations_end(),
             Some(Target::Field(Role::Metadata)) => self.metadata.metadata_end(),
             _ => Addition::Nothing,
@@ -240,15 +247,19 @@ fn translated_string(role: Role, value: &[u8], scope: &SharedScope) -> Edit<'sta
 }
 
 /// Maps the last-applied annotation of such an object, given as JSON.
-fn translated_annotation(raw: &[u8], scope: &SharedScope) -> Edit<'static> {
+fn translated_annotation(
+    raw: &[u8],
+    scope: &SharedScope,
+    rules: &LastAppliedRules,
+) -> Edit<'static> {
     let Some(names) = requested_names(scope) else {
         return Edit::Reject(FOREIGN_NAMESPACE);
     };
-    if let Some(local) = last_applied::with_origin_to_local(raw, scope, &names) {
+    if let Some(local) = rules.with_origin_to_local(raw, scope, &names) {
         return Edit::Replace(local.into());
     }
     let applied = serde_json::from_slice::<String>(raw).ok();
-    let local = applied.and_then(|applied| last_applied::to_local(&applied, scope, &names));
+    let local = applied.and_then(|applied| rules.to_local(&applied, scope, &names));
     let local = local.and_then(|local| last_applied::quote_like_go(&local));
     local.map_or(Edit::Keep, |local| Edit::Replace(local.into()))
 }
@@ -265,12 +276,7 @@ fn requested_names(scope: &SharedScope) -> Option<ObjectNames> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_scopes::one;
-
-    #[test]
-    fn rules_compile() {
-        assert!(RULES.is_ok());
-    }
+    use crate::test_scopes::{message_rules, one};
 
     /// Quotes a text as Go does, given the characters that it considers printable.
     fn quoted(text: &str, is_printable: impl Fn(char) -> bool) -> String {
@@ -306,7 +312,7 @@ mod tests {
             };
             let scope = one();
             let text = format!("{}: no", object("app-ns-1"));
-            let mapped = to_local(&text, &scope).ok().flatten();
+            let mapped = to_local(&text, &scope, &message_rules(&scope)).ok().flatten();
             let quotation = Quotation {
                 mapped: object("default"),
                 length: text.len() - ": no".len(),

@@ -3,14 +3,18 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::to_local;
+use super::{MessageRules, to_local};
 use crate::request_scope::RequestScope;
 
 /// Maps the value of a Warning header to local names, or returns `None` if nothing changes.
 ///
 /// The value consists of a code, an agent and quoted texts (`apimachinery/pkg/util/net/http.go`,
 /// `NewWarningHeader`). If the value changes, bytes that are not UTF-8 become U+FFFD.
-pub fn warning_to_local(value: &[u8], scope: &RequestScope) -> Option<String> {
+pub(crate) fn warning_to_local(
+    value: &[u8],
+    scope: &RequestScope,
+    rules: &MessageRules,
+) -> Option<String> {
     let value = String::from_utf8_lossy(value);
     let mut mapped = String::with_capacity(value.len());
     let mut is_changed = false;
@@ -21,7 +25,7 @@ pub fn warning_to_local(value: &[u8], scope: &RequestScope) -> Option<String> {
             continue;
         }
         let text = unquoted(&mut rest);
-        let local = to_local(&text, scope);
+        let local = to_local(&text, scope, rules);
         is_changed |= local.is_some();
         quote(&local.unwrap_or(text), &mut mapped);
     }
@@ -52,10 +56,11 @@ fn quote(text: &str, into: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_scopes::one;
+    use crate::test_scopes::{message_rules, one};
 
     fn map(value: &str) -> String {
-        let mapped = warning_to_local(value.as_bytes(), &one());
+        let scope = one();
+        let mapped = warning_to_local(value.as_bytes(), &scope, &message_rules(&scope));
         mapped.unwrap_or_else(|| value.to_owned())
     }
 
@@ -90,7 +95,8 @@ mod tests {
     #[test]
     fn names_beside_invalid_utf8_are_mapped() {
         let value = b"299 - \"\xff namespace \\\"app-ns-1\\\"\"";
-        let mapped = warning_to_local(value, &one()).unwrap();
+        let scope = one();
+        let mapped = warning_to_local(value, &scope, &message_rules(&scope)).unwrap();
         assert_eq!(mapped, "299 - \"\u{fffd} namespace \\\"default\\\"\"");
     }
 }

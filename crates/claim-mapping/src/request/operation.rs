@@ -10,8 +10,8 @@ use crate::object_fields::{Names, Role};
 /// Error message for a JSON patch that copies or moves mapped metadata, or the name of a Secret.
 pub const COPIES_MAPPED_METADATA: &str = "a JSON patch may not copy or move a field that claimgate maps (namespace, \
      owner references, finalizers, last-applied annotation, hidden metadata; in a shared mapping also the name, all \
-     labels, and names of connection Secrets) or a parent of it (for example annotations, metadata, the whole object; \
-     in a shared mapping also the spec); use add with a value";
+     labels, and names of connection and input Secrets) or a parent of it (for example annotations, metadata, the whole \
+     object; in a shared mapping also the spec); use add with a value";
 
 const SETS_HIDDEN_METADATA: &str =
     "the annotation claimgate.dev/hidden is written by claimgate only; remove it from the patch";

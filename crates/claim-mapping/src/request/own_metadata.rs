@@ -8,7 +8,7 @@ use json_rewrite::Edit;
 
 use crate::hidden_metadata::{CurrentMetadata, WriteEffect};
 use crate::json_members::{JsonMembers, member, string_member};
-use crate::last_applied;
+use crate::last_applied::{self, LastAppliedRules};
 use crate::object_fields::{HIDDEN_METADATA, LAST_APPLIED};
 use crate::origin::{self, KEYS, OriginKey};
 use crate::request_scope::{RequestScope, SharedScope};
@@ -43,6 +43,7 @@ impl OwnMetadata {
         raw: &[u8],
         scope: &SharedScope,
         effect: &WriteEffect,
+        annotations: &LastAppliedRules,
     ) -> Edit<'static> {
         match map {
             MetadataMap::Annotations => self.has_annotations = true,
@@ -58,7 +59,7 @@ impl OwnMetadata {
         };
         self.removes_all |= client.is_none() && matches!(effect, WriteEffect::Patch(_));
         let mut members = match (&client, effect) {
-            (Some(client), _) => client_members(client, scope, effect),
+            (Some(client), _) => client_members(client, scope, effect, annotations),
             (None, WriteEffect::Patch(None)) => return Edit::Keep,
             // In a merge patch, null for the whole map would remove claimgate's too.
             (None, WriteEffect::Patch(Some(current))) => {
@@ -135,6 +136,7 @@ fn client_members(
     client: &JsonMembers<'_>,
     scope: &SharedScope,
     effect: &WriteEffect,
+    annotations: &LastAppliedRules,
 ) -> Vec<String> {
     let is_client = |key: &str| OriginKey::parse(key).is_none() && key != HIDDEN_METADATA;
     let members = client.iter().filter(|(key, _)| is_client(key));
@@ -148,7 +150,7 @@ fn client_members(
             }
             _ => applied,
         });
-        match applied.and_then(|applied| last_applied::to_remote(&applied, scope)) {
+        match applied.and_then(|applied| annotations.to_remote(&applied, scope)) {
             Some(applied) => string_member(key, &applied),
             None => member(key, value),
         }

@@ -7,13 +7,13 @@
 use json_rewrite::RulesBuilder;
 
 use crate::json_pointer::{self, LABELS, is_within};
-use crate::object_fields::{Names, OBJECT_FIELDS, Role, rule_path};
+use crate::object_fields::{Names, ObjectField, Role, rule_path};
 use crate::origin;
 
 /// The rule path of every operation's value.
 const VALUE: &str = "$[*].value";
 
-/// The positions of [`OBJECT_FIELDS`] in JSON patches.
+/// The positions of an object's fields in JSON patches.
 #[derive(Debug)]
 pub(super) struct PatchFields {
     parts: Vec<ValuePart>,
@@ -47,15 +47,12 @@ impl PutAt {
 }
 
 impl PatchFields {
-    pub(super) fn new(names: Names) -> Self {
+    pub(super) fn new(object: &[ObjectField<'_>], names: Names) -> Self {
         let mut fields = Self {
             parts: Vec::new(),
             mapped: Vec::new(),
         };
-        for field in OBJECT_FIELDS
-            .iter()
-            .filter(|field| field.role.is_mapped(names))
-        {
+        for field in object.iter().filter(|field| field.role.is_mapped(names)) {
             let pointer = field.pointer();
             let is_list = field.role == Role::OwnerReferences;
             // Patches of these are completed with the current object.
@@ -155,7 +152,7 @@ impl PatchFields {
 mod tests {
     use super::*;
     use crate::json_pointer::{METADATA, ROOT};
-    use crate::object_fields::{HIDDEN_METADATA, LAST_APPLIED};
+    use crate::object_fields::{HIDDEN_METADATA, LAST_APPLIED, OBJECT_FIELDS};
 
     fn part(fields: &PatchFields, below: &[&str]) -> usize {
         let path = rule_path(VALUE, below);
@@ -165,7 +162,7 @@ mod tests {
 
     #[test]
     fn fields_are_found_at_every_depth_of_a_value() {
-        let fields = PatchFields::new(Names::Kept);
+        let fields = PatchFields::new(OBJECT_FIELDS, Names::Kept);
         let role = |below: &[&str], pointer: &str| fields.role(part(&fields, below), pointer);
         let namespace = Some(Role::Namespace);
         assert_eq!(role(&["metadata", "namespace"], ROOT), namespace);
@@ -190,7 +187,7 @@ mod tests {
 
     #[test]
     fn pointer_to_parent_or_part_touches_mapped_field() {
-        let fields = PatchFields::new(Names::Kept);
+        let fields = PatchFields::new(OBJECT_FIELDS, Names::Kept);
         for pointer in [
             ROOT,
             METADATA,

@@ -12,7 +12,7 @@ const LAST_APPLIED_POINTER: &str =
     "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 
 fn patched(patch: &str) -> Result<String, RewriteError> {
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&ReferencePaths::default()).unwrap();
     let mut rewriter = rules.json_patch(one(), WriteEffect::Patch(None), Limits::default());
     let mapped = rewriter.rewrite_all(Bytes::copy_from_slice(patch.as_bytes()))?;
     Ok(String::from_utf8(mapped.to_vec()).unwrap())

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::content::ColumnContent;
+use crate::last_applied::LastAppliedRules;
 use crate::object_names::ObjectNames;
 use crate::request_scope::{RequestScope, SharedScope};
 
@@ -105,13 +106,15 @@ impl Columns {
         cells: &[u8],
         scope: &SharedScope,
         names: &ObjectNames,
+        annotations: &LastAppliedRules,
     ) -> Result<Option<String>, UnreadableTable> {
         if self.are_unreadable {
             return Err(UnreadableTable);
         }
         map_cells(cells, |index, cell| {
             let content = self.content(index);
-            translated_cell::to_local(content, cell, scope, names).map_err(|_error| UnreadableTable)
+            let local = translated_cell::to_local(content, cell, scope, names, annotations);
+            local.map_err(|_error| UnreadableTable)
         })
     }
 

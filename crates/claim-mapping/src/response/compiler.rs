@@ -3,11 +3,12 @@
 use json_rewrite::{RuleError, Rules, RulesBuilder, Tag};
 
 use super::target::Target;
-use crate::object_fields::{Direction, Names, ObjectRules, Role, last_applied_rules};
+use crate::object_fields::{Direction, Names, ObjectField, ObjectRules, Role, last_applied_rules};
 use crate::tags::Tags;
 
 /// Builds rules, and assigns a tag to each meaning.
-pub(super) struct Compiler {
+pub(super) struct Compiler<'a> {
+    fields: &'a [ObjectField<'a>],
     names: Names,
     targets: Tags<Target>,
     last_applied: Rules,
@@ -21,12 +22,17 @@ pub(super) enum RowObjects {
     Unwanted,
 }
 
-impl Compiler {
-    pub(super) fn new(names: Names) -> Result<Self, RuleError> {
+impl<'a> Compiler<'a> {
+    /// Starts to build the rules for objects with these fields.
+    ///
+    /// # Errors
+    /// A rule's path is invalid.
+    pub(super) fn new(fields: &'a [ObjectField<'a>], names: Names) -> Result<Self, RuleError> {
         let mut targets = Tags::new();
         let tag = |role| targets.tag(Target::LastAppliedField(role));
-        let last_applied = last_applied_rules(names, tag)?;
+        let last_applied = last_applied_rules(fields, names, tag)?;
         Ok(Self {
+            fields,
             names,
             targets,
             last_applied,
@@ -128,6 +134,7 @@ impl Compiler {
         let targets = &mut self.targets;
         let tag = |role| targets.tag(target(role));
         let object_rules = ObjectRules {
+            fields: self.fields,
             direction: Direction::Response,
             names: self.names,
             last_applied: &self.last_applied,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use json_rewrite::{Framing, Limits, Rewriter, RuleError, Rules};
 
 use super::compiler::{Compiler, RowObjects};
-use super::target::Target;
 use super::{ResponseHandler, Shared};
-use crate::object_fields::{Names, RulesByNames};
+use crate::last_applied::LastAppliedRules;
+use crate::messages::{self, MessageRules};
+use crate::object_fields::{Names, ObjectField, RulesByNames, object_fields};
 use crate::quoted_prefix::QuotedPrefix;
+use crate::reference_path::ReferencePaths;
 use crate::request_scope::RequestScope;
-use crate::tags::Tags;
 
 /// The form of a response body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,7 +26,7 @@ pub enum Shape {
     Status,
 }
 
-/// The rules for response bodies, compiled once.
+/// The rules for responses with objects of one API group, compiled once.
 pub struct ResponseRules(RulesByNames<RuleSet>);
 
 /// The rules for one mode.
@@ -40,13 +41,12 @@ struct RuleSet {
     /// Lists whose foreign items are dropped, as Tables without the objects of their rows.
     filtered_list_without_objects: Rules,
     filtered_watch_without_objects: Rules,
-    targets: Arc<Tags<Target>>,
-    last_applied: Rules,
+    shared: Arc<Shared>,
 }
 
 impl RuleSet {
-    fn compile(names: Names) -> Result<Self, RuleError> {
-        let mut compiler = Compiler::new(names)?;
+    fn compile(fields: &[ObjectField<'_>], names: Names) -> Result<Self, RuleError> {
+        let mut compiler = Compiler::new(fields, names)?;
         let filtered_list = compiler.filtered_list_body(RowObjects::Wanted)?;
         let filtered_watch = compiler.filtered_watch_body(RowObjects::Wanted)?;
         let (list, watch) = match names {
@@ -67,19 +67,39 @@ impl RuleSet {
             filtered_watch,
             filtered_list_without_objects,
             filtered_watch_without_objects,
-            targets: Arc::new(targets),
-            last_applied,
+            shared: Arc::new(Shared {
+                targets,
+                last_applied,
+                annotations: LastAppliedRules::compile(fields)?,
+                messages: MessageRules::compile(fields, names)?,
+            }),
         })
     }
 }
 
 impl ResponseRules {
-    /// Compiles the rules.
+    /// Compiles the rules for objects in which these fields refer to Secrets.
     ///
     /// # Errors
     /// A rule's path is invalid. The tests compile all rules, so this cannot happen.
-    pub fn compile() -> Result<Self, RuleError> {
-        RulesByNames::compile(RuleSet::compile).map(Self)
+    pub fn compile(references: &ReferencePaths) -> Result<Self, RuleError> {
+        let references = references.keys();
+        let fields = object_fields(&references);
+        RulesByNames::compile(|names| RuleSet::compile(&fields, names)).map(Self)
+    }
+
+    /// Maps a text about a failure to local names, or returns `None` if nothing changes.
+    pub fn text_to_local(&self, text: &str, scope: &RequestScope) -> Option<String> {
+        let set = self.0.of(scope.names());
+        messages::to_local(text, scope, &set.shared.messages)
+    }
+
+    /// Maps the value of a Warning header to local names, or returns `None` if nothing changes.
+    ///
+    /// If the value changes, bytes that are not UTF-8 become U+FFFD.
+    pub fn warning_to_local(&self, value: &[u8], scope: &RequestScope) -> Option<String> {
+        let set = self.0.of(scope.names());
+        messages::warning_to_local(value, scope, &set.shared.messages)
     }
 
     /// Returns a rewriter for a body of this shape.
@@ -150,10 +170,7 @@ impl RuleSet {
             true => Framing::Sequence,
             false => Framing::SingleValue,
         };
-        let shared = Shared {
-            targets: Arc::clone(&self.targets),
-            last_applied: self.last_applied.clone(),
-        };
+        let shared = Arc::clone(&self.shared);
         let handler = ResponseHandler::new(shared, scope, shape, quoted);
         Rewriter::new(rules.clone(), framing, limits, handler)
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use json_rewrite::Edit;
 
 use crate::continue_token::{ForeignToken, NextPage};
-use crate::messages;
+use crate::messages::{self, MessageRules};
 use crate::quoted_prefix::QuotedPrefix;
 use crate::request_scope::RequestScope;
 
@@ -16,13 +16,14 @@ pub(super) fn message(
     value: &[u8],
     quoted: Option<&QuotedPrefix>,
     scope: &RequestScope,
+    rules: &MessageRules,
 ) -> Edit<'static> {
     let message = String::from_utf8_lossy(value);
     let (text, quotation) = match quoted.and_then(|quoted| quoted.split(&message)) {
         Some((text, quotation)) => (text, Some(quotation)),
         None => (&*message, None),
     };
-    match (messages::to_local(text, scope), quotation) {
+    match (messages::to_local(text, scope, rules), quotation) {
         (None, None) => Edit::Keep,
         (Some(text), None) => Edit::Replace(text.into()),
         (Some(text), Some(quotation)) => Edit::Replace((text + quotation).into()),
@@ -62,13 +63,18 @@ impl DeferredCauses {
     }
 
     /// Maps the next message that waits.
-    pub(super) fn resolve(&mut self, message: &[u8], scope: &RequestScope) -> Edit<'static> {
+    pub(super) fn resolve(
+        &mut self,
+        message: &[u8],
+        scope: &RequestScope,
+        rules: &MessageRules,
+    ) -> Edit<'static> {
         if self.about_name.pop_front() != Some(true) {
-            return self::message(message, None, scope);
+            return self::message(message, None, scope, rules);
         }
         let prefix = format!("{NAME_FIELD}: ");
         let named = format!("{prefix}{}", String::from_utf8_lossy(message));
-        let local = messages::to_local(&named, scope);
+        let local = messages::to_local(&named, scope, rules);
         let local = local
             .as_deref()
             .and_then(|local| local.strip_prefix(&prefix));

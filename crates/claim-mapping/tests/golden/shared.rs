@@ -2,7 +2,7 @@
 //!
 //! The app cluster `team-a` has its objects in the remote namespace `team-a-claims`. Most requests are about the object
 //! `my-db` in the namespace `default`. In the files, `@NAMESPACE/NAME@` stands for a remote name, and
-//! `@CLUSTER:NAMESPACE/NAME@` for one of another app cluster.
+//! `@CLUSTER:NAMESPACE/NAME@` for one of another app cluster. [`references`] has the declared references to Secrets.
 
 mod names;
 
@@ -13,11 +13,18 @@ use claim_mapping::hidden_metadata::{
 use claim_mapping::mapping::NameLimit;
 use claim_mapping::request::RequestRules;
 use claim_mapping::response::{ResponseRules, Shape};
-use claim_mapping::{RequestScope, Selectors};
+use claim_mapping::{ReferencePaths, RequestScope, Selectors};
 use json_rewrite::{Handler, Limits, Rewriter};
 
 use self::names::{expanded, mapping, written};
 use crate::harness::{check, is_updating, rewritten};
+
+/// The fields of the API that name Secrets of the app cluster.
+fn references() -> ReferencePaths {
+    let paths = ["spec.parameters.passwordSecretRef", "spec.tlsSecretName"];
+    let paths = paths.map(|path| path.parse().unwrap());
+    Vec::from(paths).try_into().unwrap()
+}
 
 fn object() -> RequestScope {
     RequestScope::namespace(
@@ -73,7 +80,7 @@ fn readable<H: Handler>(
 }
 
 fn response(shape: Shape, scope: fn() -> RequestScope, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = ResponseRules::compile().unwrap();
+    let rules = ResponseRules::compile(&references()).unwrap();
     let rewriter = || rules.rewriter(shape, scope(), Limits::default());
     let output = readable(rewriter, input)?;
     assert_is_local(&output);
@@ -82,7 +89,7 @@ fn response(shape: Shape, scope: fn() -> RequestScope, input: &[u8]) -> Result<V
 
 /// Rewrites Tables of a client that did not request the rows' objects.
 fn without_row_objects(shape: Shape, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = ResponseRules::compile().unwrap();
+    let rules = ResponseRules::compile(&references()).unwrap();
     let rewriter = || rules.without_row_objects(shape, all(), Limits::default());
     let output = readable(rewriter, input)?;
     assert_is_local(&output);
@@ -116,7 +123,7 @@ fn request_in(
     effect: WriteEffect,
     input: &[u8],
 ) -> Result<Vec<u8>, String> {
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&references()).unwrap();
     let rewriter = || rules.object(scope(), effect.clone(), Limits::default());
     readable(rewriter, input).map(String::into_bytes)
 }
@@ -124,7 +131,7 @@ fn request_in(
 /// Rewrites a merge patch, and once more with the current object if it needs that.
 fn merge_patch(current: &CurrentMetadata, input: &[u8]) -> Result<Vec<u8>, String> {
     let first = request(WriteEffect::Patch(None), input)?;
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&references()).unwrap();
     let mut rewriter = rules.object(object(), WriteEffect::Patch(None), Limits::default());
     rewriter.rewrite_all(expanded(input).into()).unwrap();
     match rewriter.handler().needs_current() {
@@ -135,7 +142,7 @@ fn merge_patch(current: &CurrentMetadata, input: &[u8]) -> Result<Vec<u8>, Strin
 
 /// Rewrites a JSON patch, and completes it if it needs the current object.
 fn json_patch(current: Option<&CurrentMetadata>, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&references()).unwrap();
     let rewriter = || rules.json_patch(object(), WriteEffect::Patch(None), Limits::default());
     let mapped = rewritten(rewriter, &expanded(input))?;
     let mut rewriter = rewriter();
@@ -273,7 +280,7 @@ fn completed_json_patches_of_objects_without_labels_match_golden_files() {
 #[test]
 fn damaged_objects_are_counted() {
     let count = |shape, scope: RequestScope, body: &str| {
-        let rules = ResponseRules::compile().unwrap();
+        let rules = ResponseRules::compile(&references()).unwrap();
         let mut rewriter = rules.rewriter(shape, scope, Limits::default());
         let body = Bytes::from(expanded(body.as_bytes()));
         rewriter.rewrite_all(body).unwrap();

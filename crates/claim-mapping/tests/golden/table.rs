@@ -8,7 +8,7 @@ use claim_mapping::hidden_metadata::{CurrentMetadata, Restore, WriteEffect, comp
 use claim_mapping::mapping::{Mapping, NameLimit};
 use claim_mapping::request::RequestRules;
 use claim_mapping::response::{ResponseRules, Shape};
-use claim_mapping::{RequestScope, Selectors};
+use claim_mapping::{ReferencePaths, RequestScope, Selectors};
 use json_rewrite::Limits;
 
 use crate::harness::{check, rewritten};
@@ -31,13 +31,13 @@ fn all() -> RequestScope {
 }
 
 fn response(shape: Shape, scope: fn() -> RequestScope, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = ResponseRules::compile().unwrap();
+    let rules = ResponseRules::compile(&ReferencePaths::default()).unwrap();
     rewritten(|| rules.rewriter(shape, scope(), Limits::default()), input)
 }
 
 /// Rewrites Tables of a client that did not request the rows' objects.
 fn without_row_objects(shape: Shape, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = ResponseRules::compile().unwrap();
+    let rules = ResponseRules::compile(&ReferencePaths::default()).unwrap();
     let rewriter = || rules.without_row_objects(shape, all(), Limits::default());
     rewritten(rewriter, input)
 }
@@ -54,14 +54,14 @@ fn current() -> CurrentMetadata {
 }
 
 fn request(effect: WriteEffect, input: &[u8]) -> Result<Vec<u8>, String> {
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&ReferencePaths::default()).unwrap();
     let rewriter = || rules.object(one(), effect.clone(), Limits::default());
     rewritten(rewriter, input)
 }
 
 /// Rewrites a JSON patch, and returns whether it sets the resourceVersion that it requires.
 fn json_patch(input: &[u8]) -> Result<(Vec<u8>, bool), String> {
-    let rules = RequestRules::compile().unwrap();
+    let rules = RequestRules::compile(&ReferencePaths::default()).unwrap();
     let rewriter = || rules.json_patch(one(), WriteEffect::Patch(None), Limits::default());
     let mapped = rewritten(rewriter, input)?;
     let mut rewriter = rewriter();

@@ -11,7 +11,7 @@ use claim_mapping::hidden_metadata::{
 use claim_mapping::mapping::{Mapping, NameLimit, ObjectKey, is_dns_subdomain};
 use claim_mapping::request::{COPIES_MAPPED_METADATA, RequestRules};
 use claim_mapping::response::{ResponseRules, Shape};
-use claim_mapping::{LAST_APPLIED, RequestScope, Selectors};
+use claim_mapping::{LAST_APPLIED, ReferencePaths, RequestScope, Selectors};
 use json_rewrite::{Limits, RewriteError};
 use serde_json::{Value, json};
 
@@ -26,8 +26,24 @@ const ORIGIN: [&str; 3] = [
     "claimgate.dev/name",
 ];
 
-static REQUESTS: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile().unwrap());
-static RESPONSES: LazyLock<ResponseRules> = LazyLock::new(|| ResponseRules::compile().unwrap());
+/// The fields that name Secrets: two of all APIs, and the declared ones.
+const SECRET_NAMES: [&str; 4] = [
+    "/spec/parameters/passwordSecretRef/name",
+    "/spec/publishConnectionDetailsTo/name",
+    "/spec/tlsSecretName",
+    "/spec/writeConnectionSecretToRef/name",
+];
+
+/// The declared references to Secrets.
+static REFERENCES: LazyLock<ReferencePaths> = LazyLock::new(|| {
+    let paths = ["spec.parameters.passwordSecretRef", "spec.tlsSecretName"];
+    let paths = paths.map(|path| path.parse().unwrap());
+    Vec::from(paths).try_into().unwrap()
+});
+static REQUESTS: LazyLock<RequestRules> =
+    LazyLock::new(|| RequestRules::compile(&REFERENCES).unwrap());
+static RESPONSES: LazyLock<ResponseRules> =
+    LazyLock::new(|| ResponseRules::compile(&REFERENCES).unwrap());
 static MAPPING: LazyLock<Mapping> = LazyLock::new(|| Mapping::shared(CLUSTER, REMOTE).unwrap());
 
 fn scope(name: &str) -> RequestScope {
@@ -167,6 +183,21 @@ fn to_local(shape: Shape, scope: RequestScope, body: String) -> Vec<u8> {
     local.to_vec()
 }
 
+/// Asserts that a remote object names the Secrets of the local namespace that the local object names.
+fn assert_secret_names(remote: &Value, local: &Value) {
+    let Mapping::Shared(shared) = &*MAPPING else {
+        panic!("the mapping is shared");
+    };
+    for pointer in SECRET_NAMES {
+        let name = |object: &Value| object.pointer(pointer)?.as_str().map(str::to_owned);
+        let Some(local) = name(local).filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        let expected = shared.remote_secret_name(&ObjectKey::new(LOCAL, local));
+        assert_eq!(name(remote), expected, "{pointer} of {remote}");
+    }
+}
+
 /// Maps an object from the control plane, alone and in a list. Both must be equal.
 fn read(remote: &Value, name: &str, text: impl Fn(&Value) -> String) -> Value {
     let local = to_local(Shape::Object, scope(name), text(remote));
@@ -177,6 +208,7 @@ fn read(remote: &Value, name: &str, text: impl Fn(&Value) -> String) -> Value {
     let list = to_local(Shape::List, all, text(&list));
     let list: Value = serde_json::from_slice(&list).unwrap();
     assert_eq!(list["items"], json!([local]));
+    assert_secret_names(remote, &local);
     local
 }
 

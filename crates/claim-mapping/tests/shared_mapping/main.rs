@@ -11,7 +11,9 @@ mod check;
 mod json_order;
 mod json_patch;
 
-use claim_mapping::LAST_APPLIED;
+use claim_mapping::request::RequestRules;
+use claim_mapping::response::ResponseRules;
+use claim_mapping::{LAST_APPLIED, ReferencePath, ReferencePaths};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
@@ -67,6 +69,8 @@ fn spec() -> impl Strategy<Value = Value> {
         if let Some(secret) = secret {
             spec["writeConnectionSecretToRef"] = json!({ "name": secret });
             spec["publishConnectionDetailsTo"] = json!({ "name": secret });
+            spec["parameters"] = json!({"passwordSecretRef": {"name": secret, "key": "k"}});
+            spec["tlsSecretName"] = secret.into();
         }
         spec
     })
@@ -147,7 +151,11 @@ const POINTERS: &[&str] = &[
     "/metadata/name",
     "/metadata/namespace",
     "/spec",
+    "/spec/parameters",
+    "/spec/parameters/passwordSecretRef",
+    "/spec/parameters/passwordSecretRef/name",
     "/spec/region",
+    "/spec/tlsSecretName",
     "/spec/writeConnectionSecretToRef",
     "/spec/writeConnectionSecretToRef/name",
     "/spec/x",
@@ -208,7 +216,8 @@ fn merge_patch() -> impl Strategy<Value = Value> {
     let keys = select(&["app", "note", "claimgate.dev/name", "claimgate.dev/cluster"][..]);
     let map = proptest::collection::btree_map(keys, member, 0..3).prop_map(|map| json!(map));
     let map = prop_oneof![Just(None), Just(Some(Value::Null)), map.prop_map(Some)];
-    (map.clone(), map, finalizers()).prop_map(|(labels, annotations, finalizers)| {
+    let name = prop_oneof![Just(Value::Null), "[a-z]{0,3}".prop_map(Value::from)];
+    (map.clone(), map, finalizers(), name).prop_map(|(labels, annotations, finalizers, name)| {
         let fields = [
             ("labels", labels),
             ("annotations", annotations),
@@ -216,7 +225,9 @@ fn merge_patch() -> impl Strategy<Value = Value> {
         ];
         let fields = fields.into_iter();
         let metadata = fields.filter_map(|(key, value)| Some((key.to_owned(), value?)));
-        json!({"metadata": Map::from_iter(metadata), "spec": {"region": "us"}})
+        let parameters = json!({"passwordSecretRef": {"name": name}});
+        let spec = json!({"region": "us", "parameters": parameters, "tlsSecretName": name});
+        json!({"metadata": Map::from_iter(metadata), "spec": spec})
     })
 }
 
@@ -248,5 +259,44 @@ proptest! {
         let text = |value: &Value| json_order::in_order(value, seed);
         let body = text(&patch);
         check::json_patch(&local, "db", body.as_bytes(), text);
+    }
+}
+
+/// Paths with the keys of fields that have other rules. Paths that cannot be declared together are left out.
+fn references() -> impl Strategy<Value = ReferencePaths> {
+    let keys = &[
+        "annotations",
+        "finalizers",
+        "items",
+        "kind",
+        "labels",
+        "metadata",
+        "name",
+        "namespace",
+        "object",
+        "ownerReferences",
+        "rows",
+        "secretName",
+        "spec",
+        "uid",
+        "value",
+        "writeConnectionSecretToRef",
+    ][..];
+    let path = proptest::collection::vec(select(keys), 1..6).prop_filter_map("no path", |keys| {
+        format!("spec.{}", keys.join(".")).parse().ok()
+    });
+    let paths = proptest::collection::vec(path, 0..5);
+    paths.prop_filter_map("overlapping paths", |paths: Vec<ReferencePath>| {
+        ReferencePaths::try_from(paths).ok()
+    })
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn rules_compile_for_all_references(references in references()) {
+        prop_assert!(RequestRules::compile(&references).is_ok(), "{references:?}");
+        prop_assert!(ResponseRules::compile(&references).is_ok(), "{references:?}");
     }
 }

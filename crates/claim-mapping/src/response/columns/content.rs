@@ -41,9 +41,9 @@ impl ColumnContent {
         {
             return Self::Origin;
         }
-        let is_in = |field: &ObjectField| field.path.starts_with(&fields);
+        let is_in = |field: &ObjectField<'_>| field.path.starts_with(&fields);
         // A key with dots is read as several fields. So any field of the same parent may be the annotation.
-        let is_sibling = |field: &ObjectField| {
+        let is_sibling = |field: &ObjectField<'_>| {
             let (_key, object) = field.path.split_last().unwrap_or((&"", &[]));
             fields.starts_with(object)
         };

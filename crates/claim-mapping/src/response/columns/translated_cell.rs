@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::content::ColumnContent;
 use super::printed_object::quoted_like;
-use crate::last_applied;
+use crate::last_applied::{self, LastAppliedRules};
 use crate::object_names::ObjectNames;
 use crate::origin::OriginKey;
 use crate::request_scope::SharedScope;
@@ -17,6 +17,7 @@ pub(super) fn to_local(
     cell: &str,
     scope: &SharedScope,
     names: &ObjectNames,
+    annotations: &LastAppliedRules,
 ) -> Result<Option<String>, serde_json::Error> {
     if content == ColumnContent::Origin {
         // kube-apiserver prints a missing label as null.
@@ -27,7 +28,7 @@ pub(super) fn to_local(
     }
     let text: String = serde_json::from_str(cell)?;
     if text.starts_with(['{', '[']) {
-        return Ok(printed(cell, &text, scope, names));
+        return Ok(printed(cell, &text, scope, names, annotations));
     }
     let is_namespace = content == ColumnContent::Namespace && text == names.remote.namespace;
     let local = match is_namespace {
@@ -47,9 +48,15 @@ fn name_to_local(text: &str, scope: &SharedScope, names: &ObjectNames) -> Option
 
 /// Maps an object, metadata, labels, annotations or managed fields that a cell prints as JSON, with sorted keys
 /// (`client-go/util/jsonpath/jsonpath.go`, `PrintResults`).
-fn printed(cell: &str, text: &str, scope: &SharedScope, names: &ObjectNames) -> Option<String> {
+fn printed(
+    cell: &str,
+    text: &str,
+    scope: &SharedScope,
+    names: &ObjectNames,
+    annotations: &LastAppliedRules,
+) -> Option<String> {
     let mut object: Value = serde_json::from_str(text).ok()?;
-    if !map_printed(&mut object, scope, names) {
+    if !map_printed(&mut object, scope, names, annotations) {
         return None;
     }
     match object.as_object().is_some_and(Map::is_empty) {
@@ -59,7 +66,12 @@ fn printed(cell: &str, text: &str, scope: &SharedScope, names: &ObjectNames) -> 
 }
 
 /// Maps names in a printed value, and removes the origin. Returns whether anything changed.
-fn map_printed(value: &mut Value, scope: &SharedScope, names: &ObjectNames) -> bool {
+fn map_printed(
+    value: &mut Value,
+    scope: &SharedScope,
+    names: &ObjectNames,
+    annotations: &LastAppliedRules,
+) -> bool {
     let mut is_changed = false;
     match value {
         Value::Object(members) => {
@@ -72,7 +84,7 @@ fn map_printed(value: &mut Value, scope: &SharedScope, names: &ObjectNames) -> b
                 is_changed = true;
             }
             members.retain(|_, value| {
-                let has_changed = map_printed(value, scope, names);
+                let has_changed = map_printed(value, scope, names, annotations);
                 is_changed |= has_changed;
                 // In managed fields, a dot stands for the map itself.
                 let is_bare = |map: &Map<String, Value>| map.keys().all(|key| key == ".");
@@ -81,7 +93,7 @@ fn map_printed(value: &mut Value, scope: &SharedScope, names: &ObjectNames) -> b
         }
         Value::Array(elements) => {
             for element in elements {
-                is_changed |= map_printed(element, scope, names);
+                is_changed |= map_printed(element, scope, names, annotations);
             }
         }
         Value::String(text) => {
@@ -89,7 +101,7 @@ fn map_printed(value: &mut Value, scope: &SharedScope, names: &ObjectNames) -> b
                 *text = local;
                 is_changed = true;
             } else if text.starts_with('{')
-                && let Some(local) = applied_to_local(text, scope, names)
+                && let Some(local) = applied_to_local(text, scope, names, annotations)
             {
                 *text = local;
                 is_changed = true;
@@ -101,17 +113,25 @@ fn map_printed(value: &mut Value, scope: &SharedScope, names: &ObjectNames) -> b
 }
 
 /// Maps a text that may be the last-applied annotation.
-fn applied_to_local(text: &str, scope: &SharedScope, names: &ObjectNames) -> Option<String> {
+fn applied_to_local(
+    text: &str,
+    scope: &SharedScope,
+    names: &ObjectNames,
+    annotations: &LastAppliedRules,
+) -> Option<String> {
     let without_origin = last_applied::without_origin(text.as_bytes());
     let applied = without_origin.as_deref().unwrap_or(text);
-    let local = last_applied::to_local(applied, scope, names)?;
+    let local = annotations.to_local(applied, scope, names)?;
     (local != text).then_some(local)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::mapping::ObjectKey;
+    use crate::object_fields::object_fields;
     use crate::test_scopes::shared_object;
 
     #[test]
@@ -126,13 +146,22 @@ mod tests {
             local,
             remote: ObjectKey::new("remote", &remote),
         };
+        let references = [vec!["spec", "ref", "name"]];
+        let annotations = LastAppliedRules::compile(&object_fields(&references)).unwrap();
         let labels = r#"{"app":"x<","claimgate.dev/name":"a"}"#;
         let origin = r#"{"claimgate.dev/name":"a"}"#;
         let metadata = format!(r#"{{"labels":{origin},"name":"{remote}","namespace":"remote"}}"#);
         let quote = |text: &str| Value::from(text).to_string();
+        let applied = |secret: &str| format!(r#"{{"spec":{{"ref":{{"name":"{secret}"}}}}}}"#);
+        let annotated = |secret: &str| quote(&json!({"k": applied(secret)}).to_string());
         for (content, cell, expected) in [
             (ColumnContent::Other, quote(&remote), Some(quote("a"))),
             (ColumnContent::Other, quote(&secret), Some(quote("db"))),
+            (
+                ColumnContent::Other,
+                annotated(&secret),
+                Some(annotated("db")),
+            ),
             (ColumnContent::Other, quote("remote"), None),
             (
                 ColumnContent::Namespace,
@@ -159,7 +188,7 @@ mod tests {
             (ColumnContent::Other, quote(r#"{"a":1.0}"#), None),
             (ColumnContent::Origin, quote("a"), Some("null".to_owned())),
         ] {
-            let local = to_local(content, &cell, scope, &names);
+            let local = to_local(content, &cell, scope, &names, &annotations);
             let local = local.unwrap();
             let unescaped = local.map(|text| text.replace("\\u003c", "<"));
             assert_eq!(unescaped, expected, "{cell}");

@@ -3,16 +3,19 @@
 use claim_mapping::mapping::{Mapping, ObjectKey};
 
 /// The local objects whose remote names the outputs can contain.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 12] = [
     "default/my-db",
     "default/db-conn",
+    "default/db-password",
     "default/other",
     "default/my-db-2",
     "team/my-db",
     "team/db-conn",
+    "team/db-password",
     "team-b:default/my-db",
     "default/a.very-long.name-of-a-database-that-is-cut-before-its-hash",
     "default/web",
+    "default/DB",
 ];
 
 pub(super) fn mapping(cluster: &str) -> Mapping {
