@@ -45,7 +45,7 @@ pub async fn inspect(config: &Config) -> Result<Online, StartError> {
     let mut all = Vec::new();
     for (client, exposure) in &control_planes.documents {
         let begin = Instant::now();
-        let inspected = catalog::inspect(client, exposure).await;
+        let inspected = catalog::inspect(client, exposure, &BTreeMap::new()).await;
         let result = inspected.map(|inspection| (begin.elapsed(), inspection));
         let name = client.name().to_owned();
         let mut warnings = Vec::new();

@@ -8,6 +8,7 @@ use super::discovery::{GroupList, exposed_groups};
 use super::exposure::Exposure;
 use super::refresh::{ACCEPT, DISCOVERY_BYTES_MAX, DISCOVERY_PATH};
 use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
+use claim_mapping::ReferencePaths;
 
 /// Largest size in bytes of the OpenAPI document of a group-version.
 const OPENAPI_BYTES_MAX: usize = 32 << 20;
@@ -24,13 +25,15 @@ pub struct Inspection {
     pub resources: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Reads the version, discovery and OpenAPI of a control plane.
+/// Reads the version, discovery and OpenAPI of a control plane. `references` contains the declared references to
+/// Secrets by API group, which need no warning.
 ///
 /// # Errors
 /// A document cannot be read or is invalid.
 pub async fn inspect(
     client: &DocumentClient,
     exposure: &Exposure,
+    references: &BTreeMap<String, ReferencePaths>,
 ) -> Result<Inspection, FetchError> {
     let version = read(client, "/version", "application/json").await?;
     let mut inspection = Inspection {
@@ -42,6 +45,7 @@ pub async fn inspect(
         serde_json::from_value(list).map_err(|error| FetchError::invalid(DISCOVERY_PATH, error))?;
     for group in exposed_groups(list, exposure) {
         let name = &group.metadata.name;
+        let declared = references.get(name);
         for version in &group.versions {
             let path = format!("/openapi/v3/apis/{name}/{}", version.version);
             let document = read(client, &path, "application/json").await?;
@@ -50,7 +54,7 @@ pub async fn inspect(
                     .response_kind
                     .as_ref()
                     .map(|known| known.kind.as_str());
-                let fields = secret_fields(&document, kind.unwrap_or_default());
+                let fields = secret_fields(&document, kind.unwrap_or_default(), declared);
                 let resource = format!("{}.{name}/{}", resource.resource, version.version);
                 inspection.resources.insert(resource, fields);
             }
@@ -74,7 +78,11 @@ async fn read(
 }
 
 /// Returns the fields of a kind's spec that look like references to Secrets and that claimgate does not map.
-fn secret_fields(document: &Value, kind: &str) -> BTreeSet<String> {
+fn secret_fields(
+    document: &Value,
+    kind: &str,
+    declared: Option<&ReferencePaths>,
+) -> BTreeSet<String> {
     let schemas = document
         .pointer("/components/schemas")
         .and_then(Value::as_object);
@@ -94,6 +102,7 @@ fn secret_fields(document: &Value, kind: &str) -> BTreeSet<String> {
     }
     found.remove("spec.writeConnectionSecretToRef");
     found.remove("spec.publishConnectionDetailsTo.configRef");
+    found.retain(|field| !declared.is_some_and(|paths| paths.contains_field(field)));
     found
 }
 
@@ -156,13 +165,18 @@ mod tests {
                 }}},
             },
         }}});
-        let found: Vec<String> = secret_fields(&document, "Database").into_iter().collect();
-        let expected = [
+        let found = |kind, declared: Option<&ReferencePaths>| {
+            let fields = secret_fields(&document, kind, declared).into_iter();
+            fields.collect::<Vec<_>>()
+        };
+        let password = "spec.parameters.passwordSecretRef";
+        let others = [
             "spec.parameters.keys.*.secretKeyRef",
-            "spec.parameters.passwordSecretRef",
             "spec.parameters.users[].secretName",
         ];
-        assert_eq!(found, expected);
-        assert!(secret_fields(&document, "Other").is_empty());
+        assert_eq!(found("Database", None), [others[0], password, others[1]]);
+        let declared = ReferencePaths::try_from(vec![password.parse().unwrap()]).unwrap();
+        assert_eq!(found("Database", Some(&declared)), others);
+        assert!(found("Other", None).is_empty());
     }
 }
