@@ -13,6 +13,7 @@ mod app_cluster_access;
 mod control_plane;
 mod control_planes;
 pub mod online;
+mod references;
 mod start_error;
 
 use std::collections::BTreeMap;
@@ -66,10 +67,11 @@ pub struct App {
 impl App {
     /// Reads certificates and credentials, and opens the listeners.
     pub async fn bind(config: Config, stop: StopSignal) -> Result<Self, StartError> {
-        Self::bind_with_references(config, &BTreeMap::new(), stop).await
+        let references = references::declared(&config.apis)?;
+        Self::bind_with_references(config, &references, stop).await
     }
 
-    /// Does the same with declared references to Secrets, by API group.
+    /// Does the same with these declared references to Secrets, by API group.
     pub async fn bind_with_references(
         config: Config,
         references: &BTreeMap<String, ReferencePaths>,
