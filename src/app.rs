@@ -13,10 +13,8 @@ mod app_cluster_access;
 mod control_plane;
 mod control_planes;
 pub mod online;
-mod references;
 mod start_error;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +43,6 @@ use crate::tls::watched::{self, Reload};
 use crate::tls::{self, ServingCertificate};
 use crate::upstream::DocumentClient;
 use crate::websocket::WatchLimits;
-use claim_mapping::ReferencePaths;
 
 /// How long the release of the Lease may delay the end of the process.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -67,16 +64,6 @@ pub struct App {
 impl App {
     /// Reads certificates and credentials, and opens the listeners.
     pub async fn bind(config: Config, stop: StopSignal) -> Result<Self, StartError> {
-        let references = references::declared(&config.apis)?;
-        Self::bind_with_references(config, &references, stop).await
-    }
-
-    /// Does the same with these declared references to Secrets, by API group.
-    pub async fn bind_with_references(
-        config: Config,
-        references: &BTreeMap<String, ReferencePaths>,
-        stop: StopSignal,
-    ) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let draining = CancellationToken::new();
         let authenticator = Authenticator::load(&config.authentication)?;
@@ -109,7 +96,7 @@ impl App {
             control_planes: control_planes.by_name,
             proxy: Proxy::new(
                 &config.limits,
-                references,
+                &config.references,
                 app_cluster.namespaces(),
                 metrics.clone(),
                 draining.clone(),

@@ -26,7 +26,7 @@ use std::path::Path;
 
 pub use self::check::known_keys;
 pub use self::copies::{ConnectionSecretsConfig, KeySelection, NamespaceSelection, SecretsConfig};
-pub use self::inputs::{InputConfig, InputKind, InputSource, ReferencePath};
+pub use self::inputs::{InputConfig, InputKind, InputSource};
 pub use self::places::Places;
 pub use self::problem::{Problem, Problems};
 pub use self::secret_template::{MissingKey, SecretTemplate};

@@ -19,6 +19,7 @@ use crate::proxy::ControlPlane;
 use crate::status::CopyStatus;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::kube_client;
+use claim_mapping::ReferencePath;
 use claim_mapping::mapping::Mapping;
 
 /// How many keys of claims may wait for a controller to read them. It reads them at once.
@@ -167,11 +168,16 @@ fn pointers(apis: &[&ApiConfig]) -> Pointers {
         let pointers = all.entry(api.group.clone()).or_default();
         for input in &api.secrets.inputs {
             if let InputSource::Reference(path) = &input.source {
-                pointers.push(path.pointer());
+                pointers.push(pointer(path));
             }
         }
     }
     all
+}
+
+/// Returns the JSON pointer to a name. Keys of paths need no escapes.
+fn pointer(path: &ReferencePath) -> String {
+    format!("/{}", path.keys().join("/"))
 }
 
 /// Returns the rules for objects of one kind.
@@ -190,7 +196,7 @@ fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
             .filter(|input| input.kind == kind)
             .filter_map(|input| match &input.source {
                 InputSource::Reference(path) => Some(InputRule::Reference {
-                    at: position(&api.group, &path.pointer())?,
+                    at: position(&api.group, &pointer(path))?,
                     path: path.to_string(),
                     resources: input.resources.clone(),
                 }),

@@ -513,3 +513,61 @@ fn front_proxy_comes_from_a_file_or_from_the_cluster() {
         "{problems}"
     );
 }
+
+/// Returns the problems of the smallest configuration with these secrets of its API.
+fn problems_of_secrets(secrets: &str) -> String {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    assert!(text.ends_with("    controlPlane: platform\n"), "{text}");
+    let text = format!("{text}    secrets: {secrets}\n");
+    load("claimgate.yaml", &text, &[]).unwrap_err()
+}
+
+#[test]
+fn input_paths_that_cannot_be_mapped_are_problems() {
+    for (input, problem) in [
+        ("[status.ref]", "is not a field of the spec"),
+        ("['spec.users[0].ref']", "leads into a list"),
+        (
+            "[spec.writeConnectionSecretToRef]",
+            "names the connection Secret",
+        ),
+        ("[spec.ref, spec.ref.name.xName]", "cannot contain"),
+        (
+            "[{kind: ConfigMap}]",
+            "an entry needs either a path or labels",
+        ),
+    ] {
+        let text = problems_of_secrets(&format!("{{namespaces: ['*'], input: {input}}}"));
+        assert!(text.contains(problem), "{input}: {text}");
+    }
+}
+
+#[test]
+fn copies_of_secrets_need_namespaces_types_and_registration() {
+    for (secrets, problem) in [
+        (
+            "{connection: true}",
+            "secrets.namespaces: is required for connection and input",
+        ),
+        (
+            "{connection: true, namespaces: ['*']}",
+            "secrets: needs register, whose Lease elects one replica",
+        ),
+        (
+            "{namespaces: [A]}",
+            "secrets.namespaces: \"A\" is not a namespace",
+        ),
+        (
+            "{types: [kubernetes.io/service-account-token]}",
+            "are never copied",
+        ),
+        (
+            "{labels: ['argocd.argoproj.io/secret-type']}",
+            "is never copied",
+        ),
+        ("{templates: {a: '{b'}}", "a { has no }"),
+    ] {
+        let text = problems_of_secrets(secrets);
+        assert!(text.contains(problem), "{secrets}: {text}");
+    }
+}

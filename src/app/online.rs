@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use self::rights::Access;
 use super::app_cluster_access::AppClusterAccess;
 use super::control_planes::ControlPlanes;
-use super::references;
 use super::start_error::StartError;
 use crate::catalog::{self, Exposure, Inspection};
 use crate::config::{Config, InputKind, SecretsConfig, Warning};
@@ -43,11 +42,10 @@ pub async fn inspect(config: &Config) -> Result<Online, StartError> {
     let metrics = Metrics::new();
     let app_cluster = AppClusterAccess::open(config, &metrics).await?;
     let control_planes = ControlPlanes::load(config, &app_cluster, &metrics)?;
-    let references = references::declared(&config.apis)?;
     let mut all = Vec::new();
     for (client, exposure) in &control_planes.documents {
         let begin = Instant::now();
-        let inspected = catalog::inspect(client, exposure, &references).await;
+        let inspected = catalog::inspect(client, exposure, &config.references).await;
         let result = inspected.map(|inspection| (begin.elapsed(), inspection));
         let name = client.name().to_owned();
         let mut warnings = Vec::new();

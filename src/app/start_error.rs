@@ -35,8 +35,6 @@ pub enum StartError {
     NoCertificate,
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("apis[].secrets.input of the group {group:?}: {problem}")]
-    Reference { group: String, problem: String },
     #[error("rewrite rules: {0}")]
     Rules(#[from] json_rewrite::RuleError),
     #[error("TLS: {0}")]

@@ -13,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 use super::apis::apis;
 use super::control_plane::control_planes;
 use super::files;
+use super::inputs::references;
 use super::listen::{address, check_register, listen};
 use super::load::Loaded;
 use super::problem::{ProblemLog, Problems};
@@ -74,6 +75,7 @@ fn root(root: Section<'_>) -> Option<Config> {
     authorization.finish();
     let (names, control_planes) = control_planes(cluster.as_deref(), &root);
     let apis = apis(&root, &names, &control_planes);
+    let references = references(&root, &apis);
     let app_cluster = app_cluster(root.section("appCluster"));
     let register = root
         .optional_section("register")
@@ -96,6 +98,7 @@ fn root(root: Section<'_>) -> Option<Config> {
         direct_groups,
         control_planes,
         apis,
+        references: references?,
         app_cluster,
         register: absent_or_valid(register)?,
         limits,

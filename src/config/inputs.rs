@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::section::Section;
+use super::settings::ApiConfig;
+use claim_mapping::{ReferencePath, ReferencePaths};
 
 /// Secrets or ConfigMaps of the app cluster that are copied to the control plane.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,44 +30,32 @@ pub enum InputSource {
     Labels(BTreeMap<String, String>),
 }
 
-/// The field of a claim that names an object: `spec.parameters.passwordSecretRef`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReferencePath(Vec<String>);
-
-/// Maximum number of keys of a path.
-const KEYS_MAX: usize = 16;
-
-impl ReferencePath {
-    fn parse(text: &str) -> Option<Self> {
-        let keys: Vec<String> = text.split('.').map(str::to_owned).collect();
-        let is_key = |key: &String| {
-            let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            !key.is_empty() && key.chars().all(is_inner)
-        };
-        let is_valid = keys.first().is_some_and(|key| key == "spec")
-            && (2..=KEYS_MAX).contains(&keys.len())
-            && keys.iter().all(is_key);
-        is_valid.then_some(Self(keys))
-    }
-
-    /// Returns the JSON pointer to the name. The last key is the name itself, or an object with the field `name`.
-    pub fn pointer(&self) -> String {
-        let last = self.0.last().map_or("", String::as_str);
-        let is_name = last == "name" || last.ends_with("Name");
-        let keys: String = self.0.iter().map(|key| format!("/{key}")).collect();
-        if is_name {
-            keys
-        } else {
-            format!("{keys}/name")
+/// Returns the paths of `apis[].secrets.input`, by API group. Several entries of a group can have the same path. Returns
+/// `None` after a problem.
+pub(super) fn references(
+    root: &Section<'_>,
+    apis: &[ApiConfig],
+) -> Option<BTreeMap<String, ReferencePaths>> {
+    let mut by_group: BTreeMap<&str, Vec<ReferencePath>> = BTreeMap::new();
+    let inputs = apis
+        .iter()
+        .flat_map(|api| api.secrets.inputs.iter().map(|input| (&api.group, input)));
+    for (group, input) in inputs {
+        if let InputSource::Reference(path) = &input.source {
+            let paths = by_group.entry(group).or_default();
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
         }
     }
-}
-
-/// As in the configuration.
-impl std::fmt::Display for ReferencePath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("."))
-    }
+    let paths = by_group.into_iter().map(|(group, paths)| {
+        let paths = ReferencePaths::try_from(paths).map_err(|error| {
+            let cure = "remove one of the paths from secrets.input";
+            root.problem("apis", format!("group {group:?}: {error}"), cure);
+        });
+        Some((group.to_owned(), paths.ok()?))
+    });
+    paths.collect()
 }
 
 /// Reads `input`. Returns `None` after a problem.
@@ -86,12 +76,11 @@ fn input(section: Section<'_>) -> Option<InputConfig> {
     let labels = section.table("labels").filter(|labels| !labels.is_empty());
     let source = match (path, labels) {
         (Some(text), None) => {
-            let path = ReferencePath::parse(&text);
-            if path.is_none() {
+            let path = text.parse::<ReferencePath>().map_err(|error| {
                 let cure = "write the keys of one field: spec.parameters.passwordSecretRef";
-                section.problem("path", format!("{text:?} is not a field of spec"), cure);
-            }
-            path.map(InputSource::Reference)
+                section.problem("path", error.to_string(), cure);
+            });
+            path.ok().map(InputSource::Reference)
         }
         (None, Some(labels)) => Some(InputSource::Labels(labels)),
         _ => {
@@ -106,25 +95,4 @@ fn input(section: Section<'_>) -> Option<InputConfig> {
         source: source?,
         resources,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_key_is_a_name_or_an_object_with_a_name() {
-        for (text, pointer) in [
-            ("spec.passwordSecretRef", "/spec/passwordSecretRef/name"),
-            ("spec.a.secretName", "/spec/a/secretName"),
-            ("spec.a.name", "/spec/a/name"),
-        ] {
-            let path = ReferencePath::parse(text).unwrap();
-            assert_eq!(path.pointer(), pointer);
-            assert_eq!(path.to_string(), text);
-        }
-        for text in ["spec", "status.a", "spec..a", "spec.a[0].b", "", "spec.a/b"] {
-            assert_eq!(ReferencePath::parse(text), None, "{text}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ use http::HeaderName;
 use tracing_subscriber::filter::Targets;
 
 use super::copies::SecretsConfig;
+use claim_mapping::ReferencePaths;
 use claim_mapping::mapping::Mapping;
 use kube_wire::group_version::GroupVersion;
 
@@ -25,6 +26,8 @@ pub struct Config {
     /// The valid control planes by name.
     pub control_planes: BTreeMap<String, Arc<ControlPlaneConfig>>,
     pub apis: Vec<ApiConfig>,
+    /// The fields of claims that name Secrets and ConfigMaps, by API group.
+    pub references: BTreeMap<String, ReferencePaths>,
     pub app_cluster: AppClusterConfig,
     /// `None` if claimgate registers no APIServices.
     pub register: Option<Register>,

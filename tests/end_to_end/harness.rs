@@ -191,9 +191,10 @@ impl TestEnv {
             fs::write(dir.path().join(name), text).unwrap();
         }
         let config = config::load(&dir.path().join("claimgate.yaml"), []);
-        let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+        let mut config = config.unwrap_or_else(|problems| panic!("{problems}"));
         let stop = StopSignal::default();
-        let app = App::bind_with_references(config, &references, stop.clone());
+        config.references = references;
+        let app = App::bind(config, stop.clone());
         let app = Box::pin(app).await.unwrap();
         let (address, admin) = (app.address().unwrap(), app.admin_address().unwrap());
         let ready = app.readiness();

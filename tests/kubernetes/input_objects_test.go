@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,18 @@ func createInput(t *testing.T, namespace, kind, name string, labels []string, ar
 	})
 }
 
+// awaitSuccessOf waits until a claimgate serves claims.
+func awaitSuccessOf(t *testing.T, c *copier) {
+	t.Helper()
+	await(t, registrationTime, func() error {
+		status, text, err := sendRequest(userClient("developer"), c.port, http.MethodGet, claimsPathOf("default"), "", nil)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", status, text)
+		}
+		return err
+	})
+}
+
 // remoteInput returns a value of the object on the control plane that a field of a claim names, with its type.
 func remoteInput(c remoteClaim, kind, field, key string) string {
 	name, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "-n", c.namespace, "get", "kubernetescluster", c.name, "-o", "jsonpath={"+field+"}")
@@ -35,16 +48,24 @@ func remoteInput(c remoteClaim, kind, field, key string) string {
 }
 
 func TestInputsFollowTheAppCluster(t *testing.T) {
-	startCopier(t, "inputs", inputRules)
+	c := startCopier(t, "inputs", inputRules)
+	awaitSuccessOf(t, c)
 	const optIn = "claimgate.dev/input=true"
 	createInput(t, "default", "secret", "password", nil, "generic", "password", "--from-literal=value=a")
 	createInput(t, "team-a", "secret", "password", []string{optIn}, "generic", "password", "--from-literal=value=b")
 	createInput(t, "default", "configmap", "settings", []string{optIn}, "settings", "--from-literal=size=large")
 	order := func(namespace, name string) remoteClaim {
-		manifest := fmt.Sprintf("apiVersion: %s\nkind: KubernetesCluster\nmetadata: {name: %s, namespace: %s}\nspec: {parameters: {passwordSecretRef: {name: password}, settingsName: settings}, writeConnectionSecretToRef: {name: none}}\n", groupVersion, name, namespace)
-		kubectl(t, env.app, manifest, "apply", "-f", "-")
+		// Only this claimgate knows the fields, so the claim must not pass through the one of the environment.
+		body := fmt.Sprintf(`{"apiVersion":%q,"kind":"KubernetesCluster","metadata":{"name":%q},"spec":{"parameters":{"passwordSecretRef":{"name":"password"},"settingsName":"settings"},"writeConnectionSecretToRef":{"name":"none"}}}`, groupVersion, name)
+		status, text, err := sendRequest(userClient("developer"), c.port, http.MethodPost, claimsPathOf(namespace), body, map[string]string{"Content-Type": "application/json"})
+		if err != nil || status != http.StatusCreated {
+			t.Fatalf("status %d: %s %v", status, text, err)
+		}
+		if !strings.Contains(text, `"passwordSecretRef":{"name":"password"}`) {
+			t.Errorf("the claim has the reference\n%s", text)
+		}
 		t.Cleanup(func() {
-			env.tryKubectl(env.app.kubeconfig, manifest, "delete", "--ignore-not-found", "-f", "-")
+			env.tryKubectl(env.app.kubeconfig, "", "-n", namespace, "delete", "kubernetescluster", name, "--ignore-not-found")
 		})
 		return findRemoteClaim(t, namespace, name)
 	}

@@ -34,7 +34,7 @@ func TestStatusShowsCopiesAndProblems(t *testing.T) {
 			"platform       yes",
 			"k8s.starter.org/v1alpha1  platform       kubernetesclusters, networks",
 			"KubernetesCluster default/shown  connection-secrets  shown-conn",
-			"KubernetesCluster default/shown: spec.parameters.passwordSecretRef of the claim is not set",
+			"KubernetesCluster default/shown: spec.parameters.passwordSecretRef.name of the claim is not set",
 		} {
 			if !strings.Contains(text, part) {
 				return fmt.Errorf("no %q in\n%s", part, text)
