@@ -4,11 +4,13 @@
 //! unchanged, even if it contains the same name. Objects that a message quotes go through the rewriter, like
 //! any other object (`quoted_object`).
 
+mod event;
 mod known_forms;
 mod quoted_object;
 mod translated_names;
 mod warning;
 
+pub use self::event::{ClaimNames, event_to_local};
 pub(crate) use self::quoted_object::MessageRules;
 use self::quoted_object::Quotation;
 pub(crate) use self::translated_names::is_limit;
