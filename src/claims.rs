@@ -12,7 +12,7 @@ mod follow;
 mod index;
 mod report;
 
-pub(crate) use self::claim::{Claim, Pointers};
+pub(crate) use self::claim::{Claim, CompositeReference, Pointers};
 pub(crate) use self::follow::follow;
-pub(crate) use self::index::ClaimIndex;
-pub(crate) use self::report::{ClaimReport, Problem};
+pub(crate) use self::index::{ClaimIndex, RemoteClaim};
+pub(crate) use self::report::{ClaimReport, Problem, local_reference};

@@ -8,6 +8,7 @@ mod apis;
 mod check;
 mod control_plane;
 mod copies;
+mod events;
 mod files;
 mod inputs;
 mod kubeconfig;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 pub use self::check::known_keys;
 pub use self::copies::{ConnectionSecretsConfig, KeySelection, NamespaceSelection, SecretsConfig};
+pub use self::events::EventsConfig;
 pub use self::inputs::{InputConfig, InputKind, InputSource};
 pub use self::places::Places;
 pub use self::problem::{Problem, Problems};

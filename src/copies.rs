@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use tokio::sync::mpsc;
 
 use crate::catalog::{Catalog, ClaimResource};
+use crate::claim_events::{ClaimEvents, EventsApi};
 use crate::claims::{self, ClaimIndex, Pointers};
 use crate::config::{ApiConfig, Config, InputKind, InputSource};
 use crate::connection_secrets::{ConnectionSecrets, CopiedApi};
@@ -35,6 +36,7 @@ pub(crate) struct Copies {
     connection: Vec<CopiedApi>,
     secrets: Vec<InputApi>,
     config_maps: Vec<InputApi>,
+    events: Vec<EventsApi>,
     /// The fields of claims that name inputs.
     pointers: Arc<Pointers>,
     app_cluster: kube::Client,
@@ -57,7 +59,10 @@ impl Copies {
         (metrics, status): (Metrics, CopyStatus),
     ) -> Option<Self> {
         let name = &control_plane.name;
-        let is_copied = |api: &&ApiConfig| api.control_plane.name == *name && !api.secrets.is_off();
+        let is_copied = |api: &&ApiConfig| {
+            let copies_anything = !api.secrets.is_off() || events(api).is_some();
+            api.control_plane.name == *name && copies_anything
+        };
         let apis: Vec<&ApiConfig> = config.apis.iter().filter(is_copied).collect();
         (!apis.is_empty()).then(|| Self {
             name: name.clone(),
@@ -66,6 +71,7 @@ impl Copies {
             connection: apis.iter().filter_map(|api| copied(api)).collect(),
             secrets: inputs(&apis, InputKind::Secret),
             config_maps: inputs(&apis, InputKind::ConfigMap),
+            events: apis.iter().filter_map(|api| events(api)).collect(),
             pointers: Arc::new(pointers(&apis)),
             app_cluster,
             control_plane: kube_client(control_plane.upstream.clone()),
@@ -78,12 +84,13 @@ impl Copies {
     /// Runs the controllers until it is dropped.
     pub(crate) async fn run(&self) {
         self.status.clear();
-        let channels = [(); 3].map(|()| mpsc::channel(KEYS_MAX));
-        let [connection, secrets, config_maps] = channels;
+        let channels = [(); 4].map(|()| mpsc::channel(KEYS_MAX));
+        let [connection, secrets, config_maps, events] = channels;
         let followers = [
             (&connection.0, !self.connection.is_empty()),
             (&secrets.0, !self.secrets.is_empty()),
             (&config_maps.0, !self.config_maps.is_empty()),
+            (&events.0, !self.events.is_empty()),
         ];
         let followers = followers.into_iter().filter(|(_, is_on)| *is_on);
         let index = ClaimIndex::new(followers.map(|(sender, _)| sender.clone()).collect());
@@ -103,8 +110,12 @@ impl Copies {
             controllers.push(Box::pin(inputs));
         }
         if !self.config_maps.is_empty() {
-            let inputs = self.run_inputs::<ConfigMap>(&self.config_maps, index, config_maps);
+            let inputs =
+                self.run_inputs::<ConfigMap>(&self.config_maps, index.clone(), config_maps);
             controllers.push(Box::pin(inputs));
+        }
+        if !self.events.is_empty() {
+            controllers.push(Box::pin(self.run_events(index, events.1)));
         }
         join_all(controllers).await;
     }
@@ -123,6 +134,18 @@ impl Copies {
             (self.metrics.clone(), self.status.clone()),
         );
         controller.run(keys, sender).await;
+    }
+
+    async fn run_events(&self, index: ClaimIndex, keys: mpsc::Receiver<Key>) {
+        let controller = ClaimEvents::new(
+            &self.name,
+            &self.mapping,
+            self.events.clone(),
+            (self.app_cluster.clone(), self.control_plane.clone()),
+            index,
+            self.metrics.clone(),
+        );
+        controller.run(keys).await;
     }
 
     async fn run_inputs<K: InputObject>(
@@ -146,7 +169,9 @@ impl Copies {
     fn resources(&self) -> Vec<ClaimResource> {
         let connection = self.connection.iter().map(|api| &api.group);
         let inputs = self.secrets.iter().chain(&self.config_maps);
-        let groups: Vec<&String> = connection.chain(inputs.map(|api| &api.group)).collect();
+        let events = self.events.iter().map(|api| &api.group);
+        let copied = connection.chain(inputs.map(|api| &api.group));
+        let groups: Vec<&String> = copied.chain(events).collect();
         let mut resources = self.catalog.claim_resources(&self.name);
         resources.retain(|resource| groups.contains(&&resource.group));
         resources
@@ -158,6 +183,15 @@ fn copied(api: &ApiConfig) -> Option<CopiedApi> {
         group: api.group.clone(),
         secrets: api.secrets.connection.clone()?,
         namespaces: api.secrets.namespaces.clone(),
+    })
+}
+
+fn events(api: &ApiConfig) -> Option<EventsApi> {
+    let events = api.events;
+    (events.claim || events.composite).then(|| EventsApi {
+        group: api.group.clone(),
+        versions: api.versions.clone(),
+        events,
     })
 }
 

@@ -39,6 +39,9 @@ mod copies;
 mod connection_secrets;
 
 #[cfg(feature = "app-cluster")]
+mod claim_events;
+
+#[cfg(feature = "app-cluster")]
 mod input_objects;
 
 #[cfg(feature = "app-cluster")]

@@ -49,7 +49,8 @@ impl WatchReport {
     }
 }
 
-fn message(error: &watcher::Error) -> String {
+/// Returns what a user needs to know of a failed watch.
+pub(crate) fn message(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

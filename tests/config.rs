@@ -460,6 +460,24 @@ fn ca_injection_names_one_source_and_excludes_a_managed_certificate() {
 }
 
 #[test]
+fn events_of_composites_need_registration_and_those_of_claims_are_the_default() {
+    let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
+    let config = load("claimgate.yaml", &text, &[]).unwrap();
+    let events = config.apis[0].events;
+    assert!(events.claim && !events.composite && !events.hide_composite_names);
+    let group = "- group: k8s.starter.org\n";
+    assert!(text.contains(group), "{text}");
+    let composite = format!("{group}    events: {{composite: true}}\n");
+    let problems = load("claimgate.yaml", &text.replace(group, &composite), &[]).unwrap_err();
+    let wanted = "apis[0].events.composite: needs register";
+    assert!(problems.contains(wanted), "{problems}");
+    let composed = composite.replace("composite", "composed");
+    let problems = load("claimgate.yaml", &text.replace(group, &composed), &[]).unwrap_err();
+    let wanted = "apis[0].events.composed: needs events.composite";
+    assert!(problems.contains(wanted), "{problems}");
+}
+
+#[test]
 fn registration_needs_a_ca_and_adopts_only_exposed_versions() {
     let text = fs::read_to_string(shipped().join("examples/smallest.yaml")).unwrap();
     let problems = load("claimgate.yaml", &format!("{text}register: {{}}\n"), &[]).unwrap_err();

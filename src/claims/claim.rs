@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::Value;
 
 use crate::catalog::ClaimResource;
 use crate::object_key::object_key;
 use claim_mapping::mapping::{Mapping, ObjectKey};
 use claim_mapping::origin;
+use kube_wire::group_version::GroupVersion;
 
 /// Returns the resource as kube needs it.
 pub(super) fn api_resource(resource: &ClaimResource) -> ApiResource {
@@ -36,6 +37,15 @@ pub(crate) struct Claim {
     pub(crate) references: Vec<Option<String>>,
     /// The conditions that are false.
     pub(crate) false_conditions: Vec<String>,
+    /// The composite resource that `spec.resourceRef` names. Users can write any name there.
+    pub(crate) composite: Option<CompositeReference>,
+}
+
+/// A reference to a composite resource, which has no namespace.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CompositeReference {
+    pub(crate) kind: GroupVersionKind,
+    pub(crate) name: String,
 }
 
 /// JSON pointers to the fields of claims that are kept, by API group.
@@ -55,22 +65,20 @@ impl Claim {
         let labels = metadata.labels.as_ref().unwrap_or(&none);
         let annotations = metadata.annotations.as_ref().unwrap_or(&none);
         let local = origin::local_key(mapping, &remote, labels, annotations)?;
-        let text = |pointer: &str| {
-            let value = object.data.pointer(pointer)?.as_str()?;
-            Some(value.to_owned()).filter(|value| !value.is_empty())
-        };
         Some(Self {
             uid: metadata.uid.clone()?,
             resource: Arc::clone(resource),
             local,
             remote,
-            connection_secret: text("/spec/writeConnectionSecretToRef/name"),
+            connection_secret: text(object, "/spec/writeConnectionSecretToRef/name"),
             false_conditions: false_conditions(&object.data),
             references: pointers
                 .get(&resource.group)
                 .map_or_else(Vec::new, |pointers| {
-                    pointers.iter().map(|pointer| text(pointer)).collect()
+                    let texts = pointers.iter().map(|pointer| text(object, pointer));
+                    texts.collect()
                 }),
+            composite: composite(object),
         })
     }
 
@@ -111,4 +119,20 @@ fn false_conditions(object: &Value) -> Vec<String> {
         .filter(|condition| condition["status"] == "False")
         .filter_map(|condition| condition["type"].as_str().map(str::to_owned))
         .collect()
+}
+
+/// Returns the text at a JSON pointer. An empty text is none.
+fn text(object: &DynamicObject, pointer: &str) -> Option<String> {
+    let value = object.data.pointer(pointer)?.as_str()?;
+    Some(value.to_owned()).filter(|value| !value.is_empty())
+}
+
+fn composite(object: &DynamicObject) -> Option<CompositeReference> {
+    let api_version = text(object, "/spec/resourceRef/apiVersion")?;
+    let parsed: GroupVersion = api_version.parse().ok()?;
+    let kind = text(object, "/spec/resourceRef/kind")?;
+    Some(CompositeReference {
+        kind: GroupVersionKind::gvk(&parsed.group, &parsed.version, &kind),
+        name: text(object, "/spec/resourceRef/name")?,
+    })
 }

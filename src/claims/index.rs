@@ -10,10 +10,29 @@ use super::claim::Claim;
 use crate::catalog::ClaimResource;
 use crate::object_key::Key;
 use crate::owned_objects::OwnedObjects;
+use claim_mapping::mapping::ObjectKey;
 
 /// The time until all claims are worked on again. It doubles each time, up to the maximum.
 const RESYNC_FIRST: Duration = Duration::from_secs(5);
 const RESYNC_MAX: Duration = Duration::from_secs(300);
+
+/// A claim as other objects on the control plane refer to it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct RemoteClaim {
+    pub(crate) group: String,
+    pub(crate) kind: String,
+    pub(crate) key: ObjectKey,
+}
+
+impl RemoteClaim {
+    fn of(claim: &Claim) -> Self {
+        Self {
+            group: claim.resource.group.clone(),
+            kind: claim.resource.kind.clone(),
+            key: claim.remote.clone(),
+        }
+    }
+}
 
 /// The claims of a control plane. Clones share them.
 #[derive(Clone, Default)]
@@ -28,6 +47,7 @@ struct State {
     claims: HashMap<Key, Arc<Claim>>,
     /// UIDs of objects that have lost their local names. They may be claims.
     unnamed: HashSet<String>,
+    by_remote: HashMap<RemoteClaim, Key>,
     /// What was listed completely, of each resource and remote namespace that is followed.
     listed: BTreeMap<(Arc<ClaimResource>, String), bool>,
 }
@@ -59,6 +79,11 @@ impl ClaimIndex {
             .collect()
     }
 
+    pub(crate) fn find(&self, remote: &RemoteClaim) -> Option<Arc<Claim>> {
+        let state = self.state();
+        state.claims.get(state.by_remote.get(remote)?).cloned()
+    }
+
     /// Returns whether it is certain that a claim of this kind does not exist: all are known, and it is none of them.
     pub(crate) fn lacks(&self, uid: &str, group: &str, kind: &str) -> bool {
         let state = self.state();
@@ -85,9 +110,12 @@ impl ClaimIndex {
         let mut state = self.state();
         let key = (Arc::clone(resource), namespace.to_owned());
         state.listed.remove(&key);
-        state
-            .claims
-            .retain(|_, claim| !is_of(claim, resource, namespace));
+        let forgotten = state.claims.iter();
+        let forgotten = forgotten.filter(|(_, claim)| is_of(claim, resource, namespace));
+        let forgotten: Vec<Key> = forgotten.map(|(uid, _)| Arc::clone(uid)).collect();
+        for uid in &forgotten {
+            state.remove(uid);
+        }
     }
 
     pub(super) async fn set(&self, claim: Claim) {
@@ -95,7 +123,7 @@ impl ClaimIndex {
         {
             let mut state = self.state();
             state.unnamed.remove(&*key);
-            state.claims.insert(Arc::clone(&key), Arc::new(claim));
+            state.insert(Arc::clone(&key), claim);
         }
         self.notify(&key).await;
     }
@@ -112,9 +140,9 @@ impl ClaimIndex {
         let removed = {
             let mut state = self.state();
             state.unnamed.remove(uid);
-            state.claims.remove_entry(uid)
+            state.remove(uid)
         };
-        if let Some((key, _)) = removed {
+        if let Some(key) = removed {
             self.notify(&key).await;
         }
     }
@@ -135,7 +163,7 @@ impl ClaimIndex {
             });
             let gone: Vec<Key> = gone.map(|(uid, _)| Arc::clone(uid)).collect();
             for uid in &gone {
-                state.claims.remove(uid);
+                state.remove(uid);
             }
             gone
         };
@@ -171,6 +199,24 @@ impl ClaimIndex {
             // A follower that has ended needs no more keys.
             let _ = follower.send(Arc::clone(key)).await;
         }
+    }
+}
+
+impl State {
+    fn insert(&mut self, key: Key, claim: Claim) {
+        self.by_remote
+            .insert(RemoteClaim::of(&claim), Arc::clone(&key));
+        self.claims.insert(key, Arc::new(claim));
+    }
+
+    /// Removes a claim. Another one may have its name now.
+    fn remove(&mut self, uid: &str) -> Option<Key> {
+        let (key, claim) = self.claims.remove_entry(uid)?;
+        let remote = RemoteClaim::of(&claim);
+        if self.by_remote.get(&remote) == Some(&key) {
+            self.by_remote.remove(&remote);
+        }
+        Some(key)
     }
 }
 

@@ -67,7 +67,7 @@ impl ClaimReport {
             );
             let published = self
                 .events
-                .publish(&event(problem), &reference(claim))
+                .publish(&event(problem), &local_reference(claim))
                 .await;
             if let Err(error) = published {
                 tracing::warn!(error = describe(&error), "cannot write an event of a claim");
@@ -192,7 +192,7 @@ fn event(problem: &Problem) -> Event {
 }
 
 /// Returns the claim as the app cluster knows it.
-fn reference(claim: &Claim) -> ObjectReference {
+pub(crate) fn local_reference(claim: &Claim) -> ObjectReference {
     ObjectReference {
         api_version: Some(claim.resource.api_version()),
         kind: Some(claim.resource.kind.clone()),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::copies::{SecretsConfig, secrets};
+use super::events::{EventsConfig, events};
 use super::section::Section;
 use super::settings::{ApiConfig, ControlPlaneConfig, Resources};
 use claim_mapping::mapping::is_dns_label;
@@ -40,6 +41,7 @@ pub(super) fn apis(
                 control_plane,
                 read_only: api.read_only,
                 secrets: api.secrets,
+                events: api.events,
             }));
         }
         section.finish();
@@ -59,6 +61,7 @@ struct Entry {
     resources: Resources,
     read_only: bool,
     secrets: SecretsConfig,
+    events: EventsConfig,
 }
 
 fn api(section: &Section<'_>) -> Option<Entry> {
@@ -82,12 +85,14 @@ fn api(section: &Section<'_>) -> Option<Entry> {
     };
     let read_only = section.flag("readOnly", false);
     let secrets = secrets(section.section("secrets"));
+    let events = events(section.section("events"));
     Some(Entry {
         group: group?,
         versions,
         resources,
         read_only,
         secrets: secrets?,
+        events,
     })
 }
 

@@ -111,9 +111,13 @@ fn root(root: Section<'_>) -> Option<Config> {
 /// Reports copies without `register`, whose Lease elects the replica that makes them.
 fn check_copies(root: &Section<'_>, apis: &[ApiConfig]) {
     for (at, api) in apis.iter().enumerate() {
-        if !api.secrets.is_off() {
+        let keys = [
+            ("secrets", !api.secrets.is_off()),
+            ("events.composite", api.events.composite),
+        ];
+        for (key, _) in keys.iter().filter(|(_, is_on)| *is_on) {
             let cure = "add register: {service: {namespace: claimgate-system, name: claimgate}}";
-            let key = format!("apis[{at}].secrets");
+            let key = format!("apis[{at}].{key}");
             root.problem(&key, "needs register, whose Lease elects one replica", cure);
         }
     }

@@ -11,6 +11,7 @@ use http::HeaderName;
 use tracing_subscriber::filter::Targets;
 
 use super::copies::SecretsConfig;
+use super::events::EventsConfig;
 use claim_mapping::ReferencePaths;
 use claim_mapping::mapping::Mapping;
 use kube_wire::group_version::GroupVersion;
@@ -235,6 +236,7 @@ pub struct ApiConfig {
     pub control_plane: Arc<ControlPlaneConfig>,
     pub read_only: bool,
     pub secrets: SecretsConfig,
+    pub events: EventsConfig,
 }
 
 /// The namespaced resources of a group that are exposed.

@@ -174,7 +174,7 @@ impl Tenant {
 
     /// The rights in each remote namespace.
     fn in_namespace(&self) -> Vec<PolicyRule> {
-        let mut rules = vec![self.claims()];
+        let mut rules = vec![self.claims(), events()];
         if self.reads_secrets {
             rules.push(connection_secrets());
         }
@@ -198,6 +198,16 @@ impl Tenant {
             verbs: texts(verbs),
             ..PolicyRule::default()
         }
+    }
+}
+
+/// Events about claims, which the daemon copies to the app cluster.
+fn events() -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(texts(&[""])),
+        resources: Some(texts(&["events"])),
+        verbs: texts(&["list", "watch"]),
+        ..PolicyRule::default()
     }
 }
 

@@ -19,7 +19,8 @@ use prometheus_client::registry::Registry;
 pub use self::labels::RequestLabels;
 use self::labels::{
     ConnectionLabels, ControlPlaneLabels, ControllerLabels, CopyLabels, DirectionLabels,
-    EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels, UpstreamErrorLabels,
+    DroppedEventLabels, EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels,
+    UpstreamErrorLabels,
 };
 use super::process_metrics::ProcessMetrics;
 
@@ -59,6 +60,7 @@ pub struct Metrics {
     controller_syncs: Family<ControllerLabels, Counter>,
     controller_queue_length: Family<QueueLabels, Gauge>,
     copied_secrets: Family<CopyLabels, Gauge>,
+    dropped_claim_events: Family<DroppedEventLabels, Counter>,
     registration_conflicts: Gauge,
     namespace_check_failures: Family<ReasonLabels, Counter>,
 }
@@ -95,6 +97,7 @@ impl Metrics {
             controller_syncs: Family::default(),
             controller_queue_length: Family::default(),
             copied_secrets: Family::default(),
+            dropped_claim_events: Family::default(),
             registration_conflicts: Gauge::default(),
             namespace_check_failures: Family::default(),
         };
@@ -215,13 +218,18 @@ impl Metrics {
         );
         to.register(
             "controller_queue_length",
-            "Claims that a controller works on, or will",
+            "Claims or events that a controller works on, or will",
             self.controller_queue_length.clone(),
         );
         to.register(
             "copied_secrets",
             "Copies of connection Secrets in the app cluster, and claims whose Secret cannot be copied",
             self.copied_secrets.clone(),
+        );
+        to.register(
+            "dropped_claim_events",
+            "Events about claims that were not copied to the app cluster",
+            self.dropped_claim_events.clone(),
         );
         to.register(
             "registration_conflicts",
@@ -396,6 +404,15 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.copied_secrets.get_or_create(&labels).set(count);
         }
+    }
+
+    /// Counts an event that is not copied to the app cluster.
+    pub fn claim_event_dropped(&self, control_plane: &str, reason: &'static str) {
+        let labels = DroppedEventLabels {
+            control_plane: control_plane.to_owned(),
+            reason,
+        };
+        self.dropped_claim_events.get_or_create(&labels).inc();
     }
 
     pub fn registration_conflicts(&self, count: usize) {

@@ -19,12 +19,18 @@ func checkOnline(t *testing.T, file string) string {
 
 func TestCheckOnlineNamesMissingRightsInTheAppCluster(t *testing.T) {
 	startRegistrar(t)
-	const wanted = "claimgate may not get, list, watch the namespaces of the app cluster"
 	text := checkOnline(t, "registrar.yaml")
-	if !strings.Contains(text, wanted) || strings.Count(text, "of the app cluster") != 1 {
-		t.Errorf("check does not say only %q:\n%s", wanted, text)
+	for _, wanted := range []string{
+		"claimgate may not get, list, watch the namespaces of the app cluster",
+		"claimgate may not get, create, update the events of the app cluster",
+	} {
+		if !strings.Contains(text, wanted) || strings.Count(text, "of the app cluster") != 2 {
+			t.Errorf("check does not say %q, and one thing more:\n%s", wanted, text)
+		}
 	}
-	grantAppClusterRights(t, "namespaces.yaml", "developer")
+	for _, file := range []string{"namespaces.yaml", "events.yaml"} {
+		grantAppClusterRights(t, file, "developer")
+	}
 	await(t, deadline, func() error {
 		if text := checkOnline(t, "registrar.yaml"); strings.Contains(text, "of the app cluster") {
 			return fmt.Errorf("with all rights, check says:\n%s", text)

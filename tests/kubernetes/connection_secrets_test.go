@@ -28,25 +28,32 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: claimgat
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: claimgate-team-a}]
 `
 
-// copier is a claimgate that copies Secrets. The claims reach it through the claimgate of the environment.
+// copier is a claimgate that copies between the clusters. The claims reach it through the claimgate of the environment.
 type copier struct {
 	instance
 	process *process
-	secrets string
+	// more keys of its entry in apis
+	api string
 }
 
-// startCopier starts it. The flow mapping is that of apis[].secrets.
+// startCopier starts one that copies Secrets. The flow mapping is that of apis[].secrets.
 func startCopier(t *testing.T, name, secrets string) *copier {
 	t.Helper()
-	for _, file := range []string{"registration.yaml", "secrets.yaml"} {
+	return startCopierWith(t, name, "secrets: "+secrets, "secrets.yaml", secretRights)
+}
+
+// startCopierWith starts one with these rights in the app cluster, a file of config/rbac, and on the control plane.
+func startCopierWith(t *testing.T, name, api, appRights, remoteRights string) *copier {
+	t.Helper()
+	for _, file := range []string{"registration.yaml", appRights} {
 		grantAppClusterRights(t, file, "developer")
 	}
-	kubectl(t, env.controlPlane, secretRights, "apply", "-f", "-")
+	kubectl(t, env.controlPlane, remoteRights, "apply", "-f", "-")
 	url := fmt.Sprintf("https://localhost:%d", env.app.port)
 	must(os.WriteFile(env.path("copier-app.kubeconfig"), []byte(env.certificates.kubeconfig(url, "developer")), 0o600))
 	ports, err := freePorts(2)
 	must(err)
-	c := &copier{instance: newInstance(name, "auto"), secrets: secrets}
+	c := &copier{instance: newInstance(name, "auto"), api: api}
 	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
 	must(err)
 	t.Cleanup(link.refuseConnections)
@@ -68,7 +75,7 @@ func (c *copier) start(t *testing.T) {
 	must(os.WriteFile(env.path("copier.kubeconfig"), []byte(env.certificates.kubeconfig(url, "connector")), 0o600))
 	// Another APIService exists for the group, so it registers nothing.
 	config := strings.NewReplacer(
-		"controlPlane: platform}]", "controlPlane: platform, secrets: "+c.secrets+"}]",
+		"controlPlane: platform}]", "controlPlane: platform, "+c.api+"}]",
 		"key: claimgate.key", "key: claimgate.key, certificateAuthority: server-ca.crt",
 	).Replace(c.config("copier.kubeconfig")) + "appCluster: {kubeconfig: copier-app.kubeconfig}\nregister: {service: {port: " + fmt.Sprint(c.port) + "}}\n"
 	must(os.WriteFile(env.path(c.name+".yaml"), []byte(config), 0o600))

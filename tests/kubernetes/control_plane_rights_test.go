@@ -22,7 +22,9 @@ func TestRightsOnTheControlPlaneSuffice(t *testing.T) {
 		"get customresourcedefinitions/kubernetesclusters.k8s.starter.org":         true,
 		"create serviceaccounts/default --subresource=token -n team-a":             false,
 		"list kubernetesclusters.k8s.starter.org -n " + readNamespaces.direct:      false,
-		"get secrets -n team-a": false,
+		"watch events -n team-a":  true,
+		"watch events -n default": false,
+		"get secrets -n team-a":   false,
 	} {
 		out, err := env.tryKubectl(env.controlPlane.kubeconfig, "", append([]string{"auth", "can-i", "--as", account}, strings.Fields(arguments)...)...)
 		if (err == nil) != isAllowed {

@@ -49,16 +49,19 @@ func installDaemon(t *testing.T, values []string) {
 	create("claimgate-platform", "--from-literal=token="+controlPlaneToken(t))
 }
 
-// controlPlaneToken returns the token of a ServiceAccount on the control plane that may use queues.
+// controlPlaneToken returns the token of a ServiceAccount on the control plane that may use queues and follow events.
 func controlPlaneToken(t *testing.T) string {
 	t.Helper()
 	createNamespace(t, "helm-platform")
-	const role, account = "claimgate-queues-helm", "--serviceaccount=helm-platform:team-a"
+	const role, events, account = "claimgate-queues-helm", "claimgate-events-helm", "--serviceaccount=helm-platform:team-a"
 	kubectl(t, env.controlPlane, "", "create", "serviceaccount", "team-a", "--namespace", "helm-platform")
 	kubectl(t, env.controlPlane, "", "create", "clusterrole", role, "--verb=*", "--resource=*.queues.example.org")
-	kubectl(t, env.controlPlane, "", "create", "clusterrolebinding", role, "--clusterrole="+role, account)
+	kubectl(t, env.controlPlane, "", "create", "clusterrole", events, "--verb=list,watch", "--resource=events")
+	for _, name := range []string{role, events} {
+		kubectl(t, env.controlPlane, "", "create", "clusterrolebinding", name, "--clusterrole="+name, account)
+	}
 	t.Cleanup(func() {
-		env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "clusterrole,clusterrolebinding", role)
+		env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "clusterrole,clusterrolebinding", role, events)
 		env.tryKubectl(env.controlPlane.kubeconfig, "", "delete", "namespace", "helm-platform")
 	})
 	return strings.TrimSpace(kubectl(t, env.controlPlane, "", "create", "token", "team-a", "--namespace", "helm-platform"))
@@ -90,10 +93,12 @@ func TestHelmConfigurationPassesTheCheck(t *testing.T) {
 func TestHelmRightsSufficeForTheDaemon(t *testing.T) {
 	withHelm(t)
 	createQueueAPI(t)
-	kubectl(t, env.controlPlane, queueRole, "apply", "-f", "-")
-	t.Cleanup(func() {
-		env.tryKubectl(env.controlPlane.kubeconfig, queueRole, "delete", "--ignore-not-found", "-f", "-")
-	})
+	for _, rights := range []string{queueRole, eventRights} {
+		kubectl(t, env.controlPlane, rights, "apply", "-f", "-")
+		t.Cleanup(func() {
+			env.tryKubectl(env.controlPlane.kubeconfig, rights, "delete", "--ignore-not-found", "-f", "-")
+		})
+	}
 	for name, inFiles := range map[string]bool{"files": true, "secrets": false} {
 		t.Run(name, func(t *testing.T) {
 			before := releaseObjects(t)
@@ -180,6 +185,8 @@ func TestHelmRightsAreMinimal(t *testing.T) {
 		{"yes", "default", "create", "events.events.k8s.io"},
 		{"no", "default", "list", "events.events.k8s.io"},
 		{"no", "helm-rights", "create", "events.events.k8s.io"},
+		{"yes", "helm-rights", "update", "events"},
+		{"no", "helm-rights", "list", "events"},
 		{"yes", "kube-system", "get", "configmap/extension-apiserver-authentication"},
 		{"no", "kube-system", "get", "configmap/other"},
 	} {

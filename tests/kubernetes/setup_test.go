@@ -48,6 +48,7 @@ spec:
               region: {type: string}
               notes: {type: string}
               writeConnectionSecretToRef: {type: object, properties: {name: {type: string}}}
+              resourceRef: {type: object, x-kubernetes-preserve-unknown-fields: true}
               parameters: {type: object, x-kubernetes-preserve-unknown-fields: true}
               template: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
           status:

@@ -46,7 +46,7 @@ pub mod hidden_metadata;
 
 pub mod response;
 
-mod messages;
+pub mod messages;
 pub mod quoted_prefix;
 
 #[cfg(test)]

@@ -96,6 +96,10 @@ fn needed(config: &Config) -> Vec<Right> {
         }
     }
     rights.extend(secrets(config));
+    if config.apis.iter().any(|api| api.events.claim) {
+        let verbs = &["get", "create", "update"];
+        rights.push(all("apis[].events.claim", "", "events", verbs));
+    }
     rights
 }
 

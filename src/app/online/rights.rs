@@ -15,6 +15,9 @@ const READS: [&str; 3] = ["get", "list", "watch"];
 /// `get` is also needed for updates, and `patch` for deletions with a policy.
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
+/// What a controller needs to follow the objects of a namespace.
+const FOLLOW: [&str; 2] = ["list", "watch"];
+
 /// All namespaces.
 const EVERYWHERE: &str = "";
 
@@ -33,6 +36,8 @@ pub(super) enum Access {
     /// Secrets and ConfigMaps: each namespace apart.
     Read,
     Copies,
+    /// Events: a controller follows them.
+    Follow,
 }
 
 /// Returns the verbs that claimgate lacks, by place: `kubernetesclusters.k8s.starter.org in the namespace "team-a"`. A
@@ -68,14 +73,15 @@ pub(super) async fn missing(
 /// Returns the namespace and the verb of each right.
 fn needed(mapping: &Mapping, access: Access) -> Vec<(&str, &'static str)> {
     let namespaces = mapping.remote_namespaces();
-    let writes: &[&str] = match access {
-        Access::Claims => &WRITES,
-        Access::Copies => &["create", "update", "delete"],
-        Access::ReadOnlyClaims | Access::Read => &[],
+    let (reads, writes): (&[&str], &[&str]) = match access {
+        Access::Claims => (&READS, &WRITES),
+        Access::Copies => (&READS, &["create", "update", "delete"]),
+        Access::ReadOnlyClaims | Access::Read => (&READS, &[]),
+        Access::Follow => (&FOLLOW, &[]),
     };
     let mut all = Vec::new();
     for namespace in &namespaces {
-        all.extend(READS.iter().chain(writes).map(|verb| (*namespace, *verb)));
+        all.extend(reads.iter().chain(writes).map(|verb| (*namespace, *verb)));
     }
     let lists_all = matches!(access, Access::Claims | Access::ReadOnlyClaims);
     if lists_all && namespaces.len() > 1 {
@@ -124,5 +130,6 @@ mod tests {
         let copies = needed(&table, Access::Copies);
         assert!(copies.len() == 12 && copies.contains(&("y", "update")));
         assert_eq!(needed(&table, Access::Read).len(), 6);
+        assert_eq!(needed(&table, Access::Follow).len(), 4);
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn objects(
                     &["get"],
                 ),
                 rule("", "namespaces", &[], &["get", "list", "watch"]),
+                rule("", "events", &[], &["get", "create", "update"]),
             ]),
             ..ClusterRole::default()
         })?,

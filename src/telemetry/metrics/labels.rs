@@ -91,3 +91,9 @@ pub(super) struct CopyLabels {
     pub(super) control_plane: String,
     pub(super) state: &'static str,
 }
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct DroppedEventLabels {
+    pub(super) control_plane: String,
+    pub(super) reason: &'static str,
+}
