@@ -16,6 +16,7 @@ mod listen;
 mod load;
 mod places;
 mod problem;
+mod references;
 mod register;
 mod secret_template;
 mod section;

@@ -15,7 +15,8 @@ use serde_json::Value;
 const LOCAL: &str = "default";
 const REMOTE: &str = "app-ns-1";
 
-static RULES: LazyLock<RequestRules> = LazyLock::new(|| RequestRules::compile(&ReferencePaths::default()).unwrap());
+static RULES: LazyLock<RequestRules> =
+    LazyLock::new(|| RequestRules::compile(&ReferencePaths::default()).unwrap());
 
 /// The scope of requests to the only mapped namespace.
 static SCOPE: LazyLock<RequestScope> = LazyLock::new(|| {

@@ -13,10 +13,10 @@ use tracing_subscriber::filter::Targets;
 use super::apis::apis;
 use super::control_plane::control_planes;
 use super::files;
-use super::inputs::references;
 use super::listen::{address, check_register, listen};
 use super::load::Loaded;
 use super::problem::{ProblemLog, Problems};
+use super::references::references;
 use super::register::{app_cluster, register};
 use super::section::{Section, Shared};
 use super::settings::{
