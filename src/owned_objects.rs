@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -12,6 +14,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
+use crate::config::NamespaceSelection;
 use crate::object_key::{Key, object_key};
 use crate::watch_report::WatchReport;
 use claim_mapping::mapping::ObjectKey;
@@ -29,21 +32,27 @@ pub(crate) struct KnownObject {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
+impl KnownObject {
+    pub(crate) fn belongs_to(&self, claim: &str) -> bool {
+        self.claims.iter().any(|uid| **uid == *claim)
+    }
+}
+
 /// Returns what is kept of an object, or `None` if no controller needs it.
 pub(crate) type Recognize = fn(&ObjectMeta) -> Option<KnownObject>;
 
 /// The objects of one kind in one cluster.
 pub(crate) struct OwnedObjects(Mutex<State>);
 
-/// One watch that fills an [`OwnedObjects`].
-pub(crate) struct Watch<K, C, A> {
+/// What fills an [`OwnedObjects`].
+pub(crate) struct Watch<A> {
     /// What is watched, as in a sentence.
     pub(crate) subject: String,
-    pub(crate) api: Api<PartialObjectMeta<K>>,
+    pub(crate) client: kube::Client,
+    /// Each of them has a watch of its own.
+    pub(crate) namespaces: NamespaceSelection,
     pub(crate) config: watcher::Config,
     pub(crate) recognize: Recognize,
-    /// Returns whether the watch covers an object.
-    pub(crate) covers: C,
     /// Returns claims that a change of an object concerns, besides those to which it belongs.
     pub(crate) also: A,
     /// Gets the claims that a change concerns.
@@ -117,17 +126,49 @@ impl OwnedObjects {
         self.state().remove(key)
     }
 
-    /// Keeps the store equal to the objects that a watch returns, and sends the claims that a change concerns. Never
-    /// ends.
-    pub(crate) async fn follow<K>(
-        &self,
-        watch: Watch<K, impl Fn(&ObjectKey) -> bool, impl Fn(&ObjectKey) -> Vec<Key>>,
-    ) where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    /// Keeps the store equal to the objects in the namespaces, and sends the claims that a change concerns. Never ends.
+    pub(crate) async fn follow<K>(&self, watch: &Watch<impl Fn(&ObjectKey) -> Vec<Key>>)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
     {
+        match &watch.namespaces {
+            NamespaceSelection::All => self.follow_in::<K>(watch, None).await,
+            NamespaceSelection::Named(names) => {
+                let names = names.iter();
+                join_all(names.map(|name| self.follow_in::<K>(watch, Some(name)))).await;
+            }
+        }
+    }
+
+    async fn follow_in<K>(
+        &self,
+        watch: &Watch<impl Fn(&ObjectKey) -> Vec<Key>>,
+        namespace: Option<&str>,
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let client = watch.client.clone();
+        let (api, subject): (Api<PartialObjectMeta<K>>, String) = match namespace {
+            None => (Api::all(client), watch.subject.clone()),
+            Some(name) => (
+                Api::namespaced(client, name),
+                format!("{} in the namespace {name:?}", watch.subject),
+            ),
+        };
+        let covers = |key: &ObjectKey| namespace.is_none_or(|name| key.namespace == name);
         let mut is_first_list = true;
-        let mut events = Box::pin(watcher(watch.api, watch.config));
-        let mut report = WatchReport::new(watch.subject);
+        let mut events = Box::pin(watcher(api, watch.config.clone()));
+        let mut report = WatchReport::new(subject);
         let mut listed = HashSet::new();
         while let Some(event) = events.next().await {
             let changed = match event {
@@ -144,7 +185,7 @@ impl OwnedObjects {
                     if std::mem::take(&mut is_first_list) {
                         self.state().not_listed -= 1;
                     }
-                    self.retain(|key| !(watch.covers)(key) || listed.contains(key))
+                    self.retain(|key| !covers(key) || listed.contains(key))
                 }
                 Ok(Event::Apply(object)) => {
                     report.succeeded();

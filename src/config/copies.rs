@@ -83,6 +83,11 @@ impl NamespaceSelection {
         }
     }
 
+    /// Selects some namespaces by name.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Named(names.into_iter().map(str::to_owned).collect())
+    }
+
     /// Returns the namespaces of all selections.
     pub fn union<'a>(selections: impl Iterator<Item = &'a Self>) -> Self {
         let mut all = BTreeSet::new();

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join3};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use tokio::sync::mpsc;
 
@@ -132,51 +131,30 @@ impl ConnectionSecrets {
             [one] => format!("type={one}"),
             _ => TOKEN_TYPES.to_owned(),
         };
-        let namespaces = self.mapping.remote_namespaces().into_iter();
-        join_all(namespaces.map(|namespace| {
-            let api: Api<PartialObjectMeta<Secret>> =
-                Api::namespaced(self.control_plane.clone(), namespace);
-            self.sources.follow(Watch {
-                subject: format!("the Secrets of the control plane in the namespace {namespace:?}"),
-                api,
-                config: watcher::Config::default().fields(&selector),
-                recognize: copy::recognize_source,
-                covers: move |key: &ObjectKey| key.namespace == namespace,
-                also: |_: &ObjectKey| Vec::new(),
-                claims: sender.clone(),
-            })
-        }))
-        .await;
+        let watch = Watch {
+            subject: "the Secrets of the control plane".to_owned(),
+            client: self.control_plane.clone(),
+            namespaces: NamespaceSelection::named(self.mapping.remote_namespaces()),
+            config: watcher::Config::default().fields(&selector),
+            recognize: copy::recognize_source,
+            also: |_: &ObjectKey| Vec::new(),
+            claims: sender.clone(),
+        };
+        self.sources.follow::<Secret>(&watch).await;
     }
 
     async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
-        let config = watcher::Config::default().labels(&copy::selector(&self.cluster, &self.name));
-        let follow = |api: Api<PartialObjectMeta<Secret>>, namespace: Option<String>| {
-            let covers = move |key: &ObjectKey| {
-                namespace
-                    .as_ref()
-                    .is_none_or(|namespace| key.namespace == *namespace)
-            };
-            self.copies.follow(Watch {
-                subject: "the Secrets of the app cluster".to_owned(),
-                api,
-                config: config.clone(),
-                recognize: copy::recognize_copy,
-                covers,
-                also: |_: &ObjectKey| Vec::new(),
-                claims: sender.clone(),
-            })
+        let selector = copy::selector(&self.cluster, &self.name);
+        let watch = Watch {
+            subject: "the Secrets of the app cluster".to_owned(),
+            client: self.app_cluster.clone(),
+            namespaces: NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)),
+            config: watcher::Config::default().labels(&selector),
+            recognize: copy::recognize_copy,
+            also: |_: &ObjectKey| Vec::new(),
+            claims: sender.clone(),
         };
-        match NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)) {
-            NamespaceSelection::All => follow(Api::all(self.app_cluster.clone()), None).await,
-            NamespaceSelection::Named(names) => {
-                let watches = names.into_iter().map(|namespace| {
-                    let api = Api::namespaced(self.app_cluster.clone(), &namespace);
-                    follow(api, Some(namespace))
-                });
-                join_all(watches).await;
-            }
-        }
+        self.copies.follow::<Secret>(&watch).await;
     }
 
     /// Makes the copies of a claim what they should be. Returns false if that must be tried again.
@@ -360,7 +338,7 @@ impl ConnectionSecrets {
         let known = self.copies.get(&key);
         if known
             .as_ref()
-            .is_some_and(|known| !belongs_to(known, claim))
+            .is_some_and(|known| !known.belongs_to(&claim.uid))
         {
             return Err(CopyError::NotOwned(key));
         }
@@ -406,7 +384,7 @@ impl ConnectionSecrets {
                 let known = api.get_metadata_opt(&key.name).await;
                 let known = known.map_err(CopyError::api("cannot read the copy"))?;
                 let known = known.and_then(|known| copy::recognize_copy(&known.metadata));
-                let own = known.filter(|known| belongs_to(known, claim));
+                let own = known.filter(|known| known.belongs_to(&claim.uid));
                 let own = own.ok_or_else(|| CopyError::NotOwned(key.clone()))?;
                 self.replace(api, copy, &own).await
             }
@@ -446,10 +424,6 @@ impl ConnectionSecrets {
             Err(error) => Err(CopyError::api("cannot replace the copy")(error)),
         }
     }
-}
-
-fn belongs_to(copy: &KnownObject, claim: &Claim) -> bool {
-    copy.claims.iter().any(|uid| **uid == *claim.uid)
 }
 
 fn parameters() -> PostParams {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join3};
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
@@ -82,53 +81,30 @@ impl<K: InputObject> InputObjects<K> {
     }
 
     async fn follow_sources(&self, sender: &mpsc::Sender<Key>) {
-        let namespaces = NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces));
-        let follow = |api: Api<PartialObjectMeta<K>>, namespace: Option<String>| {
-            self.sources.follow(Watch {
-                subject: format!("the {}s of the app cluster", K::NAME),
-                api,
-                config: watcher::Config::default().labels(&format!("{OPT_IN}=true")),
-                recognize: copy::recognize_source,
-                covers: move |key: &ObjectKey| {
-                    let mut namespace = namespace.iter();
-                    namespace.all(|namespace| key.namespace == *namespace)
-                },
-                also: |key: &ObjectKey| self.claims.in_namespace(&key.namespace),
-                claims: sender.clone(),
-            })
+        let watch = Watch {
+            subject: format!("the {}s of the app cluster", K::NAME),
+            client: self.app_cluster.clone(),
+            namespaces: NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)),
+            config: watcher::Config::default().labels(&format!("{OPT_IN}=true")),
+            recognize: copy::recognize_source,
+            also: |key: &ObjectKey| self.claims.in_namespace(&key.namespace),
+            claims: sender.clone(),
         };
-        match namespaces {
-            NamespaceSelection::All => follow(Api::all(self.app_cluster.clone()), None).await,
-            NamespaceSelection::Named(names) => {
-                let watches = names.into_iter().map(|namespace| {
-                    let api = Api::namespaced(self.app_cluster.clone(), &namespace);
-                    follow(api, Some(namespace))
-                });
-                join_all(watches).await;
-            }
-        }
+        self.sources.follow::<K>(&watch).await;
     }
 
     async fn follow_copies(&self, sender: &mpsc::Sender<Key>) {
         let selector = format!("{OPT_IN}=true,{}={}", origin::CLUSTER, self.cluster);
-        let namespaces = self.mapping.remote_namespaces().into_iter();
-        join_all(namespaces.map(|namespace| {
-            let api: Api<PartialObjectMeta<K>> =
-                Api::namespaced(self.control_plane.clone(), namespace);
-            self.copies.follow(Watch {
-                subject: format!(
-                    "the {}s of the control plane in the namespace {namespace:?}",
-                    K::NAME
-                ),
-                api,
-                config: watcher::Config::default().labels(&selector),
-                recognize: copy::recognize_copy,
-                covers: move |key: &ObjectKey| key.namespace == namespace,
-                also: |_: &ObjectKey| Vec::new(),
-                claims: sender.clone(),
-            })
-        }))
-        .await;
+        let watch = Watch {
+            subject: format!("the {}s of the control plane", K::NAME),
+            client: self.control_plane.clone(),
+            namespaces: NamespaceSelection::named(self.mapping.remote_namespaces()),
+            config: watcher::Config::default().labels(&selector),
+            recognize: copy::recognize_copy,
+            also: |_: &ObjectKey| Vec::new(),
+            claims: sender.clone(),
+        };
+        self.copies.follow::<K>(&watch).await;
     }
 
     /// Makes the copies for a claim what they should be. Returns false if that must be tried again. If the claim is gone,
@@ -300,7 +276,10 @@ impl<K: InputObject> InputObjects<K> {
 
     /// Returns whether the copy is that of this version of the source, belongs to the claim, and was not changed.
     fn is_written(&self, key: &ObjectKey, source: &KnownObject, claim: &Claim) -> bool {
-        let copy = self.copies.get(key).filter(|copy| belongs_to(copy, claim));
+        let copy = self
+            .copies
+            .get(key)
+            .filter(|copy| copy.belongs_to(&claim.uid));
         let written = self.written().get(key).cloned();
         written.zip(copy).is_some_and(|((known, version), copy)| {
             known == *source && version == copy.resource_version
@@ -346,10 +325,6 @@ impl<K: InputObject> InputObjects<K> {
         self.copies.remove(key);
         Ok(())
     }
-}
-
-fn belongs_to(copy: &KnownObject, claim: &Claim) -> bool {
-    copy.claims.iter().any(|uid| **uid == *claim.uid)
 }
 
 fn parameters() -> PostParams {
