@@ -6,6 +6,7 @@ mod namespaces;
 
 use std::path::Path;
 
+use kube::api::PostParams;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 pub(crate) use self::access_review::is_allowed;
@@ -35,6 +36,19 @@ pub(crate) fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
+    }
+}
+
+/// Returns whether a request failed with this status code.
+pub(crate) fn has_status(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}
+
+/// Returns the parameters of writes. They name claimgate as the field manager.
+pub(crate) fn write_parameters() -> PostParams {
+    PostParams {
+        field_manager: Some("claimgate".to_owned()),
+        ..PostParams::default()
     }
 }
 

@@ -21,7 +21,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
 use self::plan::{Action, Authority, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, write_parameters};
 use crate::catalog::{Catalog, Offers};
 use crate::config::Register;
 use crate::leader::Leadership;
@@ -248,10 +248,7 @@ impl Registrar {
 }
 
 async fn apply(api: &Api<APIService>, action: Action) -> Result<(), kube::Error> {
-    let parameters = PostParams {
-        field_manager: Some("claimgate".to_owned()),
-        ..PostParams::default()
-    };
+    let parameters = write_parameters();
     let (name, done) = match action {
         Action::Create(object) => {
             let created = api.create(&parameters, &object).await?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::runtime::watcher;
 
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, has_status};
 use crate::watch_report;
 
 /// Something that claimgate may lack a right for.
@@ -32,7 +32,7 @@ impl Access {
 
     /// Logs a failure. A missing right is a warning the first time.
     pub(super) fn failed(&self, error: &kube::Error) {
-        self.log(is_forbidden(error), &describe(error));
+        self.log(has_status(error, 403), &describe(error));
     }
 
     /// Logs the failure of a watch.
@@ -40,7 +40,7 @@ impl Access {
         let is_denied = match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => is_forbidden(error),
+            | watcher::Error::WatchFailed(error) => has_status(error, 403),
             watcher::Error::WatchError(status) => status.code == 403,
             watcher::Error::NoResourceVersion => false,
         };
@@ -55,8 +55,4 @@ impl Access {
             tracing::debug!(error, "cannot {action}");
         }
     }
-}
-
-fn is_forbidden(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403)
 }

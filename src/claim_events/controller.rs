@@ -8,7 +8,6 @@ use futures_util::future::{join_all, join3};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::PostParams;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use tokio::sync::mpsc;
@@ -19,7 +18,7 @@ use super::composites::{Composites, ObjectName};
 use super::copy::{self, CopyOptions};
 use super::limits::Limits;
 use super::waiting::Waiting;
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, write_parameters};
 use crate::claims::{Claim, ClaimIndex};
 use crate::config::EventsConfig;
 use crate::object_key::Key;
@@ -432,10 +431,7 @@ impl ClaimEvents {
             return Ok(());
         }
         self.limits.wait().await;
-        let parameters = PostParams {
-            field_manager: Some(copy::COMPONENT.to_owned()),
-            ..PostParams::default()
-        };
+        let parameters = write_parameters();
         match existing {
             None => api.create(&parameters, &copy).await?,
             Some(existing) => {

@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::DynamicObject;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use serde_json::{Value, json};
 
 use super::claim::{Claim, api_resource};
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, write_parameters};
 use crate::object_key::Key;
 
 /// Why a controller cannot do its work for a claim.
@@ -121,11 +121,7 @@ impl ClaimReport {
         if !put_condition(&mut object.data, self.condition, problem) {
             return Ok(());
         }
-        let parameters = PostParams {
-            field_manager: Some("claimgate".to_owned()),
-            ..PostParams::default()
-        };
-        api.replace_status(&claim.remote.name, &parameters, &object)
+        api.replace_status(&claim.remote.name, &write_parameters(), &object)
             .await?;
         Ok(())
     }

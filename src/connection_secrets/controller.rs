@@ -6,12 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::future::{join, join3};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::watcher;
 use tokio::sync::mpsc;
 
 use super::copy;
-use super::error::{CopyError, is_status};
+use super::error::CopyError;
+use crate::app_cluster::{has_status, write_parameters};
 use crate::claims::{Claim, ClaimIndex, ClaimReport};
 use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
 use crate::object_key::Key;
@@ -311,7 +312,7 @@ impl ConnectionSecrets {
             resource_version: Some(copy.resource_version.clone()),
         });
         match api.delete(&key.name, &parameters).await {
-            Err(error) if !is_status(&error, 404) => {
+            Err(error) if !has_status(&error, 404) => {
                 return Err(CopyError::api("cannot delete a copy")(error));
             }
             _ => {}
@@ -371,7 +372,7 @@ impl ConnectionSecrets {
         claim: &Claim,
         key: &ObjectKey,
     ) -> Result<Secret, CopyError> {
-        match api.create(&parameters(), &copy).await {
+        match api.create(&write_parameters(), &copy).await {
             Ok(created) => {
                 tracing::info!(
                     secret = format!("{}/{}", key.namespace, key.name),
@@ -380,7 +381,7 @@ impl ConnectionSecrets {
                 Ok(created)
             }
             // The watch may be late, or the Secret is another one.
-            Err(error) if is_status(&error, 409) => {
+            Err(error) if has_status(&error, 409) => {
                 let known = api.get_metadata_opt(&key.name).await;
                 let known = known.map_err(CopyError::api("cannot read the copy"))?;
                 let known = known.and_then(|known| copy::recognize_copy(&known.metadata));
@@ -402,9 +403,9 @@ impl ConnectionSecrets {
     ) -> Result<Secret, CopyError> {
         let name = copy.metadata.name.clone().unwrap_or_default();
         copy.metadata.resource_version = Some(known.resource_version.clone());
-        match api.replace(&name, &parameters(), &copy).await {
+        match api.replace(&name, &write_parameters(), &copy).await {
             Ok(replaced) => Ok(replaced),
-            Err(error) if is_status(&error, 422) => {
+            Err(error) if has_status(&error, 422) => {
                 let live = api.get_opt(&name).await;
                 let live = live.map_err(CopyError::api("cannot read the copy"))?;
                 if live.is_none_or(|live| live.type_ == copy.type_) {
@@ -418,17 +419,10 @@ impl ConnectionSecrets {
                 let deleted = api.delete(&name, &delete).await;
                 deleted.map_err(CopyError::api("cannot delete a copy of another type"))?;
                 copy.metadata.resource_version = None;
-                let created = api.create(&parameters(), &copy).await;
+                let created = api.create(&write_parameters(), &copy).await;
                 created.map_err(CopyError::api("cannot create the copy"))
             }
             Err(error) => Err(CopyError::api("cannot replace the copy")(error)),
         }
-    }
-}
-
-fn parameters() -> PostParams {
-    PostParams {
-        field_manager: Some("claimgate".to_owned()),
-        ..PostParams::default()
     }
 }

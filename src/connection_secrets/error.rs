@@ -55,8 +55,3 @@ impl CopyError {
         })
     }
 }
-
-/// Returns whether a request failed because the object changed, exists, or does not exist.
-pub(super) fn is_status(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
-}

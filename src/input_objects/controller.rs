@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join, join3};
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, Resource};
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::copy::{self, OPT_IN};
 use super::error::InputError;
 use super::input_kind::{InputApi, InputObject, InputRule};
+use crate::app_cluster::write_parameters;
 use crate::claims::{Claim, ClaimIndex, ClaimReport};
 use crate::config::NamespaceSelection;
 use crate::object_key::Key;
@@ -259,8 +260,12 @@ impl<K: InputObject> InputObjects<K> {
         let metadata = copy::metadata(key, &self.cluster, before, claim.remote_owner());
         let object = source.copy(metadata);
         let written = match before {
-            Some(_) => copies.replace(&key.name, &parameters(), &object).await,
-            None => copies.create(&parameters(), &object).await,
+            Some(_) => {
+                copies
+                    .replace(&key.name, &write_parameters(), &object)
+                    .await
+            }
+            None => copies.create(&write_parameters(), &object).await,
         };
         let written = written.map_err(InputError::api("cannot write a copy"))?;
         if let (Some(source), Some(copy)) = (
@@ -316,7 +321,7 @@ impl<K: InputObject> InputObjects<K> {
                 let parameters = DeleteParams::default().preconditions(preconditions);
                 api.delete(&key.name, &parameters).await.map(|_| ())
             } else {
-                let replaced = api.replace(&key.name, &parameters(), &object).await;
+                let replaced = api.replace(&key.name, &write_parameters(), &object).await;
                 replaced.map(|_| ())
             };
             released.map_err(InputError::api("cannot remove a copy"))?;
@@ -324,12 +329,5 @@ impl<K: InputObject> InputObjects<K> {
         self.written().remove(key);
         self.copies.remove(key);
         Ok(())
-    }
-}
-
-fn parameters() -> PostParams {
-    PostParams {
-        field_manager: Some("claimgate".to_owned()),
-        ..PostParams::default()
     }
 }

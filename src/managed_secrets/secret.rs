@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::PostParams;
 
 use super::error::SecretError;
+use crate::app_cluster::write_parameters;
 
 pub(super) type Data = BTreeMap<String, ByteString>;
 
@@ -64,11 +64,11 @@ impl ManagedSecret {
             data: Some(data),
             ..before
         };
-        let parameters = PostParams {
-            field_manager: Some("claimgate".to_owned()),
-            ..PostParams::default()
-        };
-        match self.api.replace(&self.name, &parameters, &secret).await {
+        match self
+            .api
+            .replace(&self.name, &write_parameters(), &secret)
+            .await
+        {
             Ok(written) => Ok(Some(written)),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) => Err(self.failed("update", error)),
