@@ -19,7 +19,7 @@ use crate::object_key::{Key, object_key};
 use crate::watch_report::WatchReport;
 use claim_mapping::mapping::ObjectKey;
 
-/// What is kept of an object.
+/// The metadata of an object that the controllers need.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct KnownObject {
     pub(crate) uid: String,
@@ -38,7 +38,7 @@ impl KnownObject {
     }
 }
 
-/// Returns what is kept of an object, or `None` if no controller needs it.
+/// Returns the metadata of an object, or `None` if no controller needs it.
 pub(crate) type Recognize = fn(&ObjectMeta) -> Option<KnownObject>;
 
 /// The objects of one kind in one cluster.
@@ -46,7 +46,7 @@ pub(crate) struct OwnedObjects(Mutex<State>);
 
 /// What fills an [`OwnedObjects`].
 pub(crate) struct Watch<A> {
-    /// What is watched, as in a sentence.
+    /// The watched objects, as in a sentence: `the Secrets of the app cluster`.
     pub(crate) subject: String,
     pub(crate) client: kube::Client,
     /// Each of them has a watch of its own.

@@ -42,7 +42,7 @@ const CONDITIONS: [(&str, &str); 2] = [("Synced", "Warning"), ("Ready", "Normal"
 
 const CURE: &str = "allow claimgate to get, list and watch composite resources (config/rbac/control-plane-composites.yaml), or set apis[].events.composite: false";
 
-/// What is known of the composite resources.
+/// The known composite resources.
 pub(super) struct Composites {
     state: Mutex<State>,
     kinds: watch::Sender<HashSet<GroupVersionKind>>,

@@ -1,4 +1,4 @@
-//! What a copy of an event looks like. Pure.
+//! Builds the copy of an event. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

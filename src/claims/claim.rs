@@ -1,4 +1,4 @@
-//! What is kept of a claim.
+//! A claim as the controllers need it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,7 +121,7 @@ fn false_conditions(object: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Returns the text at a JSON pointer. An empty text is none.
+/// Returns the text at a JSON pointer, or `None` if it is missing or empty.
 fn text(object: &DynamicObject, pointer: &str) -> Option<String> {
     let value = object.data.pointer(pointer)?.as_str()?;
     Some(value.to_owned()).filter(|value| !value.is_empty())

@@ -48,7 +48,7 @@ struct State {
     /// UIDs of objects that have lost their local names. They may be claims.
     unnamed: HashSet<String>,
     by_remote: HashMap<RemoteClaim, Key>,
-    /// What was listed completely, of each resource and remote namespace that is followed.
+    /// Whether the first list is complete, by resource and remote namespace.
     listed: BTreeMap<(Arc<ClaimResource>, String), bool>,
 }
 
@@ -84,7 +84,7 @@ impl ClaimIndex {
         state.claims.get(state.by_remote.get(remote)?).cloned()
     }
 
-    /// Returns whether it is certain that a claim of this kind does not exist: all are known, and it is none of them.
+    /// Returns whether a claim of this kind certainly does not exist. All claims of the kind must be known.
     pub(crate) fn lacks(&self, uid: &str, group: &str, kind: &str) -> bool {
         let state = self.state();
         if state.claims.contains_key(uid) || state.unnamed.contains(uid) {

@@ -1,4 +1,4 @@
-//! What a copy of a connection Secret looks like. Pure.
+//! Builds the copy of a connection Secret. Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a copy on the control plane looks like. Pure.
+//! Builds the copy of an input on the control plane. Pure.
 
 use std::collections::BTreeMap;
 
