@@ -56,6 +56,8 @@ pub struct App {
     documents: Vec<(Arc<DocumentClient>, Exposure)>,
     reloads: Vec<Arc<dyn Reload>>,
     max_connections: usize,
+    /// How long a control plane must be unreachable before discovery changes.
+    degrade_after: Duration,
     app_cluster: AppClusterTasks,
     shutdown: Shutdown,
     stop: StopSignal,
@@ -128,6 +130,7 @@ impl App {
             documents: control_planes.documents,
             reloads,
             max_connections: config.listen.max_connections,
+            degrade_after: config.outage.degrade_after,
             app_cluster,
             shutdown: config.shutdown,
             stop,
@@ -197,6 +200,7 @@ impl App {
             tokio::spawn(catalog::refresh(
                 Arc::clone(documents),
                 exposure.clone(),
+                self.degrade_after,
                 self.server.router.catalog.clone(),
                 self.metrics.clone(),
                 stop.clone(),
@@ -238,6 +242,11 @@ fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
                     metrics.discovery_age(name, age);
                 }
             }
+            let apis = router.catalog.api_status();
+            metrics.apis_degraded(
+                apis.iter()
+                    .map(|api| (&*api.control_plane, &*api.group_version, api.is_degraded)),
+            );
             metrics.encode()
         }),
     }

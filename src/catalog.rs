@@ -2,8 +2,8 @@
 //!
 //! [`refresh()`] reads the documents of a control plane in the background and keeps its part of the
 //! [`Catalog`] current. [`serve()`] answers requests from the catalog, and the router looks up
-//! resources in it. The catalog has only exposed resources. It does not change while a control
-//! plane is unavailable, so the app cluster's discovery stays complete during an outage.
+//! resources in it. The catalog has only exposed resources. All of them stay during an outage of their
+//! control plane, but discovery then lists them without the verb `watch`.
 //!
 //! Modules import only from those above them:
 //!
@@ -16,6 +16,7 @@
 //! | `discovery` | reads discovery from a control plane and renders it again |
 //! | `openapi` | the same for OpenAPI |
 //! | `name_limits` | reads the limits of names from CRDs |
+//! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
 //! | `store` | the [`Catalog`] |
 //! | `serve`, `refresh` | read and write the catalog |
@@ -31,6 +32,7 @@ mod name_limits;
 mod negotiate;
 mod offers;
 mod openapi;
+mod outage;
 mod refresh;
 mod serve;
 mod store;

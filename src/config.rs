@@ -36,8 +36,8 @@ pub use self::secret_template::{MissingKey, SecretTemplate};
 pub use self::settings::{
     ApiConfig, AppClusterConfig, Authentication, CaInjection, CertificateAuthority,
     ClientCertificate, Compression, Config, ControlPlaneConfig, CredentialsConfig,
-    FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, PemConfig, Priority, Register,
-    RequestHeader, Resources, Secret, SelfManaged, ServerAddress, ServiceConfig,
+    FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, OutageConfig, PemConfig, Priority,
+    Register, RequestHeader, Resources, Secret, SelfManaged, ServerAddress, ServiceConfig,
     ServingCertificateConfig, Shutdown, TimeoutsConfig,
 };
 pub use self::warnings::{Warning, warnings};

@@ -11,6 +11,7 @@
 
 mod conflicts;
 mod endpoint;
+mod outages;
 mod plan;
 
 use std::sync::Arc;
@@ -22,12 +23,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
+use self::outages::OutageReport;
 use self::plan::{Action, Authority, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
 use crate::app_cluster::{describe, write_parameters};
@@ -84,6 +87,7 @@ pub(crate) struct Registrar {
     catalog: Catalog,
     metrics: Metrics,
     conflicts: ConflictReport,
+    outages: OutageReport,
 }
 
 /// The last comparison that succeeded.
@@ -109,8 +113,14 @@ impl Registrar {
         catalog: Catalog,
         metrics: Metrics,
     ) -> Self {
+        let reporter = Reporter {
+            controller: "claimgate".to_owned(),
+            instance: std::env::var("HOSTNAME").ok(),
+        };
+        let events = Recorder::new(client.clone(), reporter);
         Self {
-            conflicts: ConflictReport::new(client.clone(), metrics.clone()),
+            conflicts: ConflictReport::new(events.clone(), metrics.clone()),
+            outages: OutageReport::new(events),
             client,
             config,
             ca_bundle,
@@ -189,6 +199,7 @@ impl Registrar {
         };
         let plan = Plan::new(offers, existing, &template);
         self.conflicts.report(&plan.conflicts).await;
+        self.outages.report(&offers.degraded).await;
         let writes = |action: &Action| !matches!(action, Action::Delete { .. });
         if plan.actions.iter().any(writes) {
             endpoint::check(&self.client, &self.config.service, ca_bundle).await?;

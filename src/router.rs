@@ -74,6 +74,7 @@ impl Router {
         let control_planes = self.control_planes.keys().map(|name| ControlPlaneStatus {
             name: name.clone(),
             is_reachable: self.catalog.is_reachable(name),
+            is_degraded: self.catalog.is_degraded(name),
             discovery_age_seconds: self.catalog.age(name).map(|age| age.as_secs()),
         });
         StatusReport {

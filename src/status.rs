@@ -32,6 +32,9 @@ pub struct ControlPlaneStatus {
     pub name: String,
     /// Whether discovery and OpenAPI could be read last time.
     pub is_reachable: bool,
+    /// Whether the outage lasts so long that discovery lists the resources without `watch`.
+    #[serde(default)]
+    pub is_degraded: bool,
     /// Time since discovery was last confirmed. Absent before the first time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub discovery_age_seconds: Option<u64>,
@@ -43,6 +46,9 @@ pub struct ControlPlaneStatus {
 pub struct ApiStatus {
     pub group_version: String,
     pub control_plane: String,
+    /// Whether discovery lists the resources without `watch`, because of an outage.
+    #[serde(default)]
+    pub is_degraded: bool,
     /// As in paths.
     pub resources: Vec<String>,
 }

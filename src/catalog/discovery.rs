@@ -2,6 +2,7 @@
 
 mod filter;
 mod groups;
+mod offered;
 mod removal;
 mod render;
 mod resource_list;
@@ -10,6 +11,7 @@ pub(super) use self::filter::{exposed_groups, not_exposed};
 pub(super) use self::groups::{
     Group, GroupList, ResourceList, ServedResource, Version, find_version,
 };
+pub(super) use self::offered::without_watch;
 pub(super) use self::removal::RemovalDelay;
 pub(super) use self::render::DiscoveryDocuments;
 pub(super) use self::resource_list::RenderedResourceList;

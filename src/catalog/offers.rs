@@ -7,27 +7,38 @@ use std::collections::BTreeSet;
 use kube_wire::group_version::GroupVersion;
 use sha2::{Digest, Sha256};
 
-use super::discovery::Version;
+use super::discovery::{Group, Version};
 use super::exposure::Exposure;
 
 /// The group-versions that are offered, and those of which it is not known.
 #[derive(Clone, Debug, Default)]
 pub struct Offers {
-    /// A digest of the offer of each group-version with resources. It changes with the resources, their verbs and
-    /// whether the control plane can be reached.
+    /// A digest of the offer of each group-version with resources. It changes with the resources and their verbs.
     pub digests: BTreeMap<GroupVersion, String>,
+    /// The group-versions whose control plane is in an outage, and its name.
+    pub degraded: BTreeMap<GroupVersion, String>,
     /// What the configuration exposes of control planes that have not been reached yet.
     unknown: Vec<Exposure>,
 }
 
 impl Offers {
-    pub(super) fn add(&mut self, group: &str, version: &Version, is_reachable: bool) {
+    pub(super) fn add(&mut self, group: &str, version: &Version) {
         if version.resources.is_empty() {
             return;
         }
         let group_version = GroupVersion::new(group, &version.version);
-        self.digests
-            .insert(group_version, digest(version, is_reachable));
+        self.digests.insert(group_version, digest(version));
+    }
+
+    pub(super) fn add_degraded(&mut self, control_plane: &str, groups: &[Group]) {
+        for group in groups {
+            let name = &group.metadata.name;
+            let versions = group.versions.iter();
+            self.degraded.extend(versions.map(|version| {
+                let group_version = GroupVersion::new(name, &version.version);
+                (group_version, control_plane.to_owned())
+            }));
+        }
     }
 
     pub(super) fn add_unknown(&mut self, exposure: Exposure) {
@@ -60,13 +71,12 @@ impl Offers {
     }
 }
 
-fn digest(version: &Version, is_reachable: bool) -> String {
+fn digest(version: &Version) -> String {
     let mut hash = Sha256::new();
     for resource in &version.resources {
         // Serialization of these types cannot fail.
         hash.update(serde_json::to_vec(resource).unwrap_or_default());
     }
-    hash.update([u8::from(is_reachable)]);
     let digest = hash.finalize();
     let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
     digits.collect()

@@ -13,6 +13,7 @@ use super::discovery::{
 use super::exposure::Exposure;
 use super::name_limits::NameLimits;
 use super::openapi::ExposedGroupVersion;
+use super::outage::OutageDetector;
 use super::store::Catalog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
@@ -26,6 +27,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest size in bytes of a discovery document. A thousand CRDs take about 1 MiB.
 pub(super) const DISCOVERY_BYTES_MAX: usize = 32 << 20;
 
+/// Time for a read of discovery, which API servers keep in memory.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
+
 pub(super) const DISCOVERY_PATH: &str = "/apis";
 
 pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
@@ -35,11 +39,12 @@ pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=
 pub async fn refresh(
     client: Arc<DocumentClient>,
     exposure: Exposure,
+    degrade_after: Duration,
     catalog: Catalog,
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let mut refresher = Refresher::new(exposure, catalog);
+    let mut refresher = Refresher::new(exposure, OutageDetector::new(degrade_after), catalog);
     let name = client.name().to_owned();
     let mut was_up = None;
     loop {
@@ -64,7 +69,7 @@ pub async fn refresh(
             _ => {}
         }
         was_up = Some(is_up);
-        let interval = if is_up {
+        let interval = if is_up && !refresher.outage.is_outage() {
             REFRESH_INTERVAL
         } else {
             RETRY_INTERVAL
@@ -83,30 +88,33 @@ struct Refresher {
     removal_delay: RemovalDelay,
     exposure: Exposure,
     name_limits: NameLimits,
+    outage: OutageDetector,
     catalog: Catalog,
 }
 
 impl Refresher {
-    fn new(exposure: Exposure, catalog: Catalog) -> Self {
+    fn new(exposure: Exposure, outage: OutageDetector, catalog: Catalog) -> Self {
         Self {
             etag: None,
             removal_delay: RemovalDelay::default(),
             exposure,
             name_limits: NameLimits::default(),
+            outage,
             catalog,
         }
     }
 
     async fn refresh(&mut self, client: &DocumentClient) -> Result<(), FetchError> {
         let name = client.name();
-        let before = self.catalog.groups(name).unwrap_or_default();
-        let mut groups = self.groups(client, &before).await?;
-        // Read on every refresh, because a changed storage version changes no ETag.
-        add_list_entries(client, &before, &mut groups).await;
-        if self.exposure.translates_names && self.name_limits.apply(client, &mut groups).await? {
-            // So that a resource returns once its limit has changed, which does not change discovery.
-            self.etag = None;
+        let before = self.catalog.groups(name);
+        let served = self.served(client, before.as_deref().unwrap_or_default());
+        let served = served.await;
+        // Before the first sync, nothing is offered that could become degraded.
+        if before.is_some() {
+            self.outage.observe(served.is_ok(), Instant::now());
+            self.report_outage(name);
         }
+        let groups = served?;
         let exposed = group_versions(&groups);
         self.catalog.set_groups(name, groups);
         let updated = self.catalog.openapi(name).updated(client, &exposed).await;
@@ -117,6 +125,39 @@ impl Refresher {
         });
         self.catalog.set_openapi_tried(name);
         result
+    }
+
+    fn report_outage(&self, name: &str) {
+        let is_degraded = self.outage.is_outage();
+        if is_degraded != self.catalog.is_degraded(name) {
+            match is_degraded {
+                true => tracing::warn!(
+                    control_plane = name,
+                    "discovery now lists the resources of the control plane without the verb watch, so that controllers of the app cluster leave them out"
+                ),
+                false => tracing::info!(
+                    control_plane = name,
+                    "discovery lists the resources of the control plane with all verbs again"
+                ),
+            }
+        }
+        self.catalog.set_degraded(name, is_degraded);
+    }
+
+    /// Reads what the control plane serves of the exposed APIs.
+    async fn served(
+        &mut self,
+        client: &DocumentClient,
+        before: &[Group],
+    ) -> Result<Vec<Group>, FetchError> {
+        let mut groups = self.groups(client, before).await?;
+        // Read on every refresh, because a changed storage version changes no ETag.
+        add_list_entries(client, before, &mut groups).await;
+        if self.exposure.translates_names && self.name_limits.apply(client, &mut groups).await? {
+            // So that a resource returns once its limit has changed, which does not change discovery.
+            self.etag = None;
+        }
+        Ok(groups)
     }
 
     /// Reads aggregated discovery. Returns the exposed groups, including resources that must not be
@@ -131,9 +172,14 @@ impl Refresher {
             .etag
             .as_deref()
             .filter(|_| self.removal_delay.is_empty());
-        let fetched = client
-            .read(DISCOVERY_PATH, ACCEPT, etag, DISCOVERY_BYTES_MAX)
-            .await?;
+        let read = client.read(DISCOVERY_PATH, ACCEPT, etag, DISCOVERY_BYTES_MAX);
+        let fetched = tokio::time::timeout(DISCOVERY_TIMEOUT, read).await;
+        let fetched = fetched.unwrap_or_else(|_| {
+            Err(FetchError::Body {
+                path: DISCOVERY_PATH.to_owned(),
+                problem: format!("not complete after {} s", DISCOVERY_TIMEOUT.as_secs()),
+            })
+        })?;
         let DocumentFetch::Document(FetchedDocument {
             etag,
             content_type,

@@ -1,12 +1,13 @@
 //! The catalog of exposed APIs. `refresh` writes it, the router and `serve` read it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "app-cluster")]
 use super::claim_resource::ClaimResource;
-use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
+use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version, without_watch};
 use super::exposure::Exposure;
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
@@ -40,6 +41,8 @@ struct ControlPlaneState {
     confirmed_at: Instant,
     /// Whether the last attempt to read the documents succeeded.
     is_reachable: bool,
+    /// Whether the control plane has been unreachable for so long that its resources are offered without `watch`.
+    is_degraded: bool,
     openapi: OpenApi,
     /// Whether OpenAPI was read or an attempt failed.
     is_openapi_tried: bool,
@@ -80,6 +83,7 @@ impl Catalog {
                 not_exposed: BTreeSet::new(),
                 confirmed_at: Instant::now(),
                 is_reachable: false,
+                is_degraded: false,
                 openapi: OpenApi::default(),
                 is_openapi_tried: false,
             };
@@ -247,19 +251,39 @@ impl Catalog {
         });
     }
 
+    /// Records whether the control plane is in an outage. Its resources are then offered without `watch`.
+    pub(super) fn set_degraded(&self, control_plane: &str, is_degraded: bool) {
+        self.write(control_plane, |state| {
+            let is_changed = state.is_degraded != is_degraded;
+            state.is_degraded = is_degraded;
+            is_changed
+        });
+    }
+
+    /// Returns whether the resources of a control plane are offered without `watch`.
+    pub fn is_degraded(&self, control_plane: &str) -> bool {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.is_some_and(|state| state.is_degraded)
+        })
+    }
+
     /// Returns what is offered now.
     pub fn offers(&self) -> Offers {
         self.read(|state| {
             let mut offers = Offers::default();
             for state in state.control_planes.values() {
-                let Some(groups) = &state.groups else {
+                let Some(groups) = state.offered() else {
                     offers.add_unknown(state.exposure.clone());
                     continue;
                 };
-                for group in groups {
+                for group in groups.iter() {
                     for version in &group.versions {
-                        offers.add(&group.metadata.name, version, state.is_reachable);
+                        offers.add(&group.metadata.name, version);
                     }
+                }
+                if state.is_degraded {
+                    offers.add_degraded(&state.exposure.control_plane, &groups);
                 }
             }
             offers
@@ -311,6 +335,7 @@ impl Catalog {
                         ApiStatus {
                             group_version: format!("{}/{}", group.metadata.name, version.version),
                             control_plane: name.clone(),
+                            is_degraded: state.is_degraded,
                             resources: version
                                 .resources
                                 .iter()
@@ -333,13 +358,25 @@ impl Catalog {
     }
 }
 
+impl ControlPlaneState {
+    /// Returns what discovery contains of the control plane, or `None` before the first sync.
+    fn offered(&self) -> Option<Cow<'_, [Group]>> {
+        let groups = self.groups.as_deref()?;
+        Some(match self.is_degraded {
+            true => Cow::Owned(without_watch(groups)),
+            false => Cow::Borrowed(groups),
+        })
+    }
+}
+
 impl Documents {
     /// Renders the documents of all synced control planes.
     fn render(control_planes: &BTreeMap<String, ControlPlaneState>) -> Self {
         let synced = control_planes
             .values()
-            .filter_map(|state| Some((state.groups.as_deref()?, &state.openapi)));
+            .filter_map(|state| Some((state.offered()?, &state.openapi)));
         let (groups, openapi): (Vec<_>, Vec<_>) = synced.unzip();
+        let groups: Vec<&[Group]> = groups.iter().map(|groups| &**groups).collect();
         Self {
             discovery: DiscoveryDocuments::render(&groups),
             openapi: OpenApiDocuments::render(&openapi),

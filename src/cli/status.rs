@@ -124,7 +124,12 @@ fn text(name: &str, report: &StatusReport) -> String {
     let control_planes = report.control_planes.iter().map(|it| {
         let age = it.discovery_age_seconds;
         let age = age.map_or_else(|| "never".to_owned(), |age| format!("{age}s ago"));
-        let state = if it.is_reachable { "yes" } else { "no" };
+        let state = match (it.is_reachable, it.is_degraded) {
+            (true, false) => "yes",
+            (true, true) => "again, for a moment",
+            (false, false) => "no",
+            (false, true) => "no, offered without watch",
+        };
         [it.name.clone(), state.to_owned(), age]
     });
     let title = ["CONTROL PLANE", "REACHABLE", "DISCOVERY CONFIRMED"];
@@ -192,11 +197,13 @@ mod tests {
             control_planes: vec![ControlPlaneStatus {
                 name: "platform".to_owned(),
                 is_reachable: false,
+                is_degraded: true,
                 discovery_age_seconds: Some(7),
             }],
             apis: vec![ApiStatus {
                 group_version: "k8s.starter.org/v1alpha1".to_owned(),
                 control_plane: "platform".to_owned(),
+                is_degraded: true,
                 resources: vec!["kubernetesclusters".to_owned()],
             }],
             registration_problems: Vec::new(),
@@ -205,8 +212,8 @@ mod tests {
         let expected = "\
 127.0.0.1:9090: claimgate 0.1.0, leader
 
-CONTROL PLANE  REACHABLE  DISCOVERY CONFIRMED
-platform       no         7s ago
+CONTROL PLANE  REACHABLE                  DISCOVERY CONFIRMED
+platform       no, offered without watch  7s ago
 
 API                       CONTROL PLANE  RESOURCES
 k8s.starter.org/v1alpha1  platform       kubernetesclusters

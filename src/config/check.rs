@@ -21,7 +21,7 @@ use super::register::{app_cluster, register};
 use super::section::{Section, Shared};
 use super::settings::{
     ApiConfig, Authentication, ClientCertificate, Config, FrontProxyConfig, LimitsConfig, Log,
-    LogFormat, RequestHeader, Shutdown,
+    LogFormat, OutageConfig, RequestHeader, Shutdown,
 };
 use super::units::SECOND;
 use claim_mapping::mapping::is_dns_label;
@@ -86,6 +86,7 @@ fn root(root: Section<'_>) -> Option<Config> {
     if let Some(listen) = &listen {
         check_register(&root, listen, &control_planes, register.as_ref());
     }
+    let outage = outage(root.section("outage"));
     let limits = limits(root.section("limits"));
     let admin = admin(root.section("admin"));
     let shutdown = shutdown(root.section("shutdown"));
@@ -101,6 +102,7 @@ fn root(root: Section<'_>) -> Option<Config> {
         references: references?,
         app_cluster,
         register: absent_or_valid(register)?,
+        outage,
         limits,
         admin,
         shutdown,
@@ -203,6 +205,14 @@ fn request_header(section: Section<'_>) -> Option<FrontProxyConfig> {
                 .collect(),
         },
     })
+}
+
+fn outage(section: Section<'_>) -> OutageConfig {
+    let outage = OutageConfig {
+        degrade_after: section.duration("degradeAfter", 30 * SECOND),
+    };
+    section.finish();
+    outage
 }
 
 fn limits(section: Section<'_>) -> LimitsConfig {

@@ -32,6 +32,7 @@ pub struct Config {
     pub app_cluster: AppClusterConfig,
     /// `None` if claimgate registers no APIServices.
     pub register: Option<Register>,
+    pub outage: OutageConfig,
     pub limits: LimitsConfig,
     /// `None` disables the admin listener.
     pub admin: Option<SocketAddr>,
@@ -72,6 +73,13 @@ pub struct SelfManaged {
 pub struct Authentication {
     pub request_header: Option<FrontProxyConfig>,
     pub client_certificate: Option<ClientCertificate>,
+}
+
+/// What the daemon does during an outage of a control plane.
+#[derive(Clone, Copy, Debug)]
+pub struct OutageConfig {
+    /// How long a control plane must be unreachable before discovery lists its resources without `watch`.
+    pub degrade_after: Duration,
 }
 
 impl Config {

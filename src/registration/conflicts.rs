@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Event, EventType, Recorder};
 use tokio::sync::watch;
 
+use super::outages::api_service;
 use super::plan::{Conflict, Owner};
 use crate::telemetry::metrics::Metrics;
 
@@ -20,13 +20,9 @@ pub(super) struct ConflictReport {
 }
 
 impl ConflictReport {
-    pub(super) fn new(client: kube::Client, metrics: Metrics) -> Self {
-        let reporter = Reporter {
-            controller: "claimgate".to_owned(),
-            instance: std::env::var("HOSTNAME").ok(),
-        };
+    pub(super) fn new(events: Recorder, metrics: Metrics) -> Self {
         Self {
-            events: Recorder::new(client, reporter),
+            events,
             metrics,
             reported: BTreeSet::new(),
             problems: watch::Sender::new(Vec::new()),
@@ -45,7 +41,7 @@ impl ConflictReport {
             tracing::warn!("{}", problem(conflict));
             if let Err(error) = self
                 .events
-                .publish(&event(conflict), &api_service(conflict))
+                .publish(&event(conflict), &api_service(&conflict.group_version))
                 .await
             {
                 tracing::warn!(%error, "cannot write an event about it");
@@ -76,14 +72,5 @@ fn event(conflict: &Conflict) -> Event {
         note: Some(problem(conflict)),
         action: "Register".to_owned(),
         secondary: None,
-    }
-}
-
-fn api_service(conflict: &Conflict) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("apiregistration.k8s.io/v1".to_owned()),
-        kind: Some("APIService".to_owned()),
-        name: Some(conflict.group_version.api_service_name()),
-        ..ObjectReference::default()
     }
 }

@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 pub use self::labels::RequestLabels;
 use self::labels::{
-    ConnectionLabels, ControlPlaneLabels, ControllerLabels, CopyLabels, DirectionLabels,
+    ApiLabels, ConnectionLabels, ControlPlaneLabels, ControllerLabels, CopyLabels, DirectionLabels,
     DroppedEventLabels, EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels,
     UpstreamErrorLabels,
 };
@@ -61,6 +61,7 @@ pub struct Metrics {
     controller_queue_length: Family<QueueLabels, Gauge>,
     copied_secrets: Family<CopyLabels, Gauge>,
     dropped_claim_events: Family<DroppedEventLabels, Counter>,
+    api_degraded: Family<ApiLabels, Gauge>,
     registration_conflicts: Gauge,
     namespace_check_failures: Family<ReasonLabels, Counter>,
 }
@@ -98,6 +99,7 @@ impl Metrics {
             controller_queue_length: Family::default(),
             copied_secrets: Family::default(),
             dropped_claim_events: Family::default(),
+            api_degraded: Family::default(),
             registration_conflicts: Gauge::default(),
             namespace_check_failures: Family::default(),
         };
@@ -207,6 +209,11 @@ impl Metrics {
             "discovery_age_seconds",
             "Time since discovery was last confirmed",
             self.discovery_age.clone(),
+        );
+        to.register(
+            "api_degraded",
+            "1 if discovery lists the group-version without watch because of an outage, else 0",
+            self.api_degraded.clone(),
         );
     }
 
@@ -413,6 +420,17 @@ impl Metrics {
             reason,
         };
         self.dropped_claim_events.get_or_create(&labels).inc();
+    }
+
+    /// Sets which group-versions are degraded, and forgets all others: the control plane, `GROUP/VERSION`, and whether it
+    /// is degraded.
+    pub fn apis_degraded<'a>(&self, apis: impl Iterator<Item = (&'a str, &'a str, bool)>) {
+        self.api_degraded.clear();
+        for (control_plane, group_version, is_degraded) in apis {
+            let labels = ApiLabels::new(control_plane, group_version);
+            let gauge = self.api_degraded.get_or_create_owned(&labels);
+            gauge.set(i64::from(is_degraded));
+        }
     }
 
     pub fn registration_conflicts(&self, count: usize) {

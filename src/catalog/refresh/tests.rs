@@ -47,7 +47,11 @@ impl Instance {
             translates_names: false,
         };
         Self {
-            refresher: Refresher::new(exposure.clone(), Catalog::new(vec![exposure])),
+            refresher: Refresher::new(
+                exposure.clone(),
+                OutageDetector::new(Duration::ZERO),
+                Catalog::new(vec![exposure]),
+            ),
             client: DocumentClient::new(upstream),
         }
     }
@@ -55,8 +59,7 @@ impl Instance {
     /// Refreshes once and returns the documents.
     async fn refresh(&mut self) -> Documents {
         self.refresher.refresh(&self.client).await.unwrap();
-        let paths = [APIS, V2, V3, GROUP_VERSION];
-        let documents: Documents = paths.map(|path| (path, self.document(path))).into();
+        let documents = self.documents();
         let index: Value = serde_json::from_slice(&documents[V3].1).unwrap();
         let etag = documents[GROUP_VERSION]
             .0
@@ -71,6 +74,11 @@ impl Instance {
             format!("{GROUP_VERSION}?hash={etag}")
         );
         documents
+    }
+
+    fn documents(&self) -> Documents {
+        let paths = [APIS, V2, V3, GROUP_VERSION];
+        paths.map(|path| (path, self.document(path))).into()
     }
 
     fn reply(&self, path: &str) -> DocumentReply {
@@ -264,4 +272,51 @@ async fn lookup_distinguishes_resources_that_are_not_exposed_from_missing_ones()
     control_plane.add_resources([without_category]);
     instance.refresher.refresh(&instance.client).await.unwrap();
     assert_eq!(claims(&instance), "NotExposed");
+}
+
+/// Controllers of the app cluster leave resources without `watch` out, and go on with all others.
+#[tokio::test]
+async fn only_the_verb_watch_goes_in_an_outage() {
+    let control_plane = control_plane().await;
+    let mut instance = Instance::new(&control_plane);
+    let before = instance.refresh().await;
+    let refuse = Fault::Answer {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+    };
+    let faults = control_plane.faults();
+    faults.add(|request| request.path == APIS, refuse);
+    instance
+        .refresher
+        .refresh(&instance.client)
+        .await
+        .unwrap_err();
+    let outage = instance.documents();
+    assert_eq!(differing(&outage, &before), [APIS]);
+    let (_, body) = &outage[APIS];
+    let verbs = verbs(body);
+    assert_eq!(
+        verbs,
+        json!([
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "create",
+            "update"
+        ])
+    );
+    let (_, list) = instance.document("/apis/k8s.starter.org/v1alpha1");
+    assert!(!String::from_utf8_lossy(&list).contains("watch"));
+    faults.clear();
+    // Reads must succeed for a while before the outage is over.
+    assert_eq!(differing(&instance.refresh().await, &outage), NONE);
+}
+
+/// Returns the verbs of the claims.
+fn verbs(discovery: &Bytes) -> Value {
+    let discovery: Value = serde_json::from_slice(discovery).unwrap();
+    discovery["items"][0]["versions"][0]["resources"][0]["verbs"].clone()
 }

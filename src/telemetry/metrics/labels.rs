@@ -55,6 +55,25 @@ impl ControlPlaneLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct ApiLabels {
+    control_plane: String,
+    group: String,
+    version: String,
+}
+
+impl ApiLabels {
+    /// `group_version` is `GROUP/VERSION`.
+    pub(super) fn new(control_plane: &str, group_version: &str) -> Self {
+        let (group, version) = group_version.split_once('/').unwrap_or(("", group_version));
+        Self {
+            control_plane: control_plane.to_owned(),
+            group: group.to_owned(),
+            version: version.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct ConnectionLabels {
     pub(super) control_plane: String,
     pub(super) class: &'static str,
