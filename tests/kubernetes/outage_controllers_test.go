@@ -1,0 +1,217 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// degradeAfter is how long the control plane must be away in these tests before discovery changes.
+const degradeAfter = 3 * time.Second
+
+// unrelatedTime is how long the app cluster's controllers may take for what is not a claim, from their start.
+const unrelatedTime = 60 * time.Second
+
+// recoveryTime is how long everything may take to be as before, from the return of the control plane.
+const recoveryTime = 60 * time.Second
+
+// unrelatedQuota allows one ConfigMap.
+const unrelatedQuota = `{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {count/configmaps: "1"}}}`
+
+// verbsInDiscovery returns the verbs of a resource in the app cluster's aggregated discovery.
+func verbsInDiscovery(t *testing.T, group, resource string) []string {
+	t.Helper()
+	accept := map[string]string{"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+	status, body := sendAsAdmin(t, env.app, "GET", "/apis", "", accept)
+	if status != 200 {
+		t.Fatalf("status %d: %s", status, body)
+	}
+	var discovery struct {
+		Items []struct {
+			Metadata struct{ Name string }
+			Versions []struct {
+				Resources []struct {
+					Resource string
+					Verbs    []string
+				}
+			}
+		}
+	}
+	must(json.Unmarshal([]byte(body), &discovery))
+	for _, item := range discovery.Items {
+		for _, version := range item.Versions {
+			for _, found := range version.Resources {
+				if item.Metadata.Name == group && found.Resource == resource {
+					return found.Verbs
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// awaitWatchVerb waits until the app cluster's discovery lists the queues with the verb watch, or without it. Their other
+// verbs stay.
+func awaitWatchVerb(t *testing.T, want bool, within time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	await(t, within, func() error {
+		verbs := verbsInDiscovery(t, "queues.example.org", "queues")
+		for _, verb := range []string{"list", "deletecollection", "create", "get", "delete", "patch", "update"} {
+			if !slices.Contains(verbs, verb) {
+				t.Fatalf("the app cluster lists the queues with %v", verbs)
+			}
+		}
+		if slices.Contains(verbs, "watch") != want {
+			return fmt.Errorf("the app cluster lists the queues with %v", verbs)
+		}
+		return nil
+	})
+	t.Logf("verb watch of the queues: %t after %s", want, time.Since(begin).Round(100*time.Millisecond))
+}
+
+// startAllControllers replaces the app cluster's controllers by ones that also enforce quotas. They start like those of an
+// API server that restarts. Quotas for kinds that appear later are counted at the next full sync, as for CRDs.
+func startAllControllers(t *testing.T) {
+	t.Helper()
+	env.app.controllers.kill()
+	controllers, err := env.run("app-all-controllers", filepath.Join(env.app.bin, "kube-controller-manager"), "--kubeconfig", env.app.kubeconfig,
+		"--leader-elect=false", "--secure-port=0", "--resource-quota-sync-period=3s",
+		"--controllers=namespace-controller,garbage-collector-controller,resourcequota-controller")
+	must(err)
+	t.Cleanup(func() {
+		controllers.kill()
+		must(env.startControllers(env.app))
+	})
+}
+
+// assertUnrelatedWorks checks that the controllers enforce a quota, collect garbage and delete a namespace.
+func assertUnrelatedWorks(t *testing.T, when string) {
+	t.Helper()
+	begin := time.Now()
+	report := func(what string) {
+		t.Logf("%s: %s after %s", when, what, time.Since(begin).Round(100*time.Millisecond))
+	}
+	inAppCluster(t, "create", "namespace", "unrelated")
+	kubectl(t, env.app, unrelatedQuota, "create", "-n", "unrelated", "-f", "-")
+	await(t, unrelatedTime, func() error {
+		used, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "unrelated", "resourcequota", "one", "-o", "jsonpath={.status.used.count/configmaps}")
+		if err == nil && used != "0" {
+			err = fmt.Errorf("the quota has used %q", used)
+		}
+		return err
+	})
+	inAppCluster(t, "create", "-n", "unrelated", "configmap", "owner")
+	_, err := env.tryKubectl(env.app.kubeconfig, "", "create", "-n", "unrelated", "configmap", "second")
+	if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
+		t.Errorf("%s: a second ConfigMap: %v", when, err)
+	}
+	report("the quota is enforced")
+
+	uid := inAppCluster(t, "get", "-n", "unrelated", "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
+	owned := fmt.Sprintf(`{apiVersion: v1, kind: Secret, metadata: {name: owned, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: %s}]}}`, uid)
+	kubectl(t, env.app, owned, "create", "-n", "unrelated", "-f", "-")
+	inAppCluster(t, "delete", "-n", "unrelated", "configmap", "owner")
+	await(t, unrelatedTime, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "unrelated", "secret", "owned", "--ignore-not-found", "-o", "name")
+		if err == nil && out != "" {
+			err = fmt.Errorf("the garbage collector left %s", out)
+		}
+		return err
+	})
+	report("garbage is collected")
+	inAppCluster(t, "delete", "namespace", "unrelated", fmt.Sprintf("--timeout=%s", unrelatedTime))
+	report("the namespace is deleted")
+}
+
+// eventsOfQueueService returns the reasons of the events about the APIService.
+func eventsOfQueueService(t *testing.T) string {
+	t.Helper()
+	return inAppCluster(t, "get", "events", "-n", "default", "--field-selector", "involvedObject.kind=APIService,involvedObject.name="+queueService,
+		"-o", `jsonpath={range .items[*]}{.reason}{"\n"}{end}`)
+}
+
+// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is away.
+func TestOutageHarmsNothingElse(t *testing.T) {
+	createQueueAPI(t)
+	kubectl(t, env.controlPlane, queueRole, "apply", "-f", "-")
+	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
+	must(err)
+	r := startRegistrar(t, func(r *registrar) {
+		r.link, r.more = own, fmt.Sprintf("outage: {degradeAfter: %s}\n", degradeAfter)
+	})
+	awaitResource(t, "queues", true)
+	awaitWatchVerb(t, true, registrationTime)
+	inAppCluster(t, "create", "namespace", "doomed")
+	doomed := strings.Replace(queue("orders"), "default", "doomed", 1)
+	await(t, slowDeadline, func() error {
+		_, err := env.tryKubectl(env.app.kubeconfig, doomed, "apply", "-f", "-")
+		return err
+	})
+	storedQueue := func() (string, error) {
+		return env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "queues", "-A", "-o", "name")
+	}
+
+	own.refuseConnections()
+	awaitWatchVerb(t, false, recoveryTime)
+	metric := `claimgate_api_degraded{control_plane="platform",group="queues.example.org",version="v1"} 1`
+	assertContains(t, metricsOf(t, r.adminPort), metric)
+	await(t, slowDeadline, func() error {
+		if events := eventsOfQueueService(t); !strings.Contains(events, "Degraded") {
+			return fmt.Errorf("the events of the APIService are %q", events)
+		}
+		return nil
+	})
+
+	startAllControllers(t)
+	assertUnrelatedWorks(t, "in the outage")
+	// A namespace with claims must stay, because nobody can list them.
+	inAppCluster(t, "delete", "namespace", "doomed", "--wait=false")
+	await(t, slowDeadline, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "namespace", "doomed", "-o", `jsonpath={.status.conditions[?(@.type=="NamespaceDeletionContentFailure")].message}`)
+		if err == nil && !strings.Contains(out, `control plane "platform" does not answer`) {
+			err = fmt.Errorf("the namespace reports %q", out)
+		}
+		return err
+	})
+	if stored, err := storedQueue(); err != nil || !strings.Contains(stored, "orders") {
+		t.Fatalf("the control plane stores %q, %v", stored, err)
+	}
+
+	must(own.restore())
+	begin := time.Now()
+	awaitWatchVerb(t, true, recoveryTime)
+	inAppCluster(t, "wait", "--for=delete", "namespace/doomed", fmt.Sprintf("--timeout=%s", recoveryTime))
+	t.Logf("the namespace with claims is deleted %s after the return", time.Since(begin).Round(100*time.Millisecond))
+	if stored, err := storedQueue(); err != nil || stored != "" {
+		t.Errorf("the control plane still stores %q, %v", stored, err)
+	}
+	await(t, slowDeadline, func() error {
+		if events := eventsOfQueueService(t); !strings.Contains(events, "Recovered") {
+			return fmt.Errorf("the events of the APIService are %q", events)
+		}
+		return nil
+	})
+	awaitQueueQuota(t, recoveryTime)
+}
+
+// awaitQueueQuota waits until the quota controller counts queues.
+func awaitQueueQuota(t *testing.T, within time.Duration) {
+	t.Helper()
+	const quota = `{apiVersion: v1, kind: ResourceQuota, metadata: {name: queues}, spec: {hard: {count/queues.queues.example.org: "5"}}}`
+	begin := time.Now()
+	kubectl(t, env.app, quota, "create", "-n", "default", "-f", "-")
+	t.Cleanup(func() { inAppCluster(t, "delete", "-n", "default", "resourcequota", "queues") })
+	await(t, within, func() error {
+		used, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "default", "resourcequota", "queues", "-o", `jsonpath={.status.used}`)
+		if err == nil && !strings.Contains(used, `"count/queues.queues.example.org":"0"`) {
+			err = fmt.Errorf("the quota has used %q", used)
+		}
+		return err
+	})
+	t.Logf("claims are counted after %s", time.Since(begin).Round(100*time.Millisecond))
+}
