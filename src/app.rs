@@ -12,6 +12,7 @@ mod app_cluster_access;
 mod app_cluster_access;
 mod control_plane;
 mod control_planes;
+mod memory;
 pub mod online;
 mod start_error;
 
@@ -29,7 +30,7 @@ use self::app_cluster_access::{AppClusterAccess, AppClusterTasks};
 use self::control_planes::ControlPlanes;
 pub use self::start_error::StartError;
 use crate::authn::Authenticator;
-use crate::catalog::{self, Catalog, Exposure};
+use crate::catalog::{self, Catalog, Exposure, RefreshOptions};
 use crate::config::{Config, ServingCertificateConfig, Shutdown};
 use crate::proxy::Proxy;
 use crate::proxy::admission::Admission;
@@ -38,6 +39,7 @@ use crate::server::accept::AcceptLoop;
 use crate::server::admin;
 use crate::server::http::HttpServer;
 use crate::signals::StopSignal;
+use crate::state_directory::StateDirectory;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::watched::{self, Reload};
 use crate::tls::{self, ServingCertificate};
@@ -53,11 +55,9 @@ pub struct App {
     admin: Option<TcpListener>,
     server: HttpServer,
     metrics: Metrics,
-    documents: Vec<(Arc<DocumentClient>, Exposure)>,
+    documents: Vec<(Arc<DocumentClient>, RefreshOptions)>,
     reloads: Vec<Arc<dyn Reload>>,
     max_connections: usize,
-    /// How long a control plane must be unreachable before discovery changes.
-    degrade_after: Duration,
     app_cluster: AppClusterTasks,
     shutdown: Shutdown,
     stop: StopSignal,
@@ -88,6 +88,7 @@ impl App {
             )
             .await?;
         reloads.extend(app_cluster.watched());
+        let documents = refreshes(&config, control_planes.documents);
         let router = Router {
             access: AccessControl {
                 authenticator,
@@ -127,10 +128,9 @@ impl App {
             },
             server,
             metrics,
-            documents: control_planes.documents,
+            documents,
             reloads,
             max_connections: config.listen.max_connections,
-            degrade_after: config.outage.degrade_after,
             app_cluster,
             shutdown: config.shutdown,
             stop,
@@ -196,11 +196,10 @@ impl App {
 
     /// Starts the refresh of discovery and the reload of files.
     fn start_background_tasks(&self, stop: &CancellationToken) {
-        for (documents, exposure) in &self.documents {
+        for (documents, options) in &self.documents {
             tokio::spawn(catalog::refresh(
                 Arc::clone(documents),
-                exposure.clone(),
-                self.degrade_after,
+                options.clone(),
                 self.server.router.catalog.clone(),
                 self.metrics.clone(),
                 stop.clone(),
@@ -209,6 +208,25 @@ impl App {
         let reload = watched::reload_periodically(self.reloads.clone(), stop.clone());
         tokio::spawn(reload);
     }
+}
+
+/// Returns how the documents of each control plane are kept current.
+fn refreshes(
+    config: &Config,
+    documents: Vec<(Arc<DocumentClient>, Exposure)>,
+) -> Vec<(Arc<DocumentClient>, RefreshOptions)> {
+    let store = StateDirectory::of(config).map(memory::files);
+    let with_options = documents.into_iter().map(|(client, exposure)| {
+        let settings = config.control_planes.get(client.name());
+        let memory = store.clone().zip(settings);
+        let options = RefreshOptions {
+            memory: memory.map(|(store, settings)| memory::memory(store, settings, &exposure)),
+            degrade_after: config.outage.degrade_after,
+            exposure,
+        };
+        (client, options)
+    });
+    with_options.collect()
 }
 
 /// Waits until all connections are closed, the drain time is over, or the second signal comes.

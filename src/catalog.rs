@@ -18,6 +18,7 @@
 //! | `name_limits` | reads the limits of names from CRDs |
 //! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
+//! | `memory` | keeps discovery and OpenAPI over restarts |
 //! | `store` | the [`Catalog`] |
 //! | `serve`, `refresh` | read and write the catalog |
 //! | `inspect` | reads a control plane once, for `claimgate check --online` |
@@ -28,6 +29,7 @@ mod discovery;
 mod document;
 mod exposure;
 mod inspect;
+mod memory;
 mod name_limits;
 mod negotiate;
 mod offers;
@@ -42,7 +44,8 @@ pub use self::claim_resource::ClaimResource;
 pub use self::document::{DocumentReply, DocumentRequest};
 pub use self::exposure::{ExposedApi, Exposure, ResourceSelection};
 pub use self::inspect::{Inspection, inspect};
+pub use self::memory::{DocumentStore, Memory};
 pub use self::offers::Offers;
-pub use self::refresh::refresh;
+pub use self::refresh::{RefreshOptions, refresh};
 pub use self::serve::serve;
 pub use self::store::{Catalog, ExposedResource, ResourceLookup};

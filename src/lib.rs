@@ -85,6 +85,7 @@ pub mod status;
 
 mod remembered_places;
 pub mod signals;
+mod state_directory;
 mod systemd;
 pub mod telemetry;
 

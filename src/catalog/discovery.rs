@@ -9,7 +9,7 @@ mod resource_list;
 
 pub(super) use self::filter::{exposed_groups, not_exposed};
 pub(super) use self::groups::{
-    Group, GroupList, ResourceList, ServedResource, Version, find_version,
+    Group, GroupList, ResourceList, ResourceListEntry, ServedResource, Version, find_version,
 };
 pub(super) use self::offered::without_watch;
 pub(super) use self::removal::RemovalDelay;

@@ -30,6 +30,11 @@ impl OutageDetector {
         }
     }
 
+    /// Begins an outage at once.
+    pub(super) fn begin_outage(&mut self) {
+        self.state = State::Outage;
+    }
+
     /// Takes the result of a read.
     pub(super) fn observe(&mut self, has_succeeded: bool, at: Instant) {
         self.state = match (&self.state, has_succeeded) {

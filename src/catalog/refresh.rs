@@ -11,6 +11,7 @@ use super::discovery::{
     Group, GroupList, RemovalDelay, ResourceList, exposed_groups, find_version, not_exposed,
 };
 use super::exposure::Exposure;
+use super::memory::Memory;
 use super::name_limits::NameLimits;
 use super::openapi::ExposedGroupVersion;
 use super::outage::OutageDetector;
@@ -35,16 +36,25 @@ pub(super) const DISCOVERY_PATH: &str = "/apis";
 pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                       application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
+/// What [`refresh()`] does with one control plane.
+#[derive(Clone)]
+pub struct RefreshOptions {
+    pub exposure: Exposure,
+    /// How long the control plane must be unreachable before its resources are offered without `watch`.
+    pub degrade_after: Duration,
+    /// Where documents are kept over restarts.
+    pub memory: Option<Memory>,
+}
+
 /// Keeps one control plane's part of the catalog current until `stop` is cancelled.
 pub async fn refresh(
     client: Arc<DocumentClient>,
-    exposure: Exposure,
-    degrade_after: Duration,
+    options: RefreshOptions,
     catalog: Catalog,
     metrics: Metrics,
     stop: CancellationToken,
 ) {
-    let mut refresher = Refresher::new(exposure, OutageDetector::new(degrade_after), catalog);
+    let mut refresher = Refresher::new(options, catalog);
     let name = client.name().to_owned();
     let mut was_up = None;
     loop {
@@ -52,6 +62,9 @@ pub async fn refresh(
             () = stop.cancelled() => return,
             refreshed = refresher.refresh(&client) => refreshed,
         };
+        if refreshed.is_err() && !refresher.catalog.is_synced(&name) {
+            refresher.recall(&name).await;
+        }
         let is_up = refreshed.is_ok();
         metrics.control_plane_up(&name, is_up);
         refresher.catalog.set_reachable(&name, is_up);
@@ -89,17 +102,19 @@ struct Refresher {
     exposure: Exposure,
     name_limits: NameLimits,
     outage: OutageDetector,
+    memory: Option<Memory>,
     catalog: Catalog,
 }
 
 impl Refresher {
-    fn new(exposure: Exposure, outage: OutageDetector, catalog: Catalog) -> Self {
+    fn new(options: RefreshOptions, catalog: Catalog) -> Self {
         Self {
             etag: None,
             removal_delay: RemovalDelay::default(),
-            exposure,
+            exposure: options.exposure,
             name_limits: NameLimits::default(),
-            outage,
+            outage: OutageDetector::new(options.degrade_after),
+            memory: options.memory,
             catalog,
         }
     }
@@ -116,15 +131,60 @@ impl Refresher {
         }
         let groups = served?;
         let exposed = group_versions(&groups);
+        let mut is_changed = before.as_ref() != Some(&groups);
         self.catalog.set_groups(name, groups);
         let updated = self.catalog.openapi(name).updated(client, &exposed).await;
         let result = updated.map(|changed| {
             if let Some(openapi) = changed {
                 self.catalog.set_openapi(name, openapi);
+                is_changed = true;
             }
         });
         self.catalog.set_openapi_tried(name);
+        if is_changed {
+            self.keep(name).await;
+        }
         result
+    }
+
+    /// Keeps the documents of the catalog over restarts.
+    async fn keep(&self, name: &str) {
+        let (Some(memory), Some(groups)) = (&self.memory, self.catalog.groups(name)) else {
+            return;
+        };
+        let kept = memory.keep(name, groups, self.catalog.openapi(name)).await;
+        if let Err(error) = kept {
+            tracing::warn!(
+                control_plane = name,
+                error,
+                "cannot keep discovery for a restart during an outage"
+            );
+        }
+    }
+
+    /// Serves the documents that were kept before a restart, as in an outage.
+    async fn recall(&mut self, name: &str) {
+        let Some(memory) = &self.memory else {
+            return;
+        };
+        match memory.recall(name).await {
+            Ok(Some(remembered)) => {
+                let age = remembered.saved_at.elapsed().unwrap_or_default();
+                tracing::warn!(
+                    control_plane = name,
+                    saved_seconds_ago = age.as_secs(),
+                    "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
+                );
+                self.outage.begin_outage();
+                self.catalog.restore(name, remembered, age);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(
+                control_plane = name,
+                error,
+                "cannot read the discovery that was kept before the restart"
+            ),
+        }
     }
 
     fn report_outage(&self, name: &str) {

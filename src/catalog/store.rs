@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::claim_resource::ClaimResource;
 use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version, without_watch};
 use super::exposure::Exposure;
+use super::memory::Remembered;
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
 use crate::status::ApiStatus;
@@ -196,6 +197,27 @@ impl Catalog {
     pub(super) fn exposes(&self, group: &str, version: &str) -> bool {
         self.first(|state| state.exposure.api(group, Some(version)).is_some())
             .is_some()
+    }
+
+    /// Returns whether discovery of a control plane is known.
+    pub(super) fn is_synced(&self, control_plane: &str) -> bool {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.is_some_and(|state| state.groups.is_some())
+        })
+    }
+
+    /// Offers what was kept of a control plane, as in an outage. `age` is the time since it was kept.
+    pub(super) fn restore(&self, control_plane: &str, remembered: Remembered, age: Duration) {
+        self.write(control_plane, |state| {
+            let now = Instant::now();
+            state.confirmed_at = now.checked_sub(age).unwrap_or(now);
+            state.groups = Some(remembered.groups);
+            state.openapi = remembered.openapi;
+            state.is_openapi_tried = true;
+            state.is_degraded = true;
+            true
+        });
     }
 
     /// Returns the groups of a control plane, or `None` before the first sync.

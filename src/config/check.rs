@@ -87,6 +87,7 @@ fn root(root: Section<'_>) -> Option<Config> {
         check_register(&root, listen, &control_planes, register.as_ref());
     }
     let outage = outage(root.section("outage"));
+    let state_directory = root.path("stateDirectory");
     let limits = limits(root.section("limits"));
     let admin = admin(root.section("admin"));
     let shutdown = shutdown(root.section("shutdown"));
@@ -103,6 +104,7 @@ fn root(root: Section<'_>) -> Option<Config> {
         app_cluster,
         register: absent_or_valid(register)?,
         outage,
+        state_directory,
         limits,
         admin,
         shutdown,

@@ -33,6 +33,8 @@ pub struct Config {
     /// `None` if claimgate registers no APIServices.
     pub register: Option<Register>,
     pub outage: OutageConfig,
+    /// Where the daemon keeps discovery and the places of claims over restarts. `None` if the configuration names none.
+    pub state_directory: Option<PathBuf>,
     pub limits: LimitsConfig,
     /// `None` disables the admin listener.
     pub admin: Option<SocketAddr>,

@@ -128,11 +128,18 @@ func assertUnrelatedWorks(t *testing.T, when string) {
 	report("the namespace is deleted")
 }
 
-// eventsOfQueueService returns the reasons of the events about the APIService.
-func eventsOfQueueService(t *testing.T) string {
+// awaitEventsOfQueueService waits until the events about the APIService have these reasons.
+func awaitEventsOfQueueService(t *testing.T, reasons string) {
 	t.Helper()
-	return inAppCluster(t, "get", "events", "-n", "default", "--field-selector", "involvedObject.kind=APIService,involvedObject.name="+queueService,
-		"-o", `jsonpath={range .items[*]}{.reason}{"\n"}{end}`)
+	await(t, slowDeadline, func() error {
+		events, err := env.tryKubectl(env.app.kubeconfig, "", "get", "events", "-n", "default",
+			"--field-selector", "involvedObject.kind=APIService,involvedObject.name="+queueService,
+			"-o", `jsonpath={range .items[*]}{.reason}{"\n"}{end}`)
+		if err == nil && !strings.Contains(events, reasons) {
+			err = fmt.Errorf("the events of the APIService are %q", events)
+		}
+		return err
+	})
 }
 
 // TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is away.
@@ -142,7 +149,8 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
 	must(err)
 	r := startRegistrar(t, func(r *registrar) {
-		r.link, r.more = own, fmt.Sprintf("outage: {degradeAfter: %s}\n", degradeAfter)
+		r.link = own
+		r.more = fmt.Sprintf("outage: {degradeAfter: %s}\nstateDirectory: %s\n", degradeAfter, t.TempDir())
 	})
 	awaitResource(t, "queues", true)
 	awaitWatchVerb(t, true, registrationTime)
@@ -160,12 +168,19 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	awaitWatchVerb(t, false, recoveryTime)
 	metric := `claimgate_api_degraded{control_plane="platform",group="queues.example.org",version="v1"} 1`
 	assertContains(t, metricsOf(t, r.adminPort), metric)
+	awaitEventsOfQueueService(t, "Degraded")
+
+	// A daemon that restarts now knows discovery only from its state directory.
+	r.process.kill()
+	r.start(t)
 	await(t, slowDeadline, func() error {
-		if events := eventsOfQueueService(t); !strings.Contains(events, "Degraded") {
-			return fmt.Errorf("the events of the APIService are %q", events)
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues")
+		if err == nil || !strings.Contains(err.Error(), `control plane "platform" does not answer`) {
+			return fmt.Errorf("after the restart: %v", err)
 		}
 		return nil
 	})
+	awaitWatchVerb(t, false, recoveryTime)
 
 	startAllControllers(t)
 	assertUnrelatedWorks(t, "in the outage")
@@ -182,6 +197,8 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 		t.Fatalf("the control plane stores %q, %v", stored, err)
 	}
 
+	// Once the Lease of the killed daemon has expired, the new one reports too.
+	awaitEventsOfQueueService(t, "Degraded\nDegraded")
 	must(own.restore())
 	begin := time.Now()
 	awaitWatchVerb(t, true, recoveryTime)
@@ -190,12 +207,7 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	if stored, err := storedQueue(); err != nil || stored != "" {
 		t.Errorf("the control plane still stores %q, %v", stored, err)
 	}
-	await(t, slowDeadline, func() error {
-		if events := eventsOfQueueService(t); !strings.Contains(events, "Recovered") {
-			return fmt.Errorf("the events of the APIService are %q", events)
-		}
-		return nil
-	})
+	awaitEventsOfQueueService(t, "Recovered")
 	awaitQueueQuota(t, recoveryTime)
 }
 

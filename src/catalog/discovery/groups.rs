@@ -43,7 +43,7 @@ pub(crate) struct ResourceList {
     pub(crate) resources: Vec<ResourceListEntry>,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ResourceListEntry {
     pub(crate) name: String,

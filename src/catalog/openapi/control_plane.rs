@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::group_version::ExposedGroupVersion;
@@ -11,7 +12,7 @@ use super::v3;
 use crate::upstream::{DocumentClient, FetchError};
 
 /// The reduced OpenAPI documents of one control plane.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct OpenApi {
     /// The resources that the documents were reduced to.
     exposed: Vec<ExposedGroupVersion>,

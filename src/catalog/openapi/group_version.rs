@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct ExposedGroupVersion {
     /// `apis/G/V`.
     pub(crate) prefix: String,

@@ -9,6 +9,7 @@ mod parse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::parse::{DEFINITIONS_PREFIX, ParsedDocument, parse};
@@ -28,7 +29,7 @@ const KINDS: &str = "x-kubernetes-group-version-kind";
 const READS_MAX: usize = 8;
 
 /// Exposed paths of OpenAPI v2, and the definitions and parameters that they refer to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct OpenApiV2 {
     etag: Option<String>,
     pub(super) paths: Arc<Map<String, Value>>,

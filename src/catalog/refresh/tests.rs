@@ -1,12 +1,15 @@
 //! Checks the documents after consecutive refreshes, with and without changes on the control plane.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::catalog::DocumentStore;
 use crate::catalog::document::{DocumentReply, DocumentRequest};
 use crate::catalog::exposure::{ExposedApi, ResourceSelection};
 use crate::catalog::serve::serve;
@@ -34,6 +37,10 @@ struct Instance {
 
 impl Instance {
     fn new(control_plane: &DevControlPlane) -> Self {
+        Self::with_memory(control_plane, None)
+    }
+
+    fn with_memory(control_plane: &DevControlPlane, memory: Option<Memory>) -> Self {
         let port = control_plane.address().port();
         let upstream = upstream(control_plane, port, &Metrics::new());
         let exposure = Exposure {
@@ -46,12 +53,13 @@ impl Instance {
             }],
             translates_names: false,
         };
+        let options = RefreshOptions {
+            exposure: exposure.clone(),
+            degrade_after: Duration::ZERO,
+            memory,
+        };
         Self {
-            refresher: Refresher::new(
-                exposure.clone(),
-                OutageDetector::new(Duration::ZERO),
-                Catalog::new(vec![exposure]),
-            ),
+            refresher: Refresher::new(options, Catalog::new(vec![exposure])),
             client: DocumentClient::new(upstream),
         }
     }
@@ -74,6 +82,11 @@ impl Instance {
             format!("{GROUP_VERSION}?hash={etag}")
         );
         documents
+    }
+
+    async fn fail_to_refresh(&mut self) {
+        let refreshed = self.refresher.refresh(&self.client).await;
+        refreshed.unwrap_err();
     }
 
     fn documents(&self) -> Documents {
@@ -280,18 +293,9 @@ async fn only_the_verb_watch_goes_in_an_outage() {
     let control_plane = control_plane().await;
     let mut instance = Instance::new(&control_plane);
     let before = instance.refresh().await;
-    let refuse = Fault::Answer {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        headers: HeaderMap::new(),
-        body: Bytes::new(),
-    };
     let faults = control_plane.faults();
-    faults.add(|request| request.path == APIS, refuse);
-    instance
-        .refresher
-        .refresh(&instance.client)
-        .await
-        .unwrap_err();
+    faults.add(|request| request.path == APIS, unavailable());
+    instance.fail_to_refresh().await;
     let outage = instance.documents();
     assert_eq!(differing(&outage, &before), [APIS]);
     let (_, body) = &outage[APIS];
@@ -319,4 +323,80 @@ async fn only_the_verb_watch_goes_in_an_outage() {
 fn verbs(discovery: &Bytes) -> Value {
     let discovery: Value = serde_json::from_slice(discovery).unwrap();
     discovery["items"][0]["versions"][0]["resources"][0]["verbs"].clone()
+}
+
+fn unavailable() -> Fault {
+    Fault::Answer {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+    }
+}
+
+/// Keeps one document.
+#[derive(Default)]
+struct OneDocument(Mutex<Option<Vec<u8>>>);
+
+impl DocumentStore for OneDocument {
+    fn read<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, String>> {
+        let document = self.0.lock().unwrap().clone();
+        Box::pin(async move { Ok(document) })
+    }
+
+    fn write<'a>(&'a self, _: &'a str, document: Vec<u8>) -> BoxFuture<'a, Result<(), String>> {
+        *self.0.lock().unwrap() = Some(document);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Otherwise the APIServices would be unavailable after a restart, and no namespace could be deleted.
+#[tokio::test]
+async fn a_restart_in_an_outage_serves_what_was_known_before() {
+    let control_plane = control_plane().await;
+    let store = Arc::new(OneDocument::default());
+    let memory = |configuration: &str| {
+        Some(Memory {
+            store: store.clone(),
+            configuration: configuration.to_owned(),
+        })
+    };
+    let name = "platform";
+    let mut instance = Instance::with_memory(&control_plane, memory("one"));
+    let before = instance.refresh().await;
+    let (_, list) = instance.document("/apis/k8s.starter.org/v1alpha1");
+
+    control_plane
+        .faults()
+        .add(|request| request.path == APIS, unavailable());
+    let mut restarted = Instance::with_memory(&control_plane, memory("one"));
+    restarted.fail_to_refresh().await;
+    restarted.refresher.recall(name).await;
+    assert_eq!(differing(&restarted.documents(), &before), [APIS]);
+    let (_, restored) = restarted.document("/apis/k8s.starter.org/v1alpha1");
+    let text = String::from_utf8(list.to_vec()).unwrap();
+    assert_eq!(
+        String::from_utf8(restored.to_vec()).unwrap(),
+        text.replace(",\"watch\"", "")
+    );
+    assert!(restarted.refresher.catalog.ready().is_ok());
+
+    let mut other = Instance::with_memory(&control_plane, memory("two"));
+    other.refresher.recall(name).await;
+    assert!(matches!(other.reply(APIS), DocumentReply::NotSynced(_)));
+
+    let kept = store.0.lock().unwrap().clone().unwrap();
+    for damaged in [&kept[..kept.len() - 1], &kept[1..], b"", b"{}"] {
+        *store.0.lock().unwrap() = Some(damaged.to_vec());
+        let mut other = Instance::with_memory(&control_plane, memory("one"));
+        other.refresher.recall(name).await;
+        assert!(matches!(other.reply(APIS), DocumentReply::NotSynced(_)));
+    }
+
+    control_plane.faults().clear();
+    restarted
+        .refresher
+        .refresh(&restarted.client)
+        .await
+        .unwrap();
+    assert_eq!(differing(&restarted.documents(), &before), [APIS]);
 }

@@ -51,6 +51,11 @@ impl NameLimit {
         }
     }
 
+    /// Returns the limit in bytes.
+    pub fn bytes_max(self) -> usize {
+        self.0
+    }
+
     /// Returns the limit of local names for a limit of remote names: what the hash leaves.
     pub(crate) fn of_local_names(remote: usize) -> usize {
         remote.saturating_sub(SharedNamespace::SUFFIX_BYTES)

@@ -1,0 +1,177 @@
+//! Keeps discovery and OpenAPI of a control plane over restarts of the daemon.
+//!
+//! After a restart during an outage, the app cluster would otherwise see no APIs: the APIServices become unavailable, and
+//! no namespace can be deleted. Claims and credentials are never kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::discovery::{Group, ResourceListEntry};
+use super::openapi::OpenApi;
+use claim_mapping::mapping::NameLimit;
+
+/// Changes with the shape of [`Content`].
+const FORMAT: u32 = 1;
+
+/// Keeps one document for each control plane.
+pub trait DocumentStore: Send + Sync {
+    /// Returns the document of a control plane, or `None` if there is none.
+    fn read<'a>(&'a self, control_plane: &'a str)
+    -> BoxFuture<'a, Result<Option<Vec<u8>>, String>>;
+
+    fn write<'a>(
+        &'a self,
+        control_plane: &'a str,
+        document: Vec<u8>,
+    ) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// Where the documents of one control plane are kept, and the configuration that they belong to.
+#[derive(Clone)]
+pub struct Memory {
+    pub store: Arc<dyn DocumentStore>,
+    /// The address of the control plane and what is exposed of it. Documents of another one are not used.
+    pub configuration: String,
+}
+
+/// What is kept of a control plane.
+pub(super) struct Remembered {
+    pub(super) saved_at: SystemTime,
+    pub(super) groups: Vec<Group>,
+    pub(super) openapi: OpenApi,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Content {
+    format: u32,
+    configuration: String,
+    /// Seconds since 1970.
+    saved_at: u64,
+    groups: Vec<Group>,
+    /// What the discovery documents do not contain, by `GROUP/VERSION`.
+    details: BTreeMap<String, Details>,
+    openapi: OpenApi,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Details {
+    list_entries: Vec<ResourceListEntry>,
+    /// The limits of names in bytes, by resource.
+    name_limits: BTreeMap<String, usize>,
+}
+
+impl Memory {
+    /// Reads what is kept of a control plane. Returns `None` if nothing is, or if it belongs to another configuration.
+    ///
+    /// # Errors
+    /// The document cannot be read, or it is damaged.
+    pub(super) async fn recall(&self, control_plane: &str) -> Result<Option<Remembered>, String> {
+        let Some(document) = self.store.read(control_plane).await? else {
+            return Ok(None);
+        };
+        let content = decode(&document)?;
+        if content.format != FORMAT || content.configuration != self.configuration {
+            return Ok(None);
+        }
+        Ok(Some(content.into_remembered()))
+    }
+
+    /// Keeps the documents of a control plane.
+    ///
+    /// # Errors
+    /// The document cannot be written.
+    pub(super) async fn keep(
+        &self,
+        control_plane: &str,
+        groups: Vec<Group>,
+        openapi: OpenApi,
+    ) -> Result<(), String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let content = Content {
+            format: FORMAT,
+            configuration: self.configuration.clone(),
+            saved_at: now.map_or(0, |time| time.as_secs()),
+            details: details(&groups),
+            groups,
+            openapi,
+        };
+        let document = encode(&content)?;
+        self.store.write(control_plane, document).await
+    }
+}
+
+impl Content {
+    fn into_remembered(mut self) -> Remembered {
+        for group in &mut self.groups {
+            for version in &mut group.versions {
+                let key = key(&group.metadata.name, &version.version);
+                let Some(details) = self.details.remove(&key) else {
+                    continue;
+                };
+                version.list_entries = details.list_entries;
+                for resource in &mut version.resources {
+                    let limit = details.name_limits.get(&resource.resource);
+                    let limit = limit.and_then(|limit| NameLimit::new(*limit).ok());
+                    resource.name_limit = limit.unwrap_or_default();
+                }
+            }
+        }
+        Remembered {
+            saved_at: UNIX_EPOCH + std::time::Duration::from_secs(self.saved_at),
+            groups: self.groups,
+            openapi: self.openapi,
+        }
+    }
+}
+
+fn key(group: &str, version: &str) -> String {
+    format!("{group}/{version}")
+}
+
+fn details(groups: &[Group]) -> BTreeMap<String, Details> {
+    let mut all = BTreeMap::new();
+    for group in groups {
+        for version in &group.versions {
+            let limits = version.resources.iter().map(|resource| {
+                let limit = resource.name_limit.bytes_max();
+                (resource.resource.clone(), limit)
+            });
+            let details = Details {
+                list_entries: version.list_entries.clone(),
+                name_limits: limits.collect(),
+            };
+            all.insert(key(&group.metadata.name, &version.version), details);
+        }
+    }
+    all
+}
+
+/// Returns the SHA-256 of the content in hexadecimal, a line feed, and the content in JSON.
+fn encode(content: &Content) -> Result<Vec<u8>, String> {
+    let json = serde_json::to_vec(content).map_err(|error| error.to_string())?;
+    let mut document = checksum(&json).into_bytes();
+    document.push(b'\n');
+    document.extend(json);
+    Ok(document)
+}
+
+fn decode(document: &[u8]) -> Result<Content, String> {
+    let end = document.iter().position(|byte| *byte == b'\n');
+    let parts = end.and_then(|end| document.split_at_checked(end));
+    let (known, json) = parts.ok_or("it has no checksum")?;
+    let json = json.trim_ascii_start();
+    if known != checksum(json).as_bytes() {
+        return Err("its checksum is wrong".to_owned());
+    }
+    serde_json::from_slice(json).map_err(|error| error.to_string())
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
