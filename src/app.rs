@@ -31,7 +31,7 @@ use self::control_planes::ControlPlanes;
 pub use self::start_error::StartError;
 use crate::authn::Authenticator;
 use crate::catalog::{self, Catalog, Exposure, RefreshOptions};
-use crate::config::{Config, ServingCertificateConfig, Shutdown};
+use crate::config::{Config, ControlPlaneConfig, ServingCertificateConfig, Shutdown};
 use crate::proxy::Proxy;
 use crate::proxy::admission::Admission;
 use crate::router::{AccessControl, Router};
@@ -40,7 +40,7 @@ use crate::server::admin;
 use crate::server::http::HttpServer;
 use crate::signals::StopSignal;
 use crate::state_directory::StateDirectory;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, RequestLabels};
 use crate::tls::watched::{self, Reload};
 use crate::tls::{self, ServingCertificate};
 use crate::upstream::DocumentClient;
@@ -222,11 +222,18 @@ fn refreshes(
         let options = RefreshOptions {
             memory: memory.map(|(store, settings)| memory::memory(store, settings, &exposure)),
             degrade_after: config.outage.degrade_after,
+            namespaces: settings.map(namespaces).unwrap_or_default(),
             exposure,
         };
         (client, options)
     });
     with_options.collect()
+}
+
+/// Returns the namespaces of a control plane that local ones are mapped to.
+fn namespaces(settings: &Arc<ControlPlaneConfig>) -> Vec<String> {
+    let namespaces = settings.mapping.remote_namespaces().into_iter();
+    namespaces.map(str::to_owned).collect()
 }
 
 /// Waits until all connections are closed, the drain time is over, or the second signal comes.
@@ -265,9 +272,24 @@ fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
                 apis.iter()
                     .map(|api| (&*api.control_plane, &*api.group_version, api.is_degraded)),
             );
+            metrics.missing_rights(missing_rights(&router).into_iter());
             metrics.encode()
         }),
     }
+}
+
+fn missing_rights(router: &Router) -> Vec<RequestLabels> {
+    let mut all = Vec::new();
+    for name in router.control_planes.keys() {
+        let rights = router.catalog.missing_rights(name).into_iter();
+        all.extend(rights.map(|right| RequestLabels {
+            control_plane: name.clone(),
+            group: right.group,
+            resource: right.resource,
+            verb: right.verb,
+        }));
+    }
+    all
 }
 
 /// Returns the certificate of the configured files or of the Secret.

@@ -16,6 +16,8 @@
 //! | `discovery` | reads discovery from a control plane and renders it again |
 //! | `openapi` | the same for OpenAPI |
 //! | `name_limits` | reads the limits of names from CRDs |
+//! | `rights` | reads the rights of claimgate on a control plane |
+//! | `offered` | limits discovery to these rights, and in an outage |
 //! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
 //! | `memory` | keeps discovery and OpenAPI over restarts |
@@ -32,10 +34,12 @@ mod inspect;
 mod memory;
 mod name_limits;
 mod negotiate;
+mod offered;
 mod offers;
 mod openapi;
 mod outage;
 mod refresh;
+mod rights;
 mod serve;
 mod store;
 
@@ -47,5 +51,6 @@ pub use self::inspect::{Inspection, inspect};
 pub use self::memory::{DocumentStore, Memory};
 pub use self::offers::Offers;
 pub use self::refresh::{RefreshOptions, refresh};
+pub use self::rights::MissingRight;
 pub use self::serve::serve;
 pub use self::store::{Catalog, ExposedResource, ResourceLookup};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,7 @@ impl Router {
             name: name.clone(),
             is_reachable: self.catalog.is_reachable(name),
             is_degraded: self.catalog.is_degraded(name),
+            missing_rights: self.missing_rights(name),
             discovery_age_seconds: self.catalog.age(name).map(|age| age.as_secs()),
         });
         StatusReport {
@@ -85,6 +86,13 @@ impl Router {
             registration_problems: self.registration_problems.borrow().clone(),
             copies: self.copies.list(),
         }
+    }
+
+    fn missing_rights(&self, control_plane: &str) -> Vec<String> {
+        let rights = self.catalog.missing_rights(control_plane).into_iter();
+        let texts =
+            rights.map(|it| format!("{} {}.{} {}", it.verb, it.resource, it.group, it.place));
+        texts.collect()
     }
 
     /// Returns the response to one request.
@@ -222,6 +230,10 @@ impl Router {
             name_limit: resource.name_limit,
         };
         let context = RequestContext::negotiate(control_plane, &kind, request, parts, identity)?;
-        self.proxy.forward(&context, body, permit).await
+        let response = self.proxy.forward(&context, body, permit).await?;
+        if response.status() == StatusCode::FORBIDDEN {
+            self.catalog.doubt_rights(&control_plane.name);
+        }
+        Ok(response)
     }
 }

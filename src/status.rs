@@ -35,6 +35,9 @@ pub struct ControlPlaneStatus {
     /// Whether the outage lasts so long that discovery lists the resources without `watch`.
     #[serde(default)]
     pub is_degraded: bool,
+    /// The rights that claimgate lacks, such as `list queues.example.org in all namespaces`.
+    #[serde(default)]
+    pub missing_rights: Vec<String>,
     /// Time since discovery was last confirmed. Absent before the first time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub discovery_age_seconds: Option<u64>,
@@ -59,11 +62,24 @@ impl StatusReport {
         let unreachable = self.control_planes.iter().filter(|it| !it.is_reachable);
         let unreachable =
             unreachable.map(|it| format!("the control plane {:?} cannot be reached", it.name));
+        let rights = self.control_planes.iter().flat_map(|it| {
+            let rights = it.missing_rights.iter();
+            rights.map(|right| {
+                format!(
+                    "claimgate may not {right} of the control plane {:?}; grant the rights of config/rbac/control-plane.yaml",
+                    it.name
+                )
+            })
+        });
         let registrations = self.registration_problems.iter().cloned();
         let copies = self.copies.iter().filter_map(|copy| {
             let problem = copy.problem.as_ref()?;
             Some(format!("{} {}: {problem}", copy.kind, copy.claim))
         });
-        unreachable.chain(registrations).chain(copies).collect()
+        unreachable
+            .chain(rights)
+            .chain(registrations)
+            .chain(copies)
+            .collect()
     }
 }

@@ -10,6 +10,7 @@
 //! window of a connection is at least the sum of the windows of its streams. So a reader that stalls
 //! never blocks another one.
 
+mod access_review;
 mod client;
 mod connect;
 mod connection;
@@ -31,6 +32,7 @@ mod response_body;
 pub(crate) mod tests;
 mod tls;
 
+pub use self::access_review::is_allowed;
 pub use self::client::Upstream;
 pub use self::connection_class::ConnectionClass;
 pub use self::credentials::{Credentials, TokenCell};

@@ -2,16 +2,15 @@
 
 mod filter;
 mod groups;
-mod offered;
 mod removal;
 mod render;
 mod resource_list;
 
 pub(super) use self::filter::{exposed_groups, not_exposed};
 pub(super) use self::groups::{
-    Group, GroupList, ResourceList, ResourceListEntry, ServedResource, Version, find_version,
+    ApiResource, Group, GroupList, ResourceList, ResourceListEntry, ServedResource, Version,
+    find_version,
 };
-pub(super) use self::offered::without_watch;
 pub(super) use self::removal::RemovalDelay;
 pub(super) use self::render::DiscoveryDocuments;
 pub(super) use self::resource_list::RenderedResourceList;

@@ -3,7 +3,7 @@
 //! After a restart during an outage, the app cluster would otherwise see no APIs: the APIServices become unavailable, and
 //! no namespace can be deleted. Claims and credentials are never kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::discovery::{Group, ResourceListEntry};
+use super::offered::OfferedVerbs;
 use super::openapi::OpenApi;
 use claim_mapping::mapping::NameLimit;
 
@@ -44,6 +45,7 @@ pub(super) struct Remembered {
     pub(super) saved_at: SystemTime,
     pub(super) groups: Vec<Group>,
     pub(super) openapi: OpenApi,
+    pub(super) offered_before: OfferedVerbs,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -56,6 +58,8 @@ struct Content {
     /// What the discovery documents do not contain, by `GROUP/VERSION`.
     details: BTreeMap<String, Details>,
     openapi: OpenApi,
+    /// The verbs that discovery offered, by `GROUP/RESOURCE`.
+    offered_before: BTreeMap<String, BTreeSet<String>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -88,17 +92,20 @@ impl Memory {
     pub(super) async fn keep(
         &self,
         control_plane: &str,
-        groups: Vec<Group>,
-        openapi: OpenApi,
+        documents: Remembered,
     ) -> Result<(), String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let saved_at = documents.saved_at.duration_since(UNIX_EPOCH);
+        let offered_before = documents.offered_before.into_iter();
         let content = Content {
             format: FORMAT,
             configuration: self.configuration.clone(),
-            saved_at: now.map_or(0, |time| time.as_secs()),
-            details: details(&groups),
-            groups,
-            openapi,
+            saved_at: saved_at.map_or(0, |time| time.as_secs()),
+            details: details(&documents.groups),
+            groups: documents.groups,
+            openapi: documents.openapi,
+            offered_before: offered_before
+                .map(|((group, resource), verbs)| (key(&group, &resource), verbs))
+                .collect(),
         };
         let document = encode(&content)?;
         self.store.write(control_plane, document).await
@@ -121,16 +128,22 @@ impl Content {
                 }
             }
         }
+        let offered_before = self.offered_before.into_iter().filter_map(|(key, verbs)| {
+            let (group, resource) = key.split_once('/')?;
+            Some(((group.to_owned(), resource.to_owned()), verbs))
+        });
         Remembered {
             saved_at: UNIX_EPOCH + std::time::Duration::from_secs(self.saved_at),
             groups: self.groups,
             openapi: self.openapi,
+            offered_before: offered_before.collect(),
         }
     }
 }
 
-fn key(group: &str, version: &str) -> String {
-    format!("{group}/{version}")
+/// `part` is a version or a resource.
+fn key(group: &str, part: &str) -> String {
+    format!("{group}/{part}")
 }
 
 fn details(groups: &[Group]) -> BTreeMap<String, Details> {

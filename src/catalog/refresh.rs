@@ -1,8 +1,8 @@
 //! Keeps the catalog current: periodically reads discovery and OpenAPI of a control plane.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +11,11 @@ use super::discovery::{
     Group, GroupList, RemovalDelay, ResourceList, exposed_groups, find_version, not_exposed,
 };
 use super::exposure::Exposure;
-use super::memory::Memory;
+use super::memory::{Memory, Remembered};
 use super::name_limits::NameLimits;
 use super::openapi::ExposedGroupVersion;
 use super::outage::OutageDetector;
+use super::rights::{MissingRight, Rights, RightsReader};
 use super::store::Catalog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
@@ -42,6 +43,8 @@ pub struct RefreshOptions {
     pub exposure: Exposure,
     /// How long the control plane must be unreachable before its resources are offered without `watch`.
     pub degrade_after: Duration,
+    /// The mapped namespaces of the control plane.
+    pub namespaces: Vec<String>,
     /// Where documents are kept over restarts.
     pub memory: Option<Memory>,
 }
@@ -101,6 +104,7 @@ struct Refresher {
     removal_delay: RemovalDelay,
     exposure: Exposure,
     name_limits: NameLimits,
+    rights: RightsReader,
     outage: OutageDetector,
     memory: Option<Memory>,
     catalog: Catalog,
@@ -113,6 +117,7 @@ impl Refresher {
             removal_delay: RemovalDelay::default(),
             exposure: options.exposure,
             name_limits: NameLimits::default(),
+            rights: RightsReader::new(options.namespaces),
             outage: OutageDetector::new(options.degrade_after),
             memory: options.memory,
             catalog,
@@ -129,10 +134,10 @@ impl Refresher {
             self.outage.observe(served.is_ok(), Instant::now());
             self.report_outage(name);
         }
-        let groups = served?;
+        let (groups, rights) = served?;
+        self.report_rights(name, &rights);
         let exposed = group_versions(&groups);
-        let mut is_changed = before.as_ref() != Some(&groups);
-        self.catalog.set_groups(name, groups);
+        let mut is_changed = self.catalog.set_groups(name, groups, rights);
         let updated = self.catalog.openapi(name).updated(client, &exposed).await;
         let result = updated.map(|changed| {
             if let Some(openapi) = changed {
@@ -152,7 +157,13 @@ impl Refresher {
         let (Some(memory), Some(groups)) = (&self.memory, self.catalog.groups(name)) else {
             return;
         };
-        let kept = memory.keep(name, groups, self.catalog.openapi(name)).await;
+        let documents = Remembered {
+            saved_at: SystemTime::now(),
+            groups,
+            openapi: self.catalog.openapi(name),
+            offered_before: self.catalog.offered_before(name),
+        };
+        let kept = memory.keep(name, documents).await;
         if let Err(error) = kept {
             tracing::warn!(
                 control_plane = name,
@@ -204,12 +215,32 @@ impl Refresher {
         self.catalog.set_degraded(name, is_degraded);
     }
 
-    /// Reads what the control plane serves of the exposed APIs.
+    /// Logs which rights are missing now, and which no longer are.
+    fn report_rights(&self, name: &str, rights: &Rights) {
+        let (before, now) = (self.catalog.missing_rights(name), rights.missing());
+        for (place, verbs) in by_place(now.difference(&before)) {
+            tracing::warn!(
+                control_plane = name,
+                cure = "grant the rights of config/rbac/control-plane.yaml to its user on the control plane",
+                "claimgate may not {} {place}; discovery does not offer what it may not do",
+                verbs.join(", ")
+            );
+        }
+        for (place, verbs) in by_place(before.difference(&now)) {
+            tracing::info!(
+                control_plane = name,
+                "claimgate may {} {place} now",
+                verbs.join(", ")
+            );
+        }
+    }
+
+    /// Reads what the control plane serves of the exposed APIs, and the rights on it.
     async fn served(
         &mut self,
         client: &DocumentClient,
         before: &[Group],
-    ) -> Result<Vec<Group>, FetchError> {
+    ) -> Result<(Vec<Group>, Rights), FetchError> {
         let mut groups = self.groups(client, before).await?;
         // Read on every refresh, because a changed storage version changes no ETag.
         add_list_entries(client, before, &mut groups).await;
@@ -217,7 +248,15 @@ impl Refresher {
             // So that a resource returns once its limit has changed, which does not change discovery.
             self.etag = None;
         }
-        Ok(groups)
+        let name = client.name();
+        let is_doubtful = self.catalog.is_doubtful(name);
+        self.catalog.set_doubtful(name, false);
+        let rights = self.rights.read(client, &groups, is_doubtful).await;
+        let rights = rights.map_err(|error| FetchError::Body {
+            path: error.path.to_owned(),
+            problem: error.problem,
+        })?;
+        Ok((groups, rights))
     }
 
     /// Reads aggregated discovery. Returns the exposed groups, including resources that must not be
@@ -272,6 +311,18 @@ impl Refresher {
         }
         Ok(groups)
     }
+}
+
+/// Returns the verbs of rights on each resource in each place.
+fn by_place<'a>(
+    rights: impl Iterator<Item = &'a MissingRight>,
+) -> BTreeMap<String, Vec<&'static str>> {
+    let mut all: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
+    for right in rights {
+        let place = format!("{}.{} {}", right.resource, right.group, right.place);
+        all.entry(place).or_default().push(right.verb);
+    }
+    all
 }
 
 /// Adds the entries of `/apis/G/V` to each version. If they cannot be read, the previous ones stay.

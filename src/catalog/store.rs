@@ -1,17 +1,18 @@
 //! The catalog of exposed APIs. `refresh` writes it, the router and `serve` read it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "app-cluster")]
 use super::claim_resource::ClaimResource;
-use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version, without_watch};
+use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
 use super::exposure::Exposure;
 use super::memory::Remembered;
+use super::offered::{OfferedVerbs, offered, remember};
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
+use super::rights::{MissingRight, Rights};
 use crate::status::ApiStatus;
 use claim_mapping::mapping::NameLimit;
 
@@ -35,8 +36,14 @@ pub(super) struct Documents {
 
 struct ControlPlaneState {
     exposure: Exposure,
-    /// `None` before the first sync.
+    /// What the control plane serves of the exposed APIs. `None` before the first sync.
     groups: Option<Vec<Group>>,
+    rights: Rights,
+    /// Whether the control plane has forbidden a request since the rights were read.
+    is_doubtful: bool,
+    /// What discovery contains of `groups`.
+    offered: Vec<Group>,
+    offered_before: OfferedVerbs,
     /// Resources in the exposed group-versions that are served but not exposed.
     not_exposed: BTreeSet<ServedResource>,
     confirmed_at: Instant,
@@ -81,6 +88,10 @@ impl Catalog {
             let state = ControlPlaneState {
                 exposure,
                 groups: None,
+                rights: Rights::default(),
+                is_doubtful: false,
+                offered: Vec::new(),
+                offered_before: OfferedVerbs::new(),
                 not_exposed: BTreeSet::new(),
                 confirmed_at: Instant::now(),
                 is_reachable: false,
@@ -107,6 +118,7 @@ impl Catalog {
             return;
         };
         if change(control_plane) {
+            control_plane.offer();
             state.documents = Arc::new(Documents::render(&state.control_planes));
         }
     }
@@ -213,6 +225,7 @@ impl Catalog {
             let now = Instant::now();
             state.confirmed_at = now.checked_sub(age).unwrap_or(now);
             state.groups = Some(remembered.groups);
+            state.offered_before = remembered.offered_before;
             state.openapi = remembered.openapi;
             state.is_openapi_tried = true;
             state.is_degraded = true;
@@ -232,14 +245,64 @@ impl Catalog {
         })
     }
 
-    /// Stores the groups that a control plane serves now.
-    pub(super) fn set_groups(&self, control_plane: &str, groups: Vec<Group>) {
+    /// Stores the groups that a control plane serves now, and the rights on them. Returns whether something changed.
+    pub(super) fn set_groups(
+        &self,
+        control_plane: &str,
+        groups: Vec<Group>,
+        rights: Rights,
+    ) -> bool {
+        let mut is_changed = false;
         self.write(control_plane, |state| {
             state.confirmed_at = Instant::now();
-            let is_changed = state.groups.as_ref() != Some(&groups);
+            is_changed = state.groups.as_ref() != Some(&groups) || state.rights != rights;
             state.groups = Some(groups);
+            state.rights = rights;
             is_changed
         });
+        is_changed
+    }
+
+    /// Records that a control plane has forbidden a request. Its rights are then read again.
+    pub fn doubt_rights(&self, control_plane: &str) {
+        if !self.is_doubtful(control_plane) {
+            self.set_doubtful(control_plane, true);
+        }
+    }
+
+    pub(super) fn set_doubtful(&self, control_plane: &str, is_doubtful: bool) {
+        self.write(control_plane, |state| {
+            state.is_doubtful = is_doubtful;
+            false
+        });
+    }
+
+    /// Returns whether the control plane has forbidden a request since the rights were read.
+    pub(super) fn is_doubtful(&self, control_plane: &str) -> bool {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.is_some_and(|state| state.is_doubtful)
+        })
+    }
+
+    /// Returns the rights that claimgate lacks on a control plane.
+    pub fn missing_rights(&self, control_plane: &str) -> BTreeSet<MissingRight> {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state
+                .map(|state| state.rights.missing())
+                .unwrap_or_default()
+        })
+    }
+
+    /// Returns the verbs that discovery has offered of a control plane.
+    pub(super) fn offered_before(&self, control_plane: &str) -> OfferedVerbs {
+        self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state
+                .map(|state| state.offered_before.clone())
+                .unwrap_or_default()
+        })
     }
 
     /// Stores the resources that a control plane serves now and that are not exposed.
@@ -299,13 +362,13 @@ impl Catalog {
                     offers.add_unknown(state.exposure.clone());
                     continue;
                 };
-                for group in groups.iter() {
+                for group in groups {
                     for version in &group.versions {
                         offers.add(&group.metadata.name, version);
                     }
                 }
                 if state.is_degraded {
-                    offers.add_degraded(&state.exposure.control_plane, &groups);
+                    offers.add_degraded(&state.exposure.control_plane, groups);
                 }
             }
             offers
@@ -316,7 +379,10 @@ impl Catalog {
     /// sync.
     #[cfg(feature = "app-cluster")]
     pub fn claim_resources(&self, control_plane: &str) -> Vec<ClaimResource> {
-        let groups = self.groups(control_plane).unwrap_or_default();
+        let groups = self.read(|state| {
+            let state = state.control_planes.get(control_plane);
+            state.map(|state| state.offered.clone()).unwrap_or_default()
+        });
         let mut names: Vec<ClaimResource> = Vec::new();
         for group in &groups {
             for version in &group.versions {
@@ -352,7 +418,7 @@ impl Catalog {
         self.read(|state| {
             let mut apis = Vec::new();
             for (name, state) in &state.control_planes {
-                for group in state.groups.iter().flatten() {
+                for group in &state.offered {
                     apis.extend(group.versions.iter().map(|version| {
                         ApiStatus {
                             group_version: format!("{}/{}", group.metadata.name, version.version),
@@ -382,12 +448,14 @@ impl Catalog {
 
 impl ControlPlaneState {
     /// Returns what discovery contains of the control plane, or `None` before the first sync.
-    fn offered(&self) -> Option<Cow<'_, [Group]>> {
-        let groups = self.groups.as_deref()?;
-        Some(match self.is_degraded {
-            true => Cow::Owned(without_watch(groups)),
-            false => Cow::Borrowed(groups),
-        })
+    fn offered(&self) -> Option<&[Group]> {
+        self.groups.as_ref().map(|_| &*self.offered)
+    }
+
+    fn offer(&mut self) {
+        let groups = self.groups.as_deref().unwrap_or_default();
+        self.offered = offered(groups, &self.rights, &self.offered_before, self.is_degraded);
+        remember(&self.offered, &mut self.offered_before);
     }
 }
 
@@ -398,7 +466,6 @@ impl Documents {
             .values()
             .filter_map(|state| Some((state.offered()?, &state.openapi)));
         let (groups, openapi): (Vec<_>, Vec<_>) = synced.unzip();
-        let groups: Vec<&[Group]> = groups.iter().map(|groups| &**groups).collect();
         Self {
             discovery: DiscoveryDocuments::render(&groups),
             openapi: OpenApiDocuments::render(&openapi),

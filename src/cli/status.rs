@@ -198,6 +198,7 @@ mod tests {
                 name: "platform".to_owned(),
                 is_reachable: false,
                 is_degraded: true,
+                missing_rights: Vec::new(),
                 discovery_age_seconds: Some(7),
             }],
             apis: vec![ApiStatus {

@@ -62,6 +62,7 @@ pub struct Metrics {
     copied_secrets: Family<CopyLabels, Gauge>,
     dropped_claim_events: Family<DroppedEventLabels, Counter>,
     api_degraded: Family<ApiLabels, Gauge>,
+    missing_rights: Family<RequestLabels, Gauge>,
     registration_conflicts: Gauge,
     namespace_check_failures: Family<ReasonLabels, Counter>,
 }
@@ -100,6 +101,7 @@ impl Metrics {
             copied_secrets: Family::default(),
             dropped_claim_events: Family::default(),
             api_degraded: Family::default(),
+            missing_rights: Family::default(),
             registration_conflicts: Gauge::default(),
             namespace_check_failures: Family::default(),
         };
@@ -214,6 +216,11 @@ impl Metrics {
             "api_degraded",
             "1 if discovery lists the group-version without watch because of an outage, else 0",
             self.api_degraded.clone(),
+        );
+        to.register(
+            "missing_rights",
+            "Places where claimgate may not use the verb on the resource, though discovery of the control plane lists it",
+            self.missing_rights.clone(),
         );
     }
 
@@ -430,6 +437,14 @@ impl Metrics {
             let labels = ApiLabels::new(control_plane, group_version);
             let gauge = self.api_degraded.get_or_create_owned(&labels);
             gauge.set(i64::from(is_degraded));
+        }
+    }
+
+    /// Counts the places where each right is missing, and forgets all others.
+    pub fn missing_rights(&self, rights: impl Iterator<Item = RequestLabels>) {
+        self.missing_rights.clear();
+        for labels in rights {
+            self.missing_rights.get_or_create(&labels).inc();
         }
     }
 

@@ -4,10 +4,13 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
 
+use super::access_review;
 use super::client::Upstream;
 use super::connection_class::ConnectionClass;
 use super::error::UpstreamError;
+use super::post_json::post_json;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 
@@ -137,6 +140,22 @@ impl DocumentClient {
             content_type,
             body: body.to_bytes(),
         }))
+    }
+
+    /// Sends JSON. Returns the status and the body of the response; a body that is not JSON is null.
+    ///
+    /// # Errors
+    /// The server does not answer, or its answer is too long.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value), String> {
+        post_json(&self.upstream, path, body).await
+    }
+
+    /// The same as [`access_review::is_allowed`].
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn is_allowed(&self, attributes: Value) -> Result<bool, String> {
+        access_review::is_allowed(&self.upstream, attributes).await
     }
 
     /// Returns whether `/readyz` reports that the server is ready.

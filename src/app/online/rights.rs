@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::upstream::{Upstream, post_json};
+use crate::upstream::{self, Upstream};
 use claim_mapping::mapping::Mapping;
-
-const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 const READS: [&str; 3] = ["get", "list", "watch"];
 
@@ -96,19 +93,10 @@ async fn is_allowed(
     namespace: &str,
     verb: &str,
 ) -> Result<bool, String> {
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "group": resource.group, "resource": resource.plural, "namespace": namespace, "verb": verb,
-        }},
+    let attributes = json!({
+        "group": resource.group, "resource": resource.plural, "namespace": namespace, "verb": verb,
     });
-    let (status, answer) = post_json(upstream, REVIEWS, &review).await?;
-    match (status, answer.pointer("/status/allowed")) {
-        (StatusCode::NOT_FOUND, _) => Ok(true),
-        (StatusCode::CREATED, Some(Value::Bool(is_allowed))) => Ok(*is_allowed),
-        (status, _) => Err(format!("POST {REVIEWS} returned {status}")),
-    }
+    upstream::is_allowed(upstream, attributes).await
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ impl Instance {
         let options = RefreshOptions {
             exposure: exposure.clone(),
             degrade_after: Duration::ZERO,
+            namespaces: vec!["app-ns-1".to_owned()],
             memory,
         };
         Self {

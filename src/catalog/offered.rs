@@ -1,0 +1,149 @@
+//! What discovery offers of the resources that a control plane serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::discovery::{ApiResource, Group};
+use super::rights::{ResourceRights, Rights};
+
+/// The verb that clients need to follow a resource.
+const WATCH: &str = "watch";
+
+const LIST: &str = "list";
+
+/// The verbs that the namespace controller looks for. Without them, it would delete a namespace over live claims, so a
+/// resource that was offered with one of them keeps it. The controller remembers for its whole life that a resource lacks
+/// `list` or `deletecollection` (`pkg/controller/namespace/deletion/namespaced_resources_deleter.go`).
+const KEPT: [&str; 3] = [LIST, "delete", "deletecollection"];
+
+/// The verbs that discovery has offered, by group and resource.
+pub(super) type OfferedVerbs = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// Returns the groups with the verbs that claimgate may use, and without resources that it may not list.
+///
+/// In an outage, the verb `watch` goes. So it does for a resource that claimgate can no longer list. The controllers that
+/// follow every resource then leave these out, and go on with all others: the garbage collector
+/// (`pkg/controller/garbagecollector/garbagecollector.go`, GetDeletableResources), the quota controller
+/// (`pkg/controller/resourcequota`, GetQuotableResourcesFunc) and Argo CD (gitops-engine, `utils/kube/ctl.go`,
+/// GetAPIResources).
+pub(super) fn offered(
+    groups: &[Group],
+    rights: &Rights,
+    before: &OfferedVerbs,
+    is_outage: bool,
+) -> Vec<Group> {
+    let mut groups = groups.to_vec();
+    for group in &mut groups {
+        let name = &group.metadata.name;
+        for version in &mut group.versions {
+            version.resources.retain_mut(|resource| {
+                let key = (name.clone(), resource.resource.clone());
+                let is_offered = match rights.of(name, &resource.resource) {
+                    Some(rights) => restrict(resource, rights, before.get(&key)),
+                    None => true,
+                };
+                if is_outage {
+                    remove_watch(resource);
+                }
+                is_offered
+            });
+        }
+        group
+            .versions
+            .retain(|version| !version.resources.is_empty());
+    }
+    groups.retain(|group| !group.versions.is_empty());
+    groups
+}
+
+/// Removes the verbs that claimgate may not use. Returns whether the resource is offered.
+fn restrict(
+    resource: &mut ApiResource,
+    rights: &ResourceRights,
+    before: Option<&BTreeSet<String>>,
+) -> bool {
+    let is_kept =
+        |verb: &str| KEPT.contains(&verb) && before.is_some_and(|before| before.contains(verb));
+    let has_lost = KEPT
+        .iter()
+        .any(|verb| is_kept(verb) && !rights.allows(verb));
+    if has_lost || !rights.can_follow() {
+        remove_watch(resource);
+    }
+    resource
+        .verbs
+        .retain(|verb| rights.allows(verb) || is_kept(verb));
+    resource.verbs.iter().any(|verb| verb == LIST)
+}
+
+fn remove_watch(resource: &mut ApiResource) {
+    resource.verbs.retain(|verb| verb != WATCH);
+}
+
+/// Adds the verbs of `offered` to those that were offered before.
+pub(super) fn remember(offered: &[Group], before: &mut OfferedVerbs) {
+    for group in offered {
+        let resources = group.versions.iter().flat_map(|version| &version.resources);
+        for resource in resources {
+            let key = (group.metadata.name.clone(), resource.resource.clone());
+            let verbs = resource.verbs.iter().cloned();
+            before.entry(key).or_default().extend(verbs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups() -> Vec<Group> {
+        serde_json::from_str(
+            r#"[{"metadata": {"name": "a.org"}, "versions": [{"version": "v1", "resources": [
+                {"resource": "ones", "responseKind": null, "scope": "Namespaced",
+                 "verbs": ["get", "list", "watch", "delete", "deletecollection"]}]}]}]"#,
+        )
+        .unwrap()
+    }
+
+    /// Returns the offered verbs, or `none` if the resource is not offered.
+    fn verbs(rights: &Rights, before: &mut OfferedVerbs, is_outage: bool) -> String {
+        let offered = offered(&groups(), rights, before, is_outage);
+        remember(&offered, before);
+        let resource = offered.first().map(|group| &group.versions[0].resources[0]);
+        resource.map_or_else(|| "none".to_owned(), |resource| resource.verbs.join(" "))
+    }
+
+    #[test]
+    fn only_what_claimgate_may_do_is_offered() {
+        let new = OfferedVerbs::new;
+        let all = "get list watch delete deletecollection";
+        let without_watch = "get list delete deletecollection";
+        assert_eq!(verbs(&Rights::default(), &mut new(), false), all);
+        assert_eq!(verbs(&Rights::default(), &mut new(), true), without_watch);
+        let lacking = |verbs: &[&'static str]| Rights::lacking("a.org", "ones", verbs, &[]);
+        let no_delete = lacking(&["delete"]);
+        assert_eq!(
+            verbs(&no_delete, &mut new(), false),
+            "get list watch deletecollection"
+        );
+        assert_eq!(verbs(&lacking(&["list"]), &mut new(), false), "none");
+        assert_eq!(
+            verbs(&lacking(&["watch"]), &mut new(), false),
+            without_watch
+        );
+        let one_namespace = Rights::lacking("a.org", "ones", &[], &["list"]);
+        assert_eq!(verbs(&one_namespace, &mut new(), false), without_watch);
+    }
+
+    #[test]
+    fn a_resource_that_was_offered_keeps_what_protects_namespaces() {
+        for lost in ["list", "delete", "deletecollection"] {
+            let mut before = OfferedVerbs::new();
+            verbs(&Rights::default(), &mut before, false);
+            let rights = Rights::lacking("a.org", "ones", &[lost, "get"], &[]);
+            assert_eq!(
+                verbs(&rights, &mut before, false),
+                "list delete deletecollection"
+            );
+        }
+    }
+}

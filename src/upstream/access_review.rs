@@ -1,0 +1,29 @@
+//! Asks an API server whether claimgate may do something there.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::client::Upstream;
+use super::post_json::post_json;
+
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+
+/// Returns whether claimgate has a right. `attributes` are those of a SelfSubjectAccessReview
+/// (`pkg/apis/authorization/types.go`, ResourceAttributes). An API server without access reviews allows everything, such as
+/// that of `claimgate dev`.
+///
+/// # Errors
+/// The server does not answer, or not as a Kubernetes API server.
+pub async fn is_allowed(upstream: &Upstream, attributes: Value) -> Result<bool, String> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    });
+    let (status, answer) = post_json(upstream, REVIEWS, &review).await?;
+    match (status, answer.pointer("/status/allowed")) {
+        (StatusCode::NOT_FOUND, _) => Ok(true),
+        (StatusCode::CREATED, Some(Value::Bool(is_allowed))) => Ok(*is_allowed),
+        (status, _) => Err(format!("POST {REVIEWS} returned {status}")),
+    }
+}
