@@ -142,8 +142,9 @@ func awaitEventsOfQueueService(t *testing.T, reasons string) {
 	})
 }
 
-// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is away.
-func TestOutageHarmsNothingElse(t *testing.T) {
+// startRegistrarForOutages starts a claimgate with a link to the control plane of its own, which a test can break.
+func startRegistrarForOutages(t *testing.T, degradeAfter time.Duration) *registrar {
+	t.Helper()
 	createQueueAPI(t)
 	kubectl(t, env.controlPlane, queueRole, "apply", "-f", "-")
 	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
@@ -153,6 +154,13 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 		r.more = fmt.Sprintf("outage: {degradeAfter: %s}\nstateDirectory: %s\n", degradeAfter, t.TempDir())
 	})
 	awaitResource(t, "queues", true)
+	return r
+}
+
+// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is away.
+func TestOutageHarmsNothingElse(t *testing.T) {
+	r := startRegistrarForOutages(t, degradeAfter)
+	own := r.link
 	awaitWatchVerb(t, true, registrationTime)
 	inAppCluster(t, "create", "namespace", "doomed")
 	doomed := strings.Replace(queue("orders"), "default", "doomed", 1)
