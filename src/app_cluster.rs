@@ -44,6 +44,17 @@ pub(crate) fn has_status(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
+/// Returns whether a create failed because its namespace is being deleted, with everything in it
+/// (`k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle`).
+pub(crate) fn is_namespace_terminating(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let mut reasons = causes.map(|cause| &*cause.reason);
+    reasons.any(|reason| reason == "NamespaceTerminating")
+}
+
 /// Returns the parameters of writes. They name claimgate as the field manager.
 pub(crate) fn write_parameters() -> PostParams {
     PostParams {

@@ -18,7 +18,7 @@ use super::composites::{Composites, ObjectName};
 use super::copy::{self, CopyOptions};
 use super::limits::Limits;
 use super::waiting::Waiting;
-use crate::app_cluster::{describe, write_parameters};
+use crate::app_cluster::{describe, is_namespace_terminating, write_parameters};
 use crate::claims::{Claim, ClaimIndex};
 use crate::config::EventsConfig;
 use crate::object_key::Key;
@@ -391,7 +391,7 @@ impl ClaimEvents {
         match status.code {
             // The namespace is gone, or goes with everything in it.
             404 => {}
-            403 if describe(error).contains("is being terminated") => {}
+            403 if is_namespace_terminating(error) => {}
             403 => {
                 self.writes.failed(error);
                 self.metrics.claim_event_dropped(&self.name, "forbidden");

@@ -1,6 +1,6 @@
 //! Why a connection Secret cannot be copied.
 
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, is_namespace_terminating};
 use crate::claims::Problem;
 use crate::config::MissingKey;
 use claim_mapping::mapping::ObjectKey;
@@ -40,6 +40,7 @@ impl CopyError {
     /// Returns what users of the claim need to know. Failures that end by themselves are only logged.
     pub(super) fn problem(&self) -> Option<Problem> {
         let reason = match self {
+            Self::Api { error, .. } if is_namespace_terminating(error) => return None,
             Self::Api { error, .. } => match error {
                 kube::Error::Api(status) if matches!(status.code, 403 | 422) => "Rejected",
                 _ => return None,
@@ -53,5 +54,26 @@ impl CopyError {
             reason,
             message: format!("cannot copy the connection Secret: {self}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rejection(causes: &serde_json::Value) -> CopyError {
+        let status = json!({"status": "Failure", "code": 403, "details": {"causes": causes}});
+        let status = serde_json::from_value(status).unwrap();
+        CopyError::api("cannot create the copy")(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn creates_in_terminating_namespaces_are_no_problem_of_a_claim() {
+        let terminating =
+            json!([{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]);
+        assert!(rejection(&terminating).problem().is_none());
+        assert_eq!(rejection(&json!([])).problem().unwrap().reason, "Rejected");
     }
 }

@@ -34,6 +34,8 @@ type copier struct {
 	process *process
 	// more keys of its entry in apis
 	api string
+	// the network between it and the app cluster
+	appLink *link
 }
 
 // startCopier starts one that copies Secrets. The flow mapping is that of apis[].secrets.
@@ -49,15 +51,16 @@ func startCopierWith(t *testing.T, name, api, appRights, remoteRights string) *c
 		grantAppClusterRights(t, file, "developer")
 	}
 	kubectl(t, env.controlPlane, remoteRights, "apply", "-f", "-")
-	url := fmt.Sprintf("https://localhost:%d", env.app.port)
-	must(os.WriteFile(env.path("copier-app.kubeconfig"), []byte(env.certificates.kubeconfig(url, "developer")), 0o600))
 	ports, err := freePorts(2)
 	must(err)
 	c := &copier{instance: newInstance(name, "auto"), api: api}
-	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
-	must(err)
-	t.Cleanup(link.refuseConnections)
-	c.port, c.adminPort, c.link = ports[0], ports[1], link
+	linkTo := func(to *cluster) *link {
+		link, err := newLink(fmt.Sprintf("127.0.0.1:%d", to.port))
+		must(err)
+		t.Cleanup(link.refuseConnections)
+		return link
+	}
+	c.port, c.adminPort, c.link, c.appLink = ports[0], ports[1], linkTo(env.controlPlane), linkTo(env.app)
 	c.start(t)
 	t.Cleanup(c.stop)
 	return c
@@ -71,13 +74,18 @@ func (c *copier) stop() {
 
 func (c *copier) start(t *testing.T) {
 	t.Helper()
-	url := fmt.Sprintf("https://localhost:%d", c.link.port)
-	must(os.WriteFile(env.path("copier.kubeconfig"), []byte(env.certificates.kubeconfig(url, "connector")), 0o600))
+	kubeconfig := func(name string, link *link, user string) string {
+		url := fmt.Sprintf("https://localhost:%d", link.port)
+		must(os.WriteFile(env.path(name), []byte(env.certificates.kubeconfig(url, user)), 0o600))
+		return name
+	}
+	remote := kubeconfig(c.name+"-remote.kubeconfig", c.link, "connector")
+	app := kubeconfig(c.name+"-app.kubeconfig", c.appLink, "developer")
 	// Another APIService exists for the group, so it registers nothing.
 	config := strings.NewReplacer(
 		"controlPlane: platform}]", "controlPlane: platform, "+c.api+"}]",
 		"key: claimgate.key", "key: claimgate.key, certificateAuthority: server-ca.crt",
-	).Replace(c.config("copier.kubeconfig")) + "appCluster: {kubeconfig: copier-app.kubeconfig}\nregister: {service: {port: " + fmt.Sprint(c.port) + "}}\n"
+	).Replace(c.config(remote)) + fmt.Sprintf("appCluster: {kubeconfig: %s}\nregister: {service: {port: %d}}\n", app, c.port)
 	must(os.WriteFile(env.path(c.name+".yaml"), []byte(config), 0o600))
 	process, err := env.run(c.name, os.Getenv("TEST_BINARY"), "serve", "--config", env.path(c.name+".yaml"))
 	must(err)
