@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::catalog::{Catalog, ClaimResource};
 use crate::claim_events::{ClaimEvents, EventsApi};
-use crate::claims::{self, ClaimIndex, Pointers};
+use crate::claims::{self, ClaimIndex, ClaimScope, Pointers};
 use crate::config::{ApiConfig, Config, InputKind, InputSource};
 use crate::connection_secrets::{ConnectionSecrets, CopiedApi};
 use crate::input_objects::{InputApi, InputObject, InputObjects, InputRule};
 use crate::object_key::Key;
 use crate::proxy::ControlPlane;
-use crate::status::CopyStatus;
+use crate::status::{CopyRecorder, CopyStatus};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::kube_client;
 use claim_mapping::ReferencePath;
@@ -43,7 +43,7 @@ pub(crate) struct Copies {
     control_plane: kube::Client,
     catalog: Catalog,
     metrics: Metrics,
-    status: CopyStatus,
+    status: CopyRecorder,
 }
 
 /// A controller that runs until it is dropped.
@@ -76,14 +76,14 @@ impl Copies {
             app_cluster,
             control_plane: kube_client(control_plane.upstream.clone()),
             catalog,
+            status: CopyRecorder::new(name, status, metrics.copies.clone()),
             metrics,
-            status,
         })
     }
 
     /// Runs the controllers until it is dropped.
     pub(crate) async fn run(&self) {
-        self.status.clear();
+        let _ended = Ended(self);
         let channels = [(); 4].map(|()| mpsc::channel(KEYS_MAX));
         let [connection, secrets, config_maps, events] = channels;
         let followers = [
@@ -143,7 +143,7 @@ impl Copies {
             self.events.clone(),
             (self.app_cluster.clone(), self.control_plane.clone()),
             index,
-            self.metrics.clone(),
+            (self.metrics.clone(), self.status.clone()),
         );
         controller.run(keys).await;
     }
@@ -167,10 +167,10 @@ impl Copies {
 
     /// Returns the resources with claims for which something is copied.
     fn resources(&self) -> Vec<ClaimResource> {
-        let connection = self.connection.iter().map(|api| &api.group);
+        let connection = self.connection.iter().map(|api| &api.scope.group);
         let inputs = self.secrets.iter().chain(&self.config_maps);
         let events = self.events.iter().map(|api| &api.group);
-        let copied = connection.chain(inputs.map(|api| &api.group));
+        let copied = connection.chain(inputs.map(|api| &api.scope.group));
         let groups: Vec<&String> = copied.chain(events).collect();
         let mut resources = self.catalog.claim_resources(&self.name);
         resources.retain(|resource| groups.contains(&&resource.group));
@@ -178,11 +178,28 @@ impl Copies {
     }
 }
 
+/// Clears what is shown of the copies when this replica no longer makes them.
+struct Ended<'a>(&'a Copies);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.status.clear();
+        self.0.metrics.copies.secrets(&self.0.name, 0, 0);
+    }
+}
+
+/// Returns the claims whose Secrets are copied.
+fn scope(api: &ApiConfig) -> ClaimScope {
+    ClaimScope {
+        group: api.group.clone(),
+        namespaces: api.secrets.namespaces.clone(),
+    }
+}
+
 fn copied(api: &ApiConfig) -> Option<CopiedApi> {
     Some(CopiedApi {
-        group: api.group.clone(),
+        scope: scope(api),
         secrets: api.secrets.connection.clone()?,
-        namespaces: api.secrets.namespaces.clone(),
     })
 }
 
@@ -222,7 +239,7 @@ fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
         pointers.iter().position(|known| known == pointer)
     };
     let inputs = apis.iter().map(|api| InputApi {
-        group: api.group.clone(),
+        scope: scope(api),
         rules: api
             .secrets
             .inputs
@@ -237,7 +254,6 @@ fn inputs(apis: &[&ApiConfig], kind: InputKind) -> Vec<InputApi> {
                 InputSource::Labels(labels) => Some(InputRule::Labels(labels.clone())),
             })
             .collect(),
-        namespaces: api.secrets.namespaces.clone(),
     });
     inputs.filter(|api| !api.rules.is_empty()).collect()
 }

@@ -85,6 +85,7 @@ impl Router {
             apis: self.catalog.api_status(),
             registration_problems: self.registration_problems.borrow().clone(),
             copies: self.copies.list(),
+            events: self.copies.events(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What `claimgate status` shows of a running daemon: JSON at `/status` of the admin listener.
 
+mod copy_recorder;
 mod copy_status;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::copy_status::{Copy, CopyStatus};
+pub use self::copy_recorder::{CopyFailure, CopyRecorder};
+pub use self::copy_status::{Copy, CopyStatus, EventCopies};
 
 /// The path on the admin listener.
 pub const PATH: &str = "/status";
@@ -24,6 +26,9 @@ pub struct StatusReport {
     pub registration_problems: Vec<String>,
     /// What the leader copies for each claim.
     pub copies: Vec<Copy>,
+    /// Events about claims that the leader copies.
+    #[serde(default)]
+    pub events: Vec<EventCopies>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -76,10 +81,11 @@ impl StatusReport {
             let problem = copy.problem.as_ref()?;
             Some(format!("{} {}: {problem}", copy.kind, copy.claim))
         });
-        unreachable
-            .chain(rights)
-            .chain(registrations)
-            .chain(copies)
-            .collect()
+        let events = self.events.iter().flat_map(|it| {
+            let problems = it.problems.iter();
+            problems.map(|problem| format!("events of {:?}: {problem}", it.control_plane))
+        });
+        let problems = unreachable.chain(rights).chain(registrations);
+        problems.chain(copies).chain(events).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::watcher;
 
-use crate::app_cluster::describe;
+use crate::app_cluster::{describe, has_status};
 
 /// The wait after the first failure. It doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
@@ -14,27 +14,45 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct WatchReport {
     /// What is watched, as in a sentence: `the Secrets of the app cluster`.
     subject: String,
+    /// What to do about missing rights.
+    cure: Option<&'static str>,
     /// Consecutive failures.
     failures: u32,
+    /// Whether one of them was a missing right.
+    is_denied: bool,
 }
 
 impl WatchReport {
     pub(crate) fn new(subject: String) -> Self {
         Self {
             subject,
+            cure: None,
             failures: 0,
+            is_denied: false,
         }
     }
 
-    /// Logs the first failure of a series, and waits before the next try.
+    /// Adds what to do about missing rights.
+    pub(crate) fn with_cure(self, cure: &'static str) -> Self {
+        Self {
+            cure: Some(cure),
+            ..self
+        }
+    }
+
+    /// Logs the first failure of a series and the first missing right, and waits before the next try.
     pub(crate) async fn failed(&mut self, error: &watcher::Error) {
-        if self.failures == 0 {
+        let is_denied = is_denied(error);
+        if self.failures == 0 || (is_denied && !self.is_denied) {
+            let cure = self.cure.filter(|_| is_denied);
             tracing::warn!(
                 error = message(error),
-                "cannot watch {}; claimgate tries again",
-                self.subject
+                "cannot watch {}; {}",
+                self.subject,
+                cure.unwrap_or("claimgate tries again")
             );
         }
+        self.is_denied |= is_denied;
         let delay =
             BACKOFF_MIN.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures += 1;
@@ -43,9 +61,21 @@ impl WatchReport {
 
     /// Records that a list or an event arrived.
     pub(crate) fn succeeded(&mut self) {
+        self.is_denied = false;
         if std::mem::take(&mut self.failures) > 0 {
             tracing::info!("watching {} again", self.subject);
         }
+    }
+}
+
+/// Returns whether a watch failed because of a missing right.
+fn is_denied(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => has_status(error, 403),
+        watcher::Error::WatchError(status) => status.code == 403,
+        watcher::Error::NoResourceVersion => false,
     }
 }
 

@@ -15,7 +15,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::pinned_kind;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +23,7 @@ use super::access::Access;
 use super::copy::COMPONENT;
 use crate::claims::{Claim, ClaimIndex, CompositeReference, RemoteClaim};
 use crate::object_key::Key;
+use crate::watch_report::WatchReport;
 use claim_mapping::mapping::ObjectKey;
 use kube_wire::group_version::GroupVersion;
 
@@ -190,7 +190,7 @@ impl Composites {
         kind: GroupVersionKind,
         changed: &mpsc::Sender<Key>,
     ) {
-        let access = Access::new(format!("watch the composite resources {}", kind.kind), CURE);
+        let access = Access::new(format!("find the composite resources {}", kind.kind), CURE);
         let resource = loop {
             match pinned_kind(client, &kind).await {
                 Ok((resource, _)) => break resource,
@@ -198,7 +198,8 @@ impl Composites {
             }
             tokio::time::sleep(KIND_INTERVAL).await;
         };
-        self.watch(client, &kind, &resource, &access, changed).await;
+        access.succeeded();
+        self.watch(client, &kind, &resource, changed).await;
     }
 
     async fn watch(
@@ -206,11 +207,12 @@ impl Composites {
         client: &kube::Client,
         kind: &GroupVersionKind,
         resource: &ApiResource,
-        access: &Access,
         changed: &mpsc::Sender<Key>,
     ) {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), resource);
-        let mut events = Box::pin(watcher(api, watcher::Config::default()).default_backoff());
+        let mut events = Box::pin(watcher(api, watcher::Config::default()));
+        let subject = format!("the composite resources {}", kind.kind);
+        let mut report = WatchReport::new(subject).with_cure(CURE);
         let mut listed = HashSet::new();
         while let Some(event) = events.next().await {
             let object = match event {
@@ -219,11 +221,12 @@ impl Composites {
                     continue;
                 }
                 Ok(watcher::Event::InitDone) => {
-                    access.succeeded();
+                    report.succeeded();
                     self.state().retain(kind, &listed);
                     continue;
                 }
                 Ok(watcher::Event::Delete(object)) => {
+                    report.succeeded();
                     let uid = object.metadata.uid.unwrap_or_default();
                     self.state().remove(&uid);
                     continue;
@@ -232,9 +235,12 @@ impl Composites {
                     listed.extend(object.metadata.uid.clone());
                     object
                 }
-                Ok(watcher::Event::Apply(object)) => object,
+                Ok(watcher::Event::Apply(object)) => {
+                    report.succeeded();
+                    object
+                }
                 Err(error) => {
-                    access.watch_failed(&error);
+                    report.failed(&error).await;
                     continue;
                 }
             };

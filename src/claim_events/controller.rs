@@ -8,7 +8,6 @@ use futures_util::future::{join_all, join3};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use tokio::sync::mpsc;
 
@@ -22,7 +21,9 @@ use crate::app_cluster::{describe, is_namespace_terminating, write_parameters};
 use crate::claims::{Claim, ClaimIndex};
 use crate::config::EventsConfig;
 use crate::object_key::Key;
+use crate::status::CopyRecorder;
 use crate::telemetry::metrics::Metrics;
+use crate::watch_report::{self, WatchReport};
 use crate::work_queue;
 use claim_mapping::mapping::Mapping;
 use kube_wire::group_version::GroupVersion;
@@ -40,6 +41,9 @@ const PENDING_MAX: usize = 10_000;
 const CLUSTER_SCOPED: &str = "default";
 
 const WARNING: &str = "Warning";
+
+/// What needs a right in the app cluster, as after "cannot".
+const WRITE: &str = "write events about claims in the app cluster";
 
 const READ_CURE: &str = "allow claimgate to list and watch events on the control plane (config/rbac/control-plane.yaml), or set apis[].events.claim: false";
 
@@ -73,6 +77,7 @@ pub(crate) struct ClaimEvents {
     writes: Access,
     composed_reads: Access,
     metrics: Metrics,
+    status: CopyRecorder,
 }
 
 /// An event that will be copied.
@@ -97,9 +102,8 @@ impl ClaimEvents {
         apis: Vec<EventsApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
         claims: ClaimIndex,
-        metrics: Metrics,
+        (metrics, status): (Metrics, CopyRecorder),
     ) -> Self {
-        let writes = "write events about claims in the app cluster";
         Self {
             name: name.to_owned(),
             mapping: mapping.clone(),
@@ -111,9 +115,10 @@ impl ClaimEvents {
             waiting: Mutex::default(),
             pending: Mutex::default(),
             limits: Limits::default(),
-            writes: Access::new(writes.to_owned(), WRITE_CURE),
+            writes: Access::new(WRITE.to_owned(), WRITE_CURE),
             composed_reads: Access::new("read composed resources".to_owned(), COMPOSED_CURE),
             metrics,
+            status,
         }
     }
 
@@ -154,19 +159,28 @@ impl ClaimEvents {
         config: watcher::Config,
         sender: &mpsc::Sender<Key>,
     ) {
-        let action =
-            format!("watch the events in the namespace {namespace:?} of the control plane");
-        let access = Access::new(action, READ_CURE);
+        let subject = format!("the events of the control plane in the namespace {namespace:?}");
+        let action = format!("watch {subject}");
+        let mut report = WatchReport::new(subject).with_cure(READ_CURE);
         let api: Api<Event> = Api::namespaced(self.control_plane.clone(), &namespace);
-        let mut events = Box::pin(watcher(api, config).default_backoff());
+        let mut events = Box::pin(watcher(api, config));
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::InitApply(event) | watcher::Event::Apply(event)) => {
+                Ok(watcher::Event::InitApply(event)) => self.receive(event, sender).await,
+                Ok(watcher::Event::Apply(event)) => {
+                    report.succeeded();
                     self.receive(event, sender).await;
                 }
-                Ok(watcher::Event::InitDone) => access.succeeded(),
+                Ok(watcher::Event::InitDone) => {
+                    report.succeeded();
+                    self.status.events_checked(&action, None);
+                }
                 Ok(watcher::Event::Init | watcher::Event::Delete(_)) => {}
-                Err(error) => access.watch_failed(&error),
+                Err(error) => {
+                    let problem = watch_report::message(&error);
+                    self.status.events_checked(&action, Some(&problem));
+                    report.failed(&error).await;
+                }
             }
         }
     }
@@ -322,7 +336,7 @@ impl ClaimEvents {
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 self.composed_reads.failed(&kube::Error::Api(status));
-                self.metrics.claim_event_dropped(&self.name, "forbidden");
+                self.status.event_dropped("forbidden");
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -350,7 +364,7 @@ impl ClaimEvents {
         match has_room {
             // The queue has ended if nobody receives.
             true => drop(sender.send(key).await),
-            false => self.metrics.claim_event_dropped(&self.name, "buffer"),
+            false => self.status.event_dropped("buffer"),
         }
     }
 
@@ -394,11 +408,13 @@ impl ClaimEvents {
             403 if is_namespace_terminating(error) => {}
             403 => {
                 self.writes.failed(error);
-                self.metrics.claim_event_dropped(&self.name, "forbidden");
+                let problem = describe(error);
+                self.status.events_checked(WRITE, Some(&problem));
+                self.status.event_dropped("forbidden");
             }
             422 => {
                 tracing::debug!(error = describe(error), "the app cluster rejects an event");
-                self.metrics.claim_event_dropped(&self.name, "rejected");
+                self.status.event_dropped("rejected");
             }
             _ => return false,
         }
@@ -424,7 +440,7 @@ impl ClaimEvents {
             return Ok(());
         }
         if !self.limits.take(&claim.uid) {
-            self.metrics.claim_event_dropped(&self.name, "rate");
+            self.status.event_dropped("rate");
             return Ok(());
         }
         if !self.is_verified(claim, source).await? {
@@ -440,6 +456,8 @@ impl ClaimEvents {
             }
         };
         self.writes.succeeded();
+        self.status.events_checked(WRITE, None);
+        self.status.event_copied(CONTROLLER);
         Ok(())
     }
 }

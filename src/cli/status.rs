@@ -116,14 +116,9 @@ fn text(name: &str, report: &StatusReport) -> String {
         None => "",
     };
     let mut text = format!("{name}: claimgate {}{role}\n", report.version);
-    let mut table = |title: [&str; 3], rows: Vec<[String; 3]>| {
-        if !rows.is_empty() {
-            text += &format!("\n{}", aligned(title, &rows));
-        }
-    };
     let control_planes = report.control_planes.iter().map(|it| {
         let age = it.discovery_age_seconds;
-        let age = age.map_or_else(|| "never".to_owned(), |age| format!("{age}s ago"));
+        let age = age.map_or_else(never, |age| format!("{age}s ago"));
         let state = match (it.is_reachable, it.is_degraded) {
             (true, false) => "yes",
             (true, true) => "again, for a moment",
@@ -133,7 +128,7 @@ fn text(name: &str, report: &StatusReport) -> String {
         [it.name.clone(), state.to_owned(), age]
     });
     let title = ["CONTROL PLANE", "REACHABLE", "DISCOVERY CONFIRMED"];
-    table(title, control_planes.collect());
+    text += &table(title, &control_planes.collect::<Vec<_>>());
     let apis = report.apis.iter().map(|it| {
         let resources = it.resources.join(", ");
         [
@@ -142,7 +137,8 @@ fn text(name: &str, report: &StatusReport) -> String {
             resources,
         ]
     });
-    table(["API", "CONTROL PLANE", "RESOURCES"], apis.collect());
+    let title = ["API", "CONTROL PLANE", "RESOURCES"];
+    text += &table(title, &apis.collect::<Vec<_>>());
     let copies = report.copies.iter().map(|it| {
         let objects = match it.problem {
             Some(_) => "see the problems".to_owned(),
@@ -151,10 +147,26 @@ fn text(name: &str, report: &StatusReport) -> String {
         [
             format!("{} {}", it.kind, it.claim),
             it.controller.clone(),
+            it.last_sync.clone().unwrap_or_else(never),
             objects,
         ]
     });
-    table(["CLAIM", "CONTROLLER", "COPIES"], copies.collect());
+    let title = ["CLAIM", "CONTROLLER", "LAST SYNC", "COPIES"];
+    text += &table(title, &copies.collect::<Vec<_>>());
+    let events = report.events.iter().map(|it| {
+        let dropped = it.dropped.iter();
+        let dropped: Vec<String> = dropped
+            .map(|(reason, count)| format!("{count} ({reason})"))
+            .collect();
+        let dropped = match dropped.is_empty() {
+            true => "0".to_owned(),
+            false => dropped.join(", "),
+        };
+        let last = it.last_copy.clone().unwrap_or_else(never);
+        [it.control_plane.clone(), last, dropped]
+    });
+    let title = ["EVENTS OF", "LAST COPY", "DROPPED"];
+    text += &table(title, &events.collect::<Vec<_>>());
     let problems = report.problems();
     match problems.is_empty() {
         true => text += "\nNo problems.\n",
@@ -168,29 +180,53 @@ fn text(name: &str, report: &StatusReport) -> String {
     text
 }
 
-/// Returns a table with columns of equal width.
-fn aligned(title: [&str; 3], rows: &[[String; 3]]) -> String {
+fn never() -> String {
+    "never".to_owned()
+}
+
+/// Returns an empty line and a table with columns of equal width, or nothing without rows.
+fn table<const N: usize>(title: [&str; N], rows: &[[String; N]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let title = title.map(str::to_owned);
     let rows = || std::iter::once(&title).chain(rows);
-    let width = |at: fn(&[String; 3]) -> &String| rows().map(|row| at(row).len()).max();
-    let first = width(|[first, _, _]| first).unwrap_or(0);
-    let second = width(|[_, second, _]| second).unwrap_or(0);
-    rows()
-        .map(|[a, b, c]| format!("{a:first$}  {b:second$}  {c}\n"))
-        .collect()
+    let mut widths = [0; N];
+    for row in rows() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let mut text = String::from("\n");
+    for row in rows() {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{ApiStatus, ControlPlaneStatus, CopyStatus};
+    use crate::status::{
+        ApiStatus, ControlPlaneStatus, CopyFailure, CopyRecorder, CopyStatus, EventCopies,
+    };
+    use crate::telemetry::metrics::CopyMetrics;
 
     #[test]
     fn text_has_tables_and_problems() {
         let copies = CopyStatus::default();
-        let problem = "the Secret \"conn\" exists".to_owned();
+        let recorder = CopyRecorder::new("platform", copies.clone(), CopyMetrics::default());
+        let failure = CopyFailure {
+            reason: Some("SecretNotOwned"),
+            message: "the Secret \"conn\" exists".to_owned(),
+        };
         let claim = ("Queue", "default/orders");
-        copies.failed("connection-secrets", "1", claim, problem);
+        recorder.failed("connection-secrets", "1", claim, failure);
         let report = StatusReport {
             version: "0.1.0".to_owned(),
             is_leader: Some(true),
@@ -209,6 +245,12 @@ mod tests {
             }],
             registration_problems: Vec::new(),
             copies: copies.list(),
+            events: vec![EventCopies {
+                control_plane: "platform".to_owned(),
+                last_copy: Some("2026-01-01T12:00:00Z".to_owned()),
+                dropped: [("rate".to_owned(), 7), ("buffer".to_owned(), 1)].into(),
+                problems: vec!["cannot write events: forbidden".to_owned()],
+            }],
         };
         let expected = "\
 127.0.0.1:9090: claimgate 0.1.0, leader
@@ -219,12 +261,16 @@ platform       no, offered without watch  7s ago
 API                       CONTROL PLANE  RESOURCES
 k8s.starter.org/v1alpha1  platform       kubernetesclusters
 
-CLAIM                 CONTROLLER          COPIES
-Queue default/orders  connection-secrets  see the problems
+CLAIM                 CONTROLLER          LAST SYNC  COPIES
+Queue default/orders  connection-secrets  never      see the problems
+
+EVENTS OF  LAST COPY             DROPPED
+platform   2026-01-01T12:00:00Z  1 (buffer), 7 (rate)
 
 PROBLEMS
 the control plane \"platform\" cannot be reached
 Queue default/orders: the Secret \"conn\" exists
+events of \"platform\": cannot write events: forbidden
 ";
         assert_eq!(text("127.0.0.1:9090", &report), expected);
     }

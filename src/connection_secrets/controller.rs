@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use super::copy;
 use super::error::CopyError;
 use crate::app_cluster::{has_status, write_parameters};
-use crate::claims::{Claim, ClaimIndex, ClaimReport};
+use crate::claims::{Claim, ClaimIndex, ClaimReport, ClaimScope};
 use crate::config::{ConnectionSecretsConfig, NamespaceSelection};
 use crate::object_key::Key;
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
-use crate::status::CopyStatus;
+use crate::status::{CopyFailure, CopyRecorder};
 use crate::telemetry::metrics::Metrics;
 use crate::work_queue;
 use claim_mapping::mapping::{Mapping, ObjectKey};
@@ -35,16 +35,8 @@ const TOKEN_TYPES: &str =
 /// An API whose connection Secrets are copied.
 #[derive(Clone, Debug)]
 pub(crate) struct CopiedApi {
-    pub(crate) group: String,
+    pub(crate) scope: ClaimScope,
     pub(crate) secrets: ConnectionSecretsConfig,
-    pub(crate) namespaces: NamespaceSelection,
-}
-
-impl CopiedApi {
-    /// Versions do not matter: a claim is the same object in each of them.
-    fn covers(&self, claim: &Claim) -> bool {
-        self.group == claim.resource.group && self.namespaces.contains(&claim.local.namespace)
-    }
 }
 
 /// Copies the connection Secrets of one control plane.
@@ -63,7 +55,7 @@ pub(crate) struct ConnectionSecrets {
     written: Mutex<HashMap<ObjectKey, Written>>,
     report: ClaimReport,
     metrics: Metrics,
-    status: CopyStatus,
+    status: CopyRecorder,
 }
 
 /// The versions of a source and its copy when the copy was written last.
@@ -90,9 +82,9 @@ impl ConnectionSecrets {
         apis: Vec<CopiedApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
         claims: ClaimIndex,
-        (metrics, status): (Metrics, CopyStatus),
+        (metrics, status): (Metrics, CopyRecorder),
     ) -> Self {
-        let copies = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
+        let copies = ClaimScope::namespaces(apis.iter().map(|api| &api.scope));
         Self {
             cluster: cluster.to_owned(),
             name: name.to_owned(),
@@ -149,7 +141,7 @@ impl ConnectionSecrets {
         let watch = Watch {
             subject: "the Secrets of the app cluster".to_owned(),
             client: self.app_cluster.clone(),
-            namespaces: NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)),
+            namespaces: ClaimScope::namespaces(self.apis.iter().map(|api| &api.scope)),
             config: watcher::Config::default().labels(&selector),
             recognize: copy::recognize_copy,
             also: |_: &ObjectKey| Vec::new(),
@@ -176,7 +168,8 @@ impl ConnectionSecrets {
         };
         self.metrics.controller_sync(CONTROLLER, result.is_ok());
         self.metrics
-            .copied_secrets(&self.name, self.copies.len(), self.report.problems());
+            .copies
+            .secrets(&self.name, self.copies.len(), self.report.problems());
         if let Err(error) = &result {
             tracing::debug!(claim = &*uid, %error, "cannot copy a connection Secret; claimgate tries again");
         }
@@ -194,10 +187,14 @@ impl ConnectionSecrets {
                 self.report.report(claim, None).await
             }
             Err(error) => {
-                let problem = error.to_string();
+                let problem = error.problem();
+                let failure = CopyFailure {
+                    reason: problem.as_ref().map(|problem| problem.reason),
+                    message: error.to_string(),
+                };
                 self.status
-                    .failed(CONTROLLER, &claim.uid, (kind, &name), problem);
-                match error.problem() {
+                    .failed(CONTROLLER, &claim.uid, (kind, &name), failure);
+                match problem {
                     Some(problem) => self.report.report(claim, Some(problem)).await,
                     None => true,
                 }
@@ -210,7 +207,7 @@ impl ConnectionSecrets {
         let mut wanted = Vec::new();
         let mut unchanged = Vec::new();
         let mut apis = self.apis.iter();
-        let api = apis.find(|api| api.covers(claim));
+        let api = apis.find(|api| api.scope.covers(claim));
         let mut failed = Ok(());
         for (remote, source) in self.sources.of(&claim.uid) {
             let Some(api) = api else {

@@ -13,11 +13,11 @@ use super::copy::{self, OPT_IN};
 use super::error::InputError;
 use super::input_kind::{InputApi, InputObject, InputRule};
 use crate::app_cluster::write_parameters;
-use crate::claims::{Claim, ClaimIndex, ClaimReport};
+use crate::claims::{Claim, ClaimIndex, ClaimReport, ClaimScope};
 use crate::config::NamespaceSelection;
 use crate::object_key::Key;
 use crate::owned_objects::{KnownObject, OwnedObjects, Watch};
-use crate::status::CopyStatus;
+use crate::status::{CopyFailure, CopyRecorder};
 use crate::telemetry::metrics::Metrics;
 use crate::work_queue;
 use claim_mapping::mapping::{Mapping, ObjectKey};
@@ -37,7 +37,7 @@ pub(crate) struct InputObjects<K> {
     written: Mutex<HashMap<ObjectKey, (KnownObject, String)>>,
     report: ClaimReport,
     metrics: Metrics,
-    status: CopyStatus,
+    status: CopyRecorder,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -49,9 +49,9 @@ impl<K: InputObject> InputObjects<K> {
         apis: Vec<InputApi>,
         (app_cluster, control_plane): (kube::Client, kube::Client),
         claims: ClaimIndex,
-        (metrics, status): (Metrics, CopyStatus),
+        (metrics, status): (Metrics, CopyRecorder),
     ) -> Self {
-        let sources = NamespaceSelection::union(apis.iter().map(|api| &api.namespaces));
+        let sources = ClaimScope::namespaces(apis.iter().map(|api| &api.scope));
         Self {
             cluster: cluster.to_owned(),
             sources: OwnedObjects::new(sources.watches()),
@@ -85,7 +85,7 @@ impl<K: InputObject> InputObjects<K> {
         let watch = Watch {
             subject: format!("the {}s of the app cluster", K::NAME),
             client: self.app_cluster.clone(),
-            namespaces: NamespaceSelection::union(self.apis.iter().map(|api| &api.namespaces)),
+            namespaces: ClaimScope::namespaces(self.apis.iter().map(|api| &api.scope)),
             config: watcher::Config::default().labels(&format!("{OPT_IN}=true")),
             recognize: copy::recognize_source,
             also: |key: &ObjectKey| self.claims.in_namespace(&key.namespace),
@@ -128,10 +128,13 @@ impl<K: InputObject> InputObjects<K> {
         match errors.first() {
             None => self.status.synced(K::CONTROLLER, &uid, claim_name, names),
             Some(error) => {
-                let error = problem
-                    .as_ref()
-                    .map_or_else(|| error.to_string(), |it| it.message.clone());
-                self.status.failed(K::CONTROLLER, &uid, claim_name, error);
+                let failure = CopyFailure {
+                    reason: problem.as_ref().map(|problem| problem.reason),
+                    message: problem
+                        .as_ref()
+                        .map_or_else(|| error.to_string(), |it| it.message.clone()),
+                };
+                self.status.failed(K::CONTROLLER, &uid, claim_name, failure);
             }
         }
         let is_reported = match (&problem, errors.is_empty()) {
@@ -180,7 +183,7 @@ impl<K: InputObject> InputObjects<K> {
 
     /// Returns the local names of the objects that a claim needs.
     fn names(&self, claim: &Claim) -> Vec<Result<String, InputError>> {
-        let Some(api) = self.apis.iter().find(|api| api.covers(claim)) else {
+        let Some(api) = self.apis.iter().find(|api| api.scope.covers(claim)) else {
             return Vec::new();
         };
         let namespace = &claim.local.namespace;

@@ -10,15 +10,13 @@ use kube::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::claims::Claim;
-use crate::config::NamespaceSelection;
+use crate::claims::ClaimScope;
 
 /// An API whose claims need objects of one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct InputApi {
-    pub(crate) group: String,
+    pub(crate) scope: ClaimScope,
     pub(crate) rules: Vec<InputRule>,
-    pub(crate) namespaces: NamespaceSelection,
 }
 
 /// Which objects of its local namespace a claim needs.
@@ -33,13 +31,6 @@ pub(crate) enum InputRule {
     },
     /// All with these labels.
     Labels(BTreeMap<String, String>),
-}
-
-impl InputApi {
-    /// Versions do not matter: a claim is the same object in each of them.
-    pub(super) fn covers(&self, claim: &Claim) -> bool {
-        self.group == claim.resource.group && self.namespaces.contains(&claim.local.namespace)
-    }
 }
 
 /// A kind of objects that is copied.

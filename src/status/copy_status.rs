@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
+    /// The name of the control plane.
+    pub control_plane: String,
     /// As in metrics.
     pub controller: String,
     /// The kind of the claim.
@@ -23,93 +24,70 @@ pub struct Copy {
     pub last_sync: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
+    /// The reason of the problem, as in metrics.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
-/// The copies of all controllers, by controller and UID of the claim. Clones share them.
+/// The events about claims of one control plane.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventCopies {
+    /// The name of the control plane.
+    pub control_plane: String,
+    /// When an event was last copied, in RFC 3339. Absent if none was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_copy: Option<String>,
+    /// Events that were not copied, by reason as in metrics.
+    pub dropped: BTreeMap<String, u64>,
+    /// Why events cannot be read or written now.
+    pub problems: Vec<String>,
+}
+
+/// The copies of all controllers. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct CopyStatus(Arc<Mutex<BTreeMap<(&'static str, String), Copy>>>);
+pub struct CopyStatus(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) copies: BTreeMap<CopyKey, Copy>,
+    /// By control plane.
+    pub(super) events: BTreeMap<String, EventState>,
+}
+
+/// The control plane, the controller, and the UID of the claim.
+pub(super) type CopyKey = (String, &'static str, String);
+
+#[derive(Debug, Default)]
+pub(super) struct EventState {
+    pub(super) last_copy: Option<String>,
+    pub(super) dropped: BTreeMap<&'static str, u64>,
+    /// By what fails.
+    pub(super) problems: BTreeMap<String, String>,
+}
 
 impl CopyStatus {
-    fn copies(&self) -> MutexGuard<'_, BTreeMap<(&'static str, String), Copy>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that the copies for a claim equal their sources. Without copies, the claim is not listed.
-    pub fn synced(
-        &self,
-        controller: &'static str,
-        uid: &str,
-        (kind, claim): (&str, &str),
-        objects: Vec<String>,
-    ) {
-        if objects.is_empty() {
-            return self.forget(controller, uid);
-        }
-        let now = humantime::format_rfc3339_seconds(SystemTime::now());
-        let copy = Copy {
-            controller: controller.to_owned(),
-            kind: kind.to_owned(),
-            claim: claim.to_owned(),
-            objects,
-            last_sync: Some(now.to_string()),
-            problem: None,
-        };
-        self.copies().insert((controller, uid.to_owned()), copy);
-    }
-
-    /// Records why something cannot be copied for a claim.
-    pub fn failed(
-        &self,
-        controller: &'static str,
-        uid: &str,
-        (kind, claim): (&str, &str),
-        problem: String,
-    ) {
-        let mut copies = self.copies();
-        let copy = copies
-            .entry((controller, uid.to_owned()))
-            .or_insert_with(|| Copy {
-                controller: controller.to_owned(),
-                kind: kind.to_owned(),
-                claim: claim.to_owned(),
-                objects: Vec::new(),
-                last_sync: None,
-                problem: None,
-            });
-        copy.problem = Some(problem);
-    }
-
-    /// Forgets a claim that is gone.
-    pub fn forget(&self, controller: &'static str, uid: &str) {
-        self.copies().remove(&(controller, uid.to_owned()));
-    }
-
-    /// Forgets everything, when another replica takes over.
-    pub fn clear(&self) {
-        self.copies().clear();
-    }
-
     pub fn list(&self) -> Vec<Copy> {
-        self.copies().values().cloned().collect()
+        self.state().copies.values().cloned().collect()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_keeps_the_time_of_the_last_success() {
-        let status = CopyStatus::default();
-        let claim = ("Queue", "default/orders");
-        status.synced("a", "1", claim, vec!["conn".to_owned()]);
-        status.failed("a", "1", claim, "rejected".to_owned());
-        status.failed("a", "2", claim, "taken".to_owned());
-        let copies = status.list();
-        assert!(copies[0].last_sync.is_some() && copies[1].last_sync.is_none());
-        assert_eq!(copies[0].problem.as_deref(), Some("rejected"));
-        status.synced("a", "1", claim, Vec::new());
-        status.forget("a", "2");
-        assert!(status.list().is_empty());
+    pub fn events(&self) -> Vec<EventCopies> {
+        let state = self.state();
+        let events = state.events.iter();
+        let events = events.map(|(control_plane, state)| EventCopies {
+            control_plane: control_plane.clone(),
+            last_copy: state.last_copy.clone(),
+            dropped: state
+                .dropped
+                .iter()
+                .map(|(reason, count)| ((*reason).to_owned(), *count))
+                .collect(),
+            problems: state.problems.values().cloned().collect(),
+        });
+        events.collect()
     }
 }

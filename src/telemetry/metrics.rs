@@ -1,5 +1,6 @@
 //! Metrics for Prometheus.
 
+mod copies;
 mod labels;
 
 use std::sync::Arc;
@@ -16,11 +17,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::copies::CopyMetrics;
 pub use self::labels::RequestLabels;
 use self::labels::{
-    ApiLabels, ConnectionLabels, ControlPlaneLabels, ControllerLabels, CopyLabels, DirectionLabels,
-    DroppedEventLabels, EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels,
-    UpstreamErrorLabels,
+    ApiLabels, ConnectionLabels, ControlPlaneLabels, ControllerLabels, DirectionLabels,
+    EventLabels, QueueLabels, ReasonLabels, ResourceLabels, ResponseLabels, UpstreamErrorLabels,
 };
 use super::process_metrics::ProcessMetrics;
 
@@ -59,8 +60,7 @@ pub struct Metrics {
     authentication_failures: Family<ReasonLabels, Counter>,
     controller_syncs: Family<ControllerLabels, Counter>,
     controller_queue_length: Family<QueueLabels, Gauge>,
-    copied_secrets: Family<CopyLabels, Gauge>,
-    dropped_claim_events: Family<DroppedEventLabels, Counter>,
+    pub copies: CopyMetrics,
     api_degraded: Family<ApiLabels, Gauge>,
     missing_rights: Family<RequestLabels, Gauge>,
     registration_conflicts: Gauge,
@@ -98,8 +98,7 @@ impl Metrics {
             authentication_failures: Family::default(),
             controller_syncs: Family::default(),
             controller_queue_length: Family::default(),
-            copied_secrets: Family::default(),
-            dropped_claim_events: Family::default(),
+            copies: CopyMetrics::default(),
             api_degraded: Family::default(),
             missing_rights: Family::default(),
             registration_conflicts: Gauge::default(),
@@ -235,16 +234,7 @@ impl Metrics {
             "Claims or events that a controller works on, or will",
             self.controller_queue_length.clone(),
         );
-        to.register(
-            "copied_secrets",
-            "Copies of connection Secrets in the app cluster, and claims whose Secret cannot be copied",
-            self.copied_secrets.clone(),
-        );
-        to.register(
-            "dropped_claim_events",
-            "Events about claims that were not copied to the app cluster",
-            self.dropped_claim_events.clone(),
-        );
+        self.copies.register(to);
         to.register(
             "registration_conflicts",
             "Offered group-versions whose APIService in the app cluster belongs to someone else",
@@ -406,27 +396,6 @@ impl Metrics {
     pub fn controller_queue(&self, controller: &'static str) -> Gauge {
         self.controller_queue_length
             .get_or_create_owned(&QueueLabels { controller })
-    }
-
-    /// Sets the number of copies, and of claims whose Secret cannot be copied.
-    pub fn copied_secrets(&self, control_plane: &str, copied: usize, failed: usize) {
-        for (state, count) in [("copied", copied), ("failed", failed)] {
-            let labels = CopyLabels {
-                control_plane: control_plane.to_owned(),
-                state,
-            };
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.copied_secrets.get_or_create(&labels).set(count);
-        }
-    }
-
-    /// Counts an event that is not copied to the app cluster.
-    pub fn claim_event_dropped(&self, control_plane: &str, reason: &'static str) {
-        let labels = DroppedEventLabels {
-            control_plane: control_plane.to_owned(),
-            reason,
-        };
-        self.dropped_claim_events.get_or_create(&labels).inc();
     }
 
     /// Sets which group-versions are degraded, and forgets all others: the control plane, `GROUP/VERSION`, and whether it

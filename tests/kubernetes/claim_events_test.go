@@ -146,6 +146,9 @@ func TestEventsAboutClaimsAppearInTheAppCluster(t *testing.T) {
 		}
 		return nil
 	})
+	if out := runStatus(t, "--address", fmt.Sprintf("127.0.0.1:%d", c.adminPort)); !strings.Contains(out, "Z  75 (rate)\n") || strings.Contains(out, "events of") {
+		t.Errorf("status says\n%s", out)
+	}
 	if lines := copiedEvents("team-a", "flooded"); len(lines) != 25 {
 		t.Errorf("%d events of a flood were copied: %q", len(lines), lines)
 	}
@@ -160,7 +163,7 @@ metadata: {name: xkubernetesclusters.k8s.starter.org}
 spec:
   group: k8s.starter.org
   scope: Cluster
-  names: {plural: xkubernetesclusters, singular: xkubernetescluster, kind: XKubernetesCluster, listKind: XKubernetesClusterList}
+  names: {plural: xkubernetesclusters, singular: xkubernetescluster, kind: XKubernetesCluster, listKind: XKubernetesClusterList, categories: [composite]}
   versions:
   - name: v1alpha1
     served: true
@@ -270,6 +273,10 @@ func TestMissingRightOnEventsIsLoggedOnce(t *testing.T) {
 		}
 		return nil
 	})
+	out := runStatus(t, "--address", fmt.Sprintf("127.0.0.1:%d", c.adminPort))
+	if !strings.Contains(out, `events of "platform": cannot write events about claims in the app cluster: `) {
+		t.Errorf("status does not show the problem:\n%s", out)
+	}
 	log, err := os.ReadFile(c.process.log)
 	must(err)
 	if count := strings.Count(string(log), "config/rbac/events.yaml"); count != 1 {

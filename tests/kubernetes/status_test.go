@@ -33,7 +33,10 @@ func TestStatusShowsCopiesAndProblems(t *testing.T) {
 			": claimgate 0.1.0, leader\n",
 			"platform       yes",
 			"k8s.starter.org/v1alpha1  platform       kubernetesclusters, networks",
-			"KubernetesCluster default/shown  connection-secrets  shown-conn",
+			"CLAIM                            CONTROLLER          LAST SYNC             COPIES\n",
+			"KubernetesCluster default/shown  connection-secrets  20",
+			"Z  shown-conn\n",
+			"EVENTS OF  LAST COPY  DROPPED\nplatform   never      0\n",
 			"KubernetesCluster default/shown: spec.parameters.passwordSecretRef.name of the claim is not set",
 		} {
 			if !strings.Contains(text, part) {
@@ -42,6 +45,16 @@ func TestStatusShowsCopiesAndProblems(t *testing.T) {
 		}
 		return nil
 	})
+
+	metrics := metricsOf(t, c.adminPort)
+	for _, part := range []string{
+		`claimgate_copy_problems{control_plane="platform",controller="input-secrets",reason="ReferenceNotSet"} 1`,
+		`claimgate_copy_last_sync_timestamp_seconds{control_plane="platform",controller="connection-secrets"} 1`,
+	} {
+		if !strings.Contains(metrics, part) {
+			t.Errorf("no %q in\n%s", part, metrics)
+		}
+	}
 
 	var reports [][]json.RawMessage
 	must(json.Unmarshal([]byte(runStatus(t, "--address", address, "-o", "json")), &reports))

@@ -116,3 +116,16 @@ pub(super) struct DroppedEventLabels {
     pub(super) control_plane: String,
     pub(super) reason: &'static str,
 }
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct CopyControllerLabels {
+    pub(super) control_plane: String,
+    pub(super) controller: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct CopyProblemLabels {
+    pub(super) control_plane: String,
+    pub(super) controller: &'static str,
+    pub(super) reason: String,
+}
