@@ -47,7 +47,7 @@ mod store;
 pub use self::claim_resource::ClaimResource;
 pub use self::document::{DocumentReply, DocumentRequest};
 pub use self::exposure::{ExposedApi, Exposure, ResourceSelection};
-pub use self::inspect::{Inspection, inspect};
+pub use self::inspect::{ClusterScoped, Inspection, inspect, read_json};
 pub use self::memory::{DocumentStore, Memory};
 pub use self::offers::Offers;
 pub use self::refresh::{RefreshOptions, refresh};

@@ -1,5 +1,6 @@
 //! Asks the control planes of a configuration what they serve, for `claimgate check --online`.
 
+mod event_rights;
 mod rights;
 
 use std::collections::BTreeMap;
@@ -56,12 +57,8 @@ pub async fn inspect(config: &Config) -> Result<Online, StartError> {
             warnings.extend(self::warnings(&name, is_shared, inspection));
             let mut resources = resources(inspection, exposure);
             resources.extend(copied_resources(config, &name));
-            if copies_events(config, &name) {
-                resources.push(rights::Resource {
-                    group: String::new(),
-                    plural: "events".to_owned(),
-                    access: Access::Follow,
-                });
+            if config.register.is_some() {
+                resources.extend(event_rights::resources(config, client, inspection).await);
             }
             if is_shared && resources.iter().any(|resource| resource.plural == SECRETS) {
                 warnings.push(shared_secrets(&name));
@@ -80,13 +77,6 @@ pub async fn inspect(config: &Config) -> Result<Online, StartError> {
         control_planes: all,
         warnings: app_cluster.warnings(config).await,
     })
-}
-
-/// Returns whether events about claims are copied from a control plane.
-fn copies_events(config: &Config, control_plane: &str) -> bool {
-    let mut apis = config.apis.iter();
-    config.register.is_some()
-        && apis.any(|api| api.control_plane.name == control_plane && api.events.claim)
 }
 
 /// Returns the exposed resources, without their versions.

@@ -23,6 +23,20 @@ pub struct Inspection {
     pub version: String,
     /// The exposed resources, as `PLURAL.GROUP/VERSION`, with the fields that look like references to Secrets.
     pub resources: BTreeMap<String, BTreeSet<String>>,
+    /// All resources without a namespace.
+    pub cluster_scoped: Vec<ClusterScoped>,
+}
+
+/// A version of a resource without a namespace.
+#[derive(Clone, Debug)]
+pub struct ClusterScoped {
+    pub group: String,
+    pub version: String,
+    /// As in paths.
+    pub plural: String,
+    pub kind: String,
+    /// Whether Crossplane made it for composite resources (`crossplane/internal/xcrd/crd.go`, `CategoryComposite`).
+    pub is_composite: bool,
 }
 
 /// Reads the version, discovery and OpenAPI of a control plane. `references` contains the declared references to
@@ -35,20 +49,21 @@ pub async fn inspect(
     exposure: &Exposure,
     references: &BTreeMap<String, ReferencePaths>,
 ) -> Result<Inspection, FetchError> {
-    let version = read(client, "/version", "application/json").await?;
+    let version = read_json(client, "/version", "application/json").await?;
     let mut inspection = Inspection {
         version: text(&version, "gitVersion").to_owned(),
         ..Inspection::default()
     };
-    let list = read(client, DISCOVERY_PATH, ACCEPT).await?;
+    let list = read_json(client, DISCOVERY_PATH, ACCEPT).await?;
     let list: GroupList =
         serde_json::from_value(list).map_err(|error| FetchError::invalid(DISCOVERY_PATH, error))?;
+    inspection.cluster_scoped = cluster_scoped(&list);
     for group in exposed_groups(list, exposure) {
         let name = &group.metadata.name;
         let declared = references.get(name);
         for version in &group.versions {
             let path = format!("/openapi/v3/apis/{name}/{}", version.version);
-            let document = read(client, &path, "application/json").await?;
+            let document = read_json(client, &path, "application/json").await?;
             for resource in &version.resources {
                 let kind = resource
                     .response_kind
@@ -63,7 +78,31 @@ pub async fn inspect(
     Ok(inspection)
 }
 
-async fn read(
+fn cluster_scoped(list: &GroupList) -> Vec<ClusterScoped> {
+    let mut all = Vec::new();
+    for group in &list.items {
+        for version in &group.versions {
+            let resources = version.resources.iter();
+            let resources = resources.filter(|resource| resource.scope == "Cluster");
+            all.extend(resources.filter_map(|resource| {
+                Some(ClusterScoped {
+                    group: group.metadata.name.clone(),
+                    version: version.version.clone(),
+                    plural: resource.resource.clone(),
+                    kind: resource.response_kind.as_ref()?.kind.clone(),
+                    is_composite: resource.categories.iter().any(|it| it == "composite"),
+                })
+            }));
+        }
+    }
+    all
+}
+
+/// Reads a JSON document.
+///
+/// # Errors
+/// It cannot be read or is invalid.
+pub async fn read_json(
     client: &DocumentClient,
     path: &str,
     accept: &'static str,

@@ -39,6 +39,46 @@ func TestCheckOnlineNamesMissingRightsInTheAppCluster(t *testing.T) {
 	})
 }
 
+func TestCheckOnlineNamesMissingRightsOnComposites(t *testing.T) {
+	kubectl(t, env.controlPlane, compositeCRD, "apply", "-f", "-")
+	t.Cleanup(func() {
+		env.tryKubectl(env.controlPlane.kubeconfig, compositeCRD, "delete", "--ignore-not-found", "-f", "-")
+	})
+	kubectl(t, env.controlPlane, "", "wait", "--for=condition=Established", "--timeout=30s", "crd/xkubernetesclusters.k8s.starter.org", "crd/disks.plain.starter.org")
+	const composite = `{apiVersion: k8s.starter.org/v1alpha1, kind: XKubernetesCluster, metadata: {name: checked}, spec: {resourceRefs: [{apiVersion: plain.starter.org/v1, kind: Disk, name: a}]}}`
+	await(t, deadline, func() error {
+		_, err := env.tryKubectl(env.controlPlane.kubeconfig, composite, "apply", "-f", "-")
+		return err
+	})
+	env.tryKubectl(env.controlPlane.kubeconfig, eventRights, "delete", "--ignore-not-found", "-f", "-")
+	c := startCopierWith(t, "check-composites", "events: {composite: true, composed: true}", "events.yaml", secretRights)
+	missing := []string{
+		`claimgate may not list, watch events in the namespace "default"`,
+		"claimgate may not get disks.plain.starter.org;",
+	}
+	await(t, deadline, func() error {
+		text := checkOnline(t, c.name+".yaml")
+		for _, wanted := range missing {
+			if !strings.Contains(text, wanted) {
+				return fmt.Errorf("check does not say %q:\n%s", wanted, text)
+			}
+		}
+		return nil
+	})
+	kubectl(t, env.controlPlane, eventRights, "apply", "-f", "-")
+	await(t, deadline, func() error {
+		if text := checkOnline(t, c.name+".yaml"); strings.Contains(text, "disks.plain.starter.org") || strings.Contains(text, "may not list, watch events") {
+			return fmt.Errorf("with all rights, check says:\n%s", text)
+		}
+		return nil
+	})
+
+	restrictConnector(t, `"get","list","watch","create","update"`, "DELETE")
+	if text := checkOnline(t, c.name+".yaml"); !strings.Contains(text, "claimgate may not get, list, watch xkubernetesclusters.k8s.starter.org;") {
+		t.Errorf("check does not name the composite resources:\n%s", text)
+	}
+}
+
 func TestCheckOnlineNamesMissingRights(t *testing.T) {
 	check := func() string {
 		t.Helper()

@@ -15,7 +15,10 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 /// What a controller needs to follow the objects of a namespace.
 const FOLLOW: [&str; 2] = ["list", "watch"];
 
-/// All namespaces.
+/// The namespace of events about objects without a namespace.
+const CLUSTER_SCOPED: &str = "default";
+
+/// All namespaces, or none.
 const EVERYWHERE: &str = "";
 
 /// A resource, and what claimgate does with it.
@@ -33,8 +36,14 @@ pub(super) enum Access {
     /// Secrets and ConfigMaps: each namespace apart.
     Read,
     Copies,
-    /// Events: a controller follows them.
+    /// Events in the namespaces of claims: a controller follows them.
     Follow,
+    /// Events about objects without a namespace.
+    FollowClusterScoped,
+    /// Composite resources, which have no namespace: a controller finds and follows them.
+    Composites,
+    /// Composed resources without a namespace.
+    Composed,
 }
 
 /// Returns the verbs that claimgate lacks, by place: `kubernetesclusters.k8s.starter.org in the namespace "team-a"`. A
@@ -51,15 +60,18 @@ pub(super) async fn missing(
     for resource in resources {
         for (namespace, verb) in needed(mapping, resource.access) {
             if !is_allowed(upstream, resource, namespace, verb).await? {
+                let has_namespace =
+                    !matches!(resource.access, Access::Composites | Access::Composed);
                 let place = match namespace {
-                    EVERYWHERE => "in all namespaces".to_owned(),
-                    namespace => format!("in the namespace {namespace:?}"),
+                    EVERYWHERE if has_namespace => " in all namespaces".to_owned(),
+                    EVERYWHERE => String::new(),
+                    namespace => format!(" in the namespace {namespace:?}"),
                 };
                 let name = match &*resource.group {
                     "" => resource.plural.clone(),
                     group => format!("{}.{group}", resource.plural),
                 };
-                let key = format!("{name} {place}");
+                let key = format!("{name}{place}");
                 missing.entry(key).or_default().push(verb);
             }
         }
@@ -75,6 +87,9 @@ fn needed(mapping: &Mapping, access: Access) -> Vec<(&str, &'static str)> {
         Access::Copies => (&READS, &["create", "update", "delete"]),
         Access::ReadOnlyClaims | Access::Read => (&READS, &[]),
         Access::Follow => (&FOLLOW, &[]),
+        Access::FollowClusterScoped => return FOLLOW.map(|verb| (CLUSTER_SCOPED, verb)).into(),
+        Access::Composites => return READS.map(|verb| (EVERYWHERE, verb)).into(),
+        Access::Composed => return vec![(EVERYWHERE, "get")],
     };
     let mut all = Vec::new();
     for namespace in &namespaces {
