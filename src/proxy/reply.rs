@@ -102,6 +102,10 @@ impl ReplyTranslator {
         let (parts, body) = response.into_parts();
         let status = parts.status;
         check_status(context, status)?;
+        if status == StatusCode::FORBIDDEN && context.control_plane.is_starting().await {
+            let why = "it is starting and may not know its roles yet (403)";
+            return Err(context.control_plane.unavailable(why));
+        }
         let mapper = self.mapper(context);
         let mut headers = headers::to_client(&parts.headers, &remote.scope, mapper);
         let serializer = serializer(context, status, &headers);
