@@ -78,6 +78,7 @@ impl App {
         reloads.extend(control_planes.watched.iter().cloned());
 
         let catalog = Catalog::new(control_planes.exposures());
+        let documents = refreshes(&config, control_planes.documents, &app_cluster);
         let app_cluster = app_cluster
             .prepare(
                 &config,
@@ -88,7 +89,6 @@ impl App {
             )
             .await?;
         reloads.extend(app_cluster.watched());
-        let documents = refreshes(&config, control_planes.documents);
         let router = Router {
             access: AccessControl {
                 authenticator,
@@ -214,8 +214,10 @@ impl App {
 fn refreshes(
     config: &Config,
     documents: Vec<(Arc<DocumentClient>, Exposure)>,
+    app_cluster: &AppClusterAccess,
 ) -> Vec<(Arc<DocumentClient>, RefreshOptions)> {
     let store = StateDirectory::of(config).map(memory::files);
+    let store = store.or_else(|| app_cluster.discovery_store(config));
     let with_options = documents.into_iter().map(|(client, exposure)| {
         let settings = config.control_planes.get(client.name());
         let memory = store.clone().zip(settings);

@@ -1,6 +1,8 @@
 //! The client of the app cluster's API.
 
 mod access_review;
+mod discovery_store;
+mod errors;
 mod front_proxy;
 mod namespaces;
 
@@ -10,6 +12,8 @@ use kube::api::PostParams;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 pub(crate) use self::access_review::is_allowed;
+pub(crate) use self::discovery_store::{DISCOVERY_SUFFIX, DiscoveryStore};
+pub(crate) use self::errors::{describe, has_status, is_namespace_terminating};
 pub(crate) use self::front_proxy::FrontProxyError;
 pub(crate) use self::front_proxy::{FrontProxyWatch, check_front_proxy};
 pub(crate) use self::namespaces::NamespaceWatch;
@@ -29,30 +33,6 @@ pub enum ClientError {
     Kubeconfig(#[from] KubeconfigError),
     #[error("appCluster.kubeconfig is not set, and claimgate does not run in a pod")]
     NotConfigured,
-}
-
-/// Returns what a user needs to know of an error: the message of a rejection, without the rest of its Status.
-pub(crate) fn describe(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Returns whether a request failed with this status code.
-pub(crate) fn has_status(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
-}
-
-/// Returns whether a create failed because its namespace is being deleted, with everything in it
-/// (`k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle`).
-pub(crate) fn is_namespace_terminating(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else {
-        return false;
-    };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let mut reasons = causes.map(|cause| &*cause.reason);
-    reasons.any(|reason| reason == "NamespaceTerminating")
 }
 
 /// Returns the parameters of writes. They name claimgate as the field manager.

@@ -1,5 +1,6 @@
 //! The client of the app cluster, and the tasks that use it.
 
+mod discovery;
 mod rights;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::start_error::StartError;
-use crate::app_cluster::{self, FrontProxyWatch, NamespaceWatch};
+use crate::app_cluster::{self, DiscoveryStore, FrontProxyWatch, NamespaceWatch};
 use crate::authn::FrontProxyCell;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, DocumentStore};
 use crate::config::{Config, CredentialsConfig, ServingCertificateConfig, Warning};
 use crate::copies::Copies;
 use crate::leader::{LeaderElection, Leadership};
@@ -89,6 +90,12 @@ impl AppClusterAccess {
             })?);
         }
         Ok(self)
+    }
+
+    /// Returns where discovery is kept in the app cluster: beside the Service that `register` names.
+    pub(super) fn discovery_store(&self, config: &Config) -> Option<Arc<dyn DocumentStore>> {
+        let (client, register) = (self.client.clone()?, config.register.as_ref()?);
+        Some(Arc::new(DiscoveryStore::new(client, &register.service)))
     }
 
     /// Returns what keeps the daemon from working in the app cluster. Writes nothing.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::start_error::StartError;
 use crate::authn::FrontProxyCell;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, DocumentStore};
 use crate::config::{Config, Warning};
 use crate::namespaces::LocalNamespaces;
 use crate::proxy::ControlPlane;
@@ -40,6 +40,10 @@ impl AppClusterAccess {
         _metrics: &Metrics,
     ) -> Result<Self, StartError> {
         Ok(self)
+    }
+
+    pub(super) fn discovery_store(&self, _config: &Config) -> Option<Arc<dyn DocumentStore>> {
+        None
     }
 
     pub(super) async fn warnings(&self, _config: &Config) -> Vec<Warning> {

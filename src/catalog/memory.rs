@@ -85,7 +85,8 @@ impl Memory {
         Ok(Some(content.into_remembered()))
     }
 
-    /// Keeps the documents of a control plane.
+    /// Keeps the documents of a control plane. Writes nothing if the same documents are kept already, so that replicas and
+    /// restarts do not write again.
     ///
     /// # Errors
     /// The document cannot be written.
@@ -108,6 +109,16 @@ impl Memory {
                 .collect(),
         };
         let document = encode(&content)?;
+        if let Ok(Some(kept)) = self.store.read(control_plane).await
+            && let Ok(kept) = decode(&kept)
+            && document
+                == encode(&Content {
+                    saved_at: content.saved_at,
+                    ..kept
+                })?
+        {
+            return Ok(());
+        }
         self.store.write(control_plane, document).await
     }
 }

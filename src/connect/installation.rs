@@ -40,6 +40,7 @@ pub(super) fn outside(
             ..ClusterRole::default()
         })?,
         certificates(installation)?,
+        discovery(installation)?,
         service(
             installation,
             ServiceSpec {
@@ -67,6 +68,7 @@ pub(super) fn inside(
     objects.extend(rights::objects(installation, control_plane)?);
     objects.extend([
         certificates(installation)?,
+        discovery(installation)?,
         Manifest::new(&ConfigMap {
             metadata: installation.metadata(&installation.service.name),
             data: Some(files.clone()),
@@ -134,6 +136,14 @@ fn certificates(installation: &Installation) -> Result<Manifest, serde_json::Err
         metadata: installation.metadata(&installation.certificate_secret()),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
+    })
+}
+
+/// Without data, for the same reason.
+fn discovery(installation: &Installation) -> Result<Manifest, serde_json::Error> {
+    Manifest::new(&ConfigMap {
+        metadata: installation.metadata(&installation.discovery_config_map()),
+        ..ConfigMap::default()
     })
 }
 

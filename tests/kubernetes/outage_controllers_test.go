@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -234,4 +235,58 @@ func awaitQueueQuota(t *testing.T, within time.Duration) {
 		return err
 	})
 	t.Logf("claims are counted after %s", time.Since(begin).Round(100*time.Millisecond))
+}
+
+// TestRestartInAnOutageKeepsTheAPI restarts a daemon that keeps discovery in the app cluster.
+func TestRestartInAnOutageKeepsTheAPI(t *testing.T) {
+	createQueueAPI(t)
+	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
+	must(err)
+	platform := *env.controlPlane
+	platform.port = own.port
+	c := newConnectionOf(t, env.app, &platform)
+	c.arguments = append(c.arguments, "connected", "--apis", "queues.example.org")
+	t.Cleanup(func() {
+		must(own.restore())
+		if out, err := c.disconnect("--claims", "delete"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	daemon := c.start(t)
+	awaitResource(t, "queues", true)
+	awaitSuccess(t, env.app, "", "get", "queues")
+	serve := func() *process {
+		p, err := env.run("restarted", "env", fmt.Sprintf("CLAIMGATE_LISTEN__ADDRESS=127.0.0.1:%d", c.port),
+			"CLAIMGATE_ADMIN__ADDRESS=", os.Getenv("TEST_BINARY"), "serve", "--config", filepath.Join(c.dir, "claimgate.yaml"))
+		must(err)
+		t.Cleanup(p.kill)
+		return p
+	}
+	read := func() string {
+		return inAppCluster(t, "get", "configmap", "-n", "connected-system", "claimgate-discovery", "-o", "jsonpath={.metadata.resourceVersion} {.binaryData}")
+	}
+	await(t, slowDeadline, func() error {
+		if kept := read(); !strings.Contains(kept, "platform.json.gz") {
+			return fmt.Errorf("the ConfigMap has %q", kept)
+		}
+		return nil
+	})
+	kept := read()
+	daemon.kill()
+	own.refuseConnections()
+	restarted := serve()
+	await(t, slowDeadline, func() error {
+		_, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues")
+		if err == nil || !strings.Contains(err.Error(), `does not answer`) {
+			return fmt.Errorf("after the restart: %v", err)
+		}
+		return nil
+	})
+	assertContains(t, inAppCluster(t, "api-resources", "--api-group=queues.example.org", "--cached=false"), "queues")
+	if now := read(); now != kept {
+		t.Errorf("the restart changed the ConfigMap from %s to %s", kept, now)
+	}
+	must(own.restore())
+	awaitSuccess(t, env.app, "", "get", "queues")
+	restarted.kill()
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
-use crate::app_cluster::{check_front_proxy, describe, is_allowed};
+use crate::app_cluster::{DISCOVERY_SUFFIX, check_front_proxy, describe, is_allowed};
 use crate::config::{
     Config, CredentialsConfig, InputKind, NamespaceSelection, ServingCertificateConfig, Warning,
 };
@@ -85,6 +85,10 @@ fn needed(config: &Config) -> Vec<Right> {
     let lease = format!("{}{LEASE_SUFFIX}", service.name);
     let group = "coordination.k8s.io";
     rights.push(own("register", group, "leases", &lease, &["get", "update"]));
+    if config.state_directory.is_none() {
+        let name = format!("{}{DISCOVERY_SUFFIX}", service.name);
+        rights.push(own("register", "", "configmaps", &name, &["get", "patch"]));
+    }
     if let ServingCertificateConfig::SelfManaged(managed) = &config.listen.certificate {
         let (key, name) = ("listen.selfManaged", &managed.secret);
         rights.push(own(key, "", "secrets", name, &["get", "update"]));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::app_cluster::DISCOVERY_SUFFIX;
 use crate::config::{NamespaceSelection, ServiceConfig};
 use crate::connect::connection::{ANNOTATION, Credential};
 use crate::connect::objects::named;
@@ -41,6 +42,11 @@ impl Installation {
     /// Returns the name of the Secret with the CA and the serving certificate.
     pub(crate) fn certificate_secret(&self) -> String {
         format!("{}-certificates", self.service.name)
+    }
+
+    /// Returns the name of the ConfigMap in which the daemon keeps discovery.
+    pub(crate) fn discovery_config_map(&self) -> String {
+        format!("{}{DISCOVERY_SUFFIX}", self.service.name)
     }
 
     /// Returns the name of the Secret with the token for a control plane.

@@ -180,6 +180,12 @@ fn own_objects(installation: &Installation, control_plane: &str) -> Vec<PolicyRu
             &["get", "update"],
         ),
         rule("", "secrets", &secrets, &["get", "update"]),
+        rule(
+            "",
+            "configmaps",
+            &[&installation.discovery_config_map()],
+            &["get", "patch"],
+        ),
     ]
 }
 
