@@ -231,3 +231,30 @@ fn registered(metrics: &Metrics) -> BTreeSet<String> {
         .map(|descriptor| format!("claimgate_{}", descriptor.split('"').next().unwrap()))
         .collect()
 }
+
+/// Returns the text of all files in a folder of the project.
+fn files_of(path: &str) -> String {
+    let folder = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    let files = fs::read_dir(folder).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    texts.collect()
+}
+
+#[test]
+fn fault_matrix_names_tests_that_exist() {
+    let tests = files_of("tests/kubernetes") + &files_of("tests/end_to_end");
+    let page = read("docs/src/operations/fault-matrix.md");
+    let code = page.split('`').skip(1).step_by(2);
+    let names: BTreeSet<&str> = code
+        .filter(|name| name.starts_with("Test") && *name != "Test" || name.matches('_').count() > 2)
+        .collect();
+    assert!(names.len() > 10, "the page names only {names:?}");
+    for name in names {
+        let is_test = [format!("func {name}("), format!("fn {name}(")];
+        assert!(
+            is_test.iter().any(|test| tests.contains(test)),
+            "the page names {name}, which is not a test"
+        );
+    }
+}
