@@ -124,8 +124,8 @@ func (m *manySecrets) remove() {
 }
 
 func TestMemoryStaysFlatWithThousandsOfCopiedSecrets(t *testing.T) {
-	if os.Getenv("TEST_SLOW") == "" {
-		t.Skip("only with `run --all`")
+	if os.Getenv("TEST_MEASURE") == "" {
+		t.Skip("only with `run memory`")
 	}
 	m := &manySecrets{count: 10_000, app: kubernetes.NewForConfigOrDie(restConfig(env.app)), remote: kubernetes.NewForConfigOrDie(restConfig(env.controlPlane))}
 	t.Cleanup(m.remove)
