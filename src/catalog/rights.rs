@@ -164,7 +164,7 @@ impl RightsReader {
     /// Returns the current rights on the resources of `groups`. `is_doubtful` reads them now.
     ///
     /// # Errors
-    /// The control plane does not answer, or it is not ready: it may not know its roles yet.
+    /// The control plane does not answer, or not as a Kubernetes API server.
     pub(super) async fn read(
         &mut self,
         client: &DocumentClient,
@@ -184,15 +184,11 @@ impl RightsReader {
             namespaces: &self.namespaces,
         };
         let rights = review.of(&resources).await?;
-        let is_less = match &self.last {
-            Some(last) => rights.missing() != last.rights.missing(),
-            None => !rights.missing().is_empty(),
-        };
-        if is_less && !client.is_ready().await {
-            return Err(RightsError {
-                path: RULES_REVIEWS,
-                problem: "the control plane is not ready".to_owned(),
-            });
+        let before = self.last.as_ref().map(|last| last.rights.clone());
+        let before = before.unwrap_or_default();
+        // A kube-apiserver that starts forbids what it does not know yet. The next refresh reads again.
+        if rights.missing() != before.missing() && client.is_starting().await {
+            return Ok(before);
         }
         self.last = Some(LastRead {
             at: Instant::now(),

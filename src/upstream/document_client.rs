@@ -158,6 +158,13 @@ impl DocumentClient {
         access_review::is_allowed(&self.upstream, attributes).await
     }
 
+    /// Returns whether `/readyz` reports that the server is not ready. Proxies may hide this path, so any answer but a
+    /// server error counts as ready.
+    pub async fn is_starting(&self) -> bool {
+        let response = self.get("/readyz", "*/*", None).await;
+        response.is_ok_and(|response| response.status().is_server_error())
+    }
+
     /// Returns whether `/readyz` reports that the server is ready.
     pub async fn is_ready(&self) -> bool {
         let response = self.get("/readyz", "*/*", None).await;
