@@ -26,6 +26,7 @@ mod gzip_policy;
 mod kube_client;
 mod pool;
 mod post_json;
+mod readiness;
 mod request_body;
 mod response_body;
 #[cfg(test)]
@@ -43,5 +44,6 @@ pub use self::gzip_policy::GzipPolicy;
 #[cfg(feature = "app-cluster")]
 pub use self::kube_client::kube_client;
 pub use self::post_json::post_json;
+pub use self::readiness::is_starting;
 pub use self::request_body::RequestBody;
 pub use self::response_body::{BodyError, ResponseBody};

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use http::{Request, StatusCode};
+use http::StatusCode;
 
 use crate::error::RequestError;
-use crate::upstream::{ConnectionClass, Outcome, RequestBody, Upstream, UpstreamError};
+use crate::upstream::{Outcome, Upstream, UpstreamError};
 use claim_mapping::mapping::Mapping;
 
 /// A control plane: its client and the namespaces that are mapped to it.
@@ -29,17 +29,6 @@ impl ControlPlane {
             control_plane: self.name.clone(),
             why: why.to_string(),
         }
-    }
-
-    /// Returns whether the control plane says that it is not ready. A kube-apiserver that starts rejects requests with 403
-    /// until it has read its roles, and clients would conclude that they lost a right.
-    pub(super) async fn is_starting(&self) -> bool {
-        let request = Request::get("/readyz").body(RequestBody::Empty);
-        let Ok(request) = request else {
-            return false;
-        };
-        let reply = self.upstream.send(ConnectionClass::Requests, request).await;
-        reply.is_ok_and(|reply| reply.status().is_server_error())
     }
 
     /// Returns the error for a reply that cannot be passed on.

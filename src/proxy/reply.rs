@@ -36,7 +36,7 @@ use crate::body::{Buffered, ReplyBody};
 use crate::config::LimitsConfig;
 use crate::error::RequestError;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::ResponseBody;
+use crate::upstream::{ResponseBody, is_starting};
 use claim_mapping::RequestScope;
 use claim_mapping::quoted_prefix::QuotedPrefix;
 use claim_mapping::response::Shape;
@@ -102,9 +102,10 @@ impl ReplyTranslator {
         let (parts, body) = response.into_parts();
         let status = parts.status;
         check_status(context, status)?;
-        if status == StatusCode::FORBIDDEN && context.control_plane.is_starting().await {
+        let control_plane = context.control_plane;
+        if status == StatusCode::FORBIDDEN && is_starting(&control_plane.upstream).await {
             let why = "it is starting and may not know its roles yet (403)";
-            return Err(context.control_plane.unavailable(why));
+            return Err(control_plane.unavailable(why));
         }
         let mapper = self.mapper(context);
         let mut headers = headers::to_client(&parts.headers, &remote.scope, mapper);

@@ -11,6 +11,7 @@ use super::client::Upstream;
 use super::connection_class::ConnectionClass;
 use super::error::UpstreamError;
 use super::post_json::post_json;
+use super::readiness;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 
@@ -158,11 +159,9 @@ impl DocumentClient {
         access_review::is_allowed(&self.upstream, attributes).await
     }
 
-    /// Returns whether `/readyz` reports that the server is not ready. Proxies may hide this path, so any answer but a
-    /// server error counts as ready.
+    /// The same as [`readiness::is_starting`].
     pub async fn is_starting(&self) -> bool {
-        let response = self.get("/readyz", "*/*", None).await;
-        response.is_ok_and(|response| response.status().is_server_error())
+        readiness::is_starting(&self.upstream).await
     }
 
     /// Returns whether `/readyz` reports that the server is ready.
