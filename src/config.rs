@@ -35,8 +35,8 @@ pub use self::problem::{Problem, Problems};
 pub use self::secret_template::{MissingKey, SecretTemplate};
 pub use self::settings::{
     ApiConfig, AppClusterConfig, Authentication, CaInjection, CertificateAuthority,
-    ClientCertificate, Compression, Config, ControlPlaneConfig, CredentialsConfig,
-    FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, OutageConfig, PemConfig, Priority,
+    ClientCertificate, Compression, Config, ControlPlaneConfig, ControlPlaneLimits,
+    CredentialsConfig, FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, OutageConfig, PemConfig, Priority,
     Register, RequestHeader, Resources, Secret, SelfManaged, ServerAddress, ServiceConfig,
     ServingCertificateConfig, Shutdown, TimeoutsConfig,
 };

@@ -163,11 +163,13 @@ pub enum RequestError {
     #[error("the request has more than {max} header fields; send fewer")]
     TooManyHeaderFields { max: usize },
     #[error(
-        "too many {what} at once; try again shortly, or raise limits.{key} in claimgate's configuration"
+        "too many {what} to all control planes together: the limit is {max}, limits.{key}; try again shortly, or \
+         raise the limit in claimgate's configuration"
     )]
     TooMany {
         what: &'static str,
         key: &'static str,
+        max: usize,
     },
     /// kube-apiserver's message (`NewUnauthorized`).
     #[error("Unauthorized")]
@@ -184,6 +186,18 @@ pub enum RequestError {
         group: String,
     },
 
+    #[error(
+        "too many {what} to control plane {control_plane:?} at once: the limit is {max}, \
+         {share}controlPlanes.{control_plane}.limits.{key}; try again shortly, or raise the limit in claimgate's \
+         configuration"
+    )]
+    ControlPlaneBusy {
+        control_plane: String,
+        what: &'static str,
+        max: usize,
+        share: &'static str,
+        key: &'static str,
+    },
     #[error("control plane {control_plane:?} does not answer: {why}")]
     ControlPlaneUnavailable { control_plane: String, why: String },
     #[error("control plane {control_plane:?} sent a response that cannot be passed on: {why}")]
@@ -223,9 +237,10 @@ impl RequestError {
             | Self::OutcomeUnknown { .. }
             | Self::Timeout { .. }
             | Self::UntranslatableFailure { .. } => Fault::ControlPlane,
-            Self::ConversionFailed(_) | Self::Internal(_) | Self::TooMany { .. } => {
-                Fault::Claimgate
-            }
+            Self::ControlPlaneBusy { .. }
+            | Self::ConversionFailed(_)
+            | Self::Internal(_)
+            | Self::TooMany { .. } => Fault::Claimgate,
             _ => Fault::Client,
         }
     }
@@ -236,6 +251,7 @@ impl RequestError {
     /// (`client-go/rest/with_retry.go`). The header is absent if the control plane is unavailable: the user
     /// would see the message only after ten attempts.
     fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Self::TooMany { .. }).then_some(RETRY_AFTER_S)
+        matches!(self, Self::ControlPlaneBusy { .. } | Self::TooMany { .. })
+            .then_some(RETRY_AFTER_S)
     }
 }

@@ -219,11 +219,12 @@ impl Router {
                 resource.control_plane
             )));
         };
-        let permit = if request.verb == Verb::Watch {
-            self.admission.watch(self.metrics.watches(labels))?
-        } else {
-            self.admission.request(self.metrics.in_flight())?
+        let gauge = match request.verb {
+            Verb::Watch => self.metrics.watches(labels),
+            _ => self.metrics.in_flight(&control_plane.name),
         };
+        let permit = control_plane.admit(request.verb, &identity.user().name, gauge)?;
+        let permit = self.admission.admit(request.verb, permit)?;
         let kind = ResourceKind {
             api_version: format!("{}/{}", request.group, request.version),
             kind: resource.kind.clone(),

@@ -3,6 +3,7 @@
 use crate::catalog::{ExposedApi, Exposure, ResourceSelection};
 use crate::config::{self, Config};
 use crate::proxy::ControlPlane;
+use crate::proxy::admission::ControlPlaneAdmission;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Credentials, Endpoint, GzipPolicy, PemSource, Timeouts, Upstream};
 use claim_mapping::mapping::Mapping;
@@ -20,6 +21,7 @@ pub(super) fn control_plane(
         name: settings.name.clone(),
         upstream: Upstream::new(endpoint(settings), credentials, metrics)?,
         mapping: settings.mapping.clone(),
+        admission: ControlPlaneAdmission::new(settings.limits),
     })
 }
 

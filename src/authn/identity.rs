@@ -32,3 +32,11 @@ pub enum Identity {
     /// The user connects with a certificate of the client CA.
     Direct(User),
 }
+
+impl Identity {
+    pub fn user(&self) -> &User {
+        match self {
+            Self::Forwarded(user) | Self::Direct(user) => user,
+        }
+    }
+}

@@ -220,7 +220,7 @@ fn outage(section: Section<'_>) -> OutageConfig {
 fn limits(section: Section<'_>) -> LimitsConfig {
     let limits = LimitsConfig {
         max_watches: section.count("maxWatches", 20_000),
-        max_requests_in_flight: section.count("maxRequestsInFlight", 400),
+        max_requests_in_flight: section.count("maxRequestsInFlight", 800),
         max_request_body_size: section.size("maxRequestBodySize", 3 << 20),
         max_buffered_size: section.size("maxBufferedSize", 4 << 20),
         watch_buffer_size: section.size("watchBufferSize", 256 << 10),

@@ -8,8 +8,8 @@ use url::Url;
 use super::register::secret_name;
 use super::section::Section;
 use super::settings::{
-    CertificateAuthority, Compression, ControlPlaneConfig, CredentialsConfig, PemConfig,
-    ServerAddress, TimeoutsConfig,
+    CertificateAuthority, Compression, ControlPlaneConfig, ControlPlaneLimits, CredentialsConfig,
+    PemConfig, ServerAddress, TimeoutsConfig,
 };
 use super::units::SECOND;
 use super::{files, kubeconfig};
@@ -59,6 +59,7 @@ fn control_plane(
         ("auto", Compression::Auto),
         &[("on", Compression::On), ("off", Compression::Off)],
     );
+    let limits = limits(section.section("limits"));
     let timeouts = timeouts(section.section("timeouts"));
     section.finish();
     let access = access?;
@@ -70,6 +71,7 @@ fn control_plane(
         tls_server_name: access.tls_server_name,
         mapping: mapping?,
         compression,
+        limits,
         timeouts,
     })
 }
@@ -278,6 +280,15 @@ fn table_mapping(section: &Section<'_>) -> Option<Mapping> {
             None
         }
     }
+}
+
+fn limits(section: Section<'_>) -> ControlPlaneLimits {
+    let limits = ControlPlaneLimits {
+        max_requests_in_flight: section.count("maxRequestsInFlight", 400),
+        max_watches: section.count("maxWatches", 20_000),
+    };
+    section.finish();
+    limits
 }
 
 fn timeouts(section: Section<'_>) -> TimeoutsConfig {

@@ -136,7 +136,27 @@ pub struct ControlPlaneConfig {
     pub tls_server_name: Option<String>,
     pub mapping: Mapping,
     pub compression: Compression,
+    pub limits: ControlPlaneLimits,
     pub timeouts: TimeoutsConfig,
+}
+
+/// The limits of one control plane, within those of the daemon.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlPlaneLimits {
+    pub max_requests_in_flight: usize,
+    pub max_watches: usize,
+}
+
+impl ControlPlaneLimits {
+    /// Returns the number of requests in flight that one user may have.
+    pub fn max_of_user(&self) -> usize {
+        (self.max_requests_in_flight / 2).max(1)
+    }
+
+    /// Returns the number of lists among the requests in flight.
+    pub fn max_lists(&self) -> usize {
+        (self.max_requests_in_flight * 3 / 4).max(1)
+    }
 }
 
 /// The parts of an https URL.

@@ -67,7 +67,9 @@ impl RequestError {
             Self::NameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
             Self::OrphanAfterDeletion { .. } => (StatusCode::CONFLICT, "Conflict"),
             Self::TooManyHeaderFields { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ""),
-            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+            Self::ControlPlaneBusy { .. } | Self::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
+            }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::UnsupportedMediaType(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType")
@@ -288,6 +290,7 @@ mod tests {
         let error = RequestError::TooMany {
             what: "watches",
             key: "maxWatches",
+            max: 7,
         };
         let response = error.response(ResponseFormat::JSON);
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);

@@ -3,19 +3,43 @@
 use std::fmt;
 
 use http::StatusCode;
+use prometheus_client::metrics::gauge::Gauge;
 
+use super::admission::{ControlPlaneAdmission, ControlPlanePermit};
 use crate::error::RequestError;
 use crate::upstream::{Outcome, Upstream, UpstreamError};
 use claim_mapping::mapping::Mapping;
+use kube_wire::request_info::Verb;
 
 /// A control plane: its client and the namespaces that are mapped to it.
 pub struct ControlPlane {
     pub name: String,
     pub upstream: Upstream,
     pub mapping: Mapping,
+    pub admission: ControlPlaneAdmission,
 }
 
 impl ControlPlane {
+    /// Returns a permit for a request of a user.
+    ///
+    /// # Errors
+    /// [`RequestError::ControlPlaneBusy`] if a limit of this control plane is reached.
+    pub fn admit(
+        &self,
+        verb: Verb,
+        user: &str,
+        gauge: Gauge,
+    ) -> Result<ControlPlanePermit, RequestError> {
+        let admitted = self.admission.admit(verb, user, gauge);
+        admitted.map_err(|excess| RequestError::ControlPlaneBusy {
+            control_plane: self.name.clone(),
+            what: excess.what,
+            max: excess.max,
+            share: excess.share,
+            key: excess.key,
+        })
+    }
+
     /// Returns the error for a read that took longer than the request timeout.
     pub(super) fn timeout(&self) -> RequestError {
         RequestError::Timeout {

@@ -8,16 +8,16 @@ use http::request::Parts;
 use http::{Method, Request};
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::admission::{Admission, RequestPermit};
+use super::admission::{Admission, ControlPlaneAdmission, RequestPermit};
 use super::context::{RequestContext, ResourceKind};
 use super::control_plane::ControlPlane;
 use crate::authn::{Identity, User};
-use crate::config::LimitsConfig;
+use crate::config::{ControlPlaneLimits, LimitsConfig};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Credentials, Endpoint, GzipPolicy, PemSource, Timeouts, Upstream};
 use claim_mapping::mapping::Mapping;
 use dev_control_plane::certificates::Authority;
-use kube_wire::request_info::{Query, ResourceRequest, Target};
+use kube_wire::request_info::{Query, ResourceRequest, Target, Verb};
 
 /// A routed request for a control plane that is never contacted.
 ///
@@ -71,6 +71,11 @@ impl TestRequest {
     }
 }
 
+const CONTROL_PLANE_LIMITS: ControlPlaneLimits = ControlPlaneLimits {
+    max_requests_in_flight: 1,
+    max_watches: 1,
+};
+
 /// Returns a permit with a separate limit.
 pub(super) fn permit() -> RequestPermit {
     let limits = LimitsConfig {
@@ -81,7 +86,10 @@ pub(super) fn permit() -> RequestPermit {
         watch_buffer_size: 1 << 20,
         watch_write_timeout: Duration::from_secs(1),
     };
-    Admission::new(&limits).request(Gauge::default()).unwrap()
+    let control_plane = ControlPlaneAdmission::new(CONTROL_PLANE_LIMITS);
+    let permit = control_plane.admit(Verb::Get, "user", Gauge::default());
+    let permit = permit.unwrap();
+    Admission::new(&limits).admit(Verb::Get, permit).unwrap()
 }
 
 fn control_plane() -> ControlPlane {
@@ -110,5 +118,6 @@ fn control_plane() -> ControlPlane {
         name: endpoint.name.clone(),
         upstream: Upstream::new(endpoint, credentials, &Metrics::new()).unwrap(),
         mapping,
+        admission: ControlPlaneAdmission::new(CONTROL_PLANE_LIMITS),
     }
 }

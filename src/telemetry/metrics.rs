@@ -42,7 +42,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     requests: Family<ResponseLabels, Counter>,
     durations: Durations,
-    in_flight: Gauge,
+    in_flight: Family<ControlPlaneLabels, Gauge>,
     watches: Family<ResourceLabels, Gauge>,
     watch_events: Family<EventLabels, Counter>,
     buffer_overflows: Counter,
@@ -80,7 +80,7 @@ impl Metrics {
             registry: Arc::default(),
             requests: Family::default(),
             durations: Durations::new_with_constructor(histogram),
-            in_flight: Gauge::default(),
+            in_flight: Family::default(),
             watches: Family::default(),
             watch_events: Family::default(),
             buffer_overflows: Counter::default(),
@@ -269,9 +269,10 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Returns the gauge of requests in flight.
-    pub fn in_flight(&self) -> Gauge {
-        self.in_flight.clone()
+    /// Returns the gauge of requests in flight to a control plane.
+    pub fn in_flight(&self, control_plane: &str) -> Gauge {
+        self.in_flight
+            .get_or_create_owned(&ControlPlaneLabels::new(control_plane))
     }
 
     /// Returns the gauge of open watches of a resource.

@@ -16,7 +16,7 @@ use claimgate::tls::{pem, provider};
 use dev_control_plane::certificates::{Authority, Identity};
 use dev_control_plane::example;
 use dev_control_plane::faults::Fault;
-use dev_control_plane::{DevControlPlane, DevControlPlaneOptions, RecordedRequest};
+use dev_control_plane::{DevControlPlane, DevControlPlaneOptions, RecordedRequest, Resource};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -40,6 +40,12 @@ pub(crate) const ALL: &str = "/apis/k8s.starter.org/v1alpha1/kubernetesclusters"
 pub(crate) const SHOP: &str =
     "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/shop";
 
+/// The resources of the second control plane.
+pub(crate) const OTHER: &str = "/apis/other.example.org/v1/namespaces/default/queues";
+
+const OTHER_CONTROL_PLANE: &str =
+    "  other: {kubeconfig: other.kubeconfig, mapping: {namespaces: {default: app-ns-1}}}\n";
+
 /// The mapping of most tests.
 const TABLE: &str = "{namespaces: {default: app-ns-1, team-a: app-ns-2}}";
 pub(crate) const SHARED: &str = "{namespace: app-ns-1, names: readable}";
@@ -54,6 +60,8 @@ pub(crate) struct Setup<'a> {
     pub timeouts: &'a str,
     /// Text at the end.
     pub more: &'a str,
+    /// A second control plane, with the resources of [`TestEnv::other_control_plane`].
+    pub other: Option<&'a DevControlPlane>,
     /// The declared references to Secrets, by API group.
     pub references: BTreeMap<String, ReferencePaths>,
 }
@@ -66,6 +74,7 @@ impl Default for Setup<'_> {
             keys: "",
             timeouts: "",
             more: "",
+            other: None,
             references: BTreeMap::new(),
         }
     }
@@ -140,6 +149,17 @@ impl TestEnv {
         control_plane
     }
 
+    /// Starts a control plane that serves [`OTHER`].
+    pub(crate) async fn other_control_plane() -> DevControlPlane {
+        let mut resource = Resource::new("other.example.org", "v1", "Queue");
+        resource.categories = vec!["claim".to_owned()];
+        let options = DevControlPlaneOptions {
+            resources: vec![resource],
+            ..example::options()
+        };
+        DevControlPlane::start(options).await.unwrap()
+    }
+
     /// Starts the daemon in front of a running control plane, which may have faults.
     pub(crate) async fn start_with_control_plane(
         control_plane: DevControlPlane,
@@ -160,6 +180,7 @@ impl TestEnv {
             keys,
             timeouts,
             more,
+            other,
             references,
         } = setup;
         let dir = tempfile::tempdir().unwrap();
@@ -177,15 +198,19 @@ impl TestEnv {
              controlPlanes:\n  platform:\n    kubeconfig: platform.kubeconfig\n    \
              mapping: {mapping}\n    \
              timeouts: {{pingInterval: 1s, pingTimeout: 1s, connect: 2s{timeouts}}}\n    {keys}\n\
+{}\
              apis: {apis}\n\
-             admin: {{address: '127.0.0.1:0'}}\n{more}\n"
+             admin: {{address: '127.0.0.1:0'}}\n{more}\n",
+            other.map_or("", |_| OTHER_CONTROL_PLANE)
         );
+        let other_kubeconfig = other.map(DevControlPlane::kubeconfig).unwrap_or_default();
         for (name, text) in [
             ("tls.crt", identity.certificate.as_str()),
             ("tls.key", &identity.key),
             ("clients.crt", &clients.pem()),
             ("front.crt", &front.pem()),
             ("platform.kubeconfig", &control_plane.kubeconfig()),
+            ("other.kubeconfig", &other_kubeconfig),
             ("claimgate.yaml", &config),
         ] {
             fs::write(dir.path().join(name), text).unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod bodies;
+mod bulkheads;
 mod compression;
 mod deletion;
 mod discovery;

@@ -9,7 +9,7 @@ const EXPECTED_METRICS: &str = r#"requests_total{R,verb="create",code="201"} 1 1
 requests_total{R,verb="get",code="200"} 1 1
 request_duration_seconds_count{R,verb="get"} 1 1
 watches{R} 1 1
-requests_in_flight 0 0
+requests_in_flight{P} 0 0
 watch_events_total{type="ADDED"} 2 2
 watch_buffer_overflows_total 0 0
 body_bytes_total{direction="received"} BODY BODY
