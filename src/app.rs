@@ -264,7 +264,9 @@ fn reports(router: &Arc<Router>, metrics: Metrics) -> admin::Reports {
         status: Arc::new(move || status.status()),
         readiness: Arc::new(move || readiness.readiness()),
         metrics: Arc::new(move || {
-            for name in router.control_planes.keys() {
+            for (name, control_plane) in &router.control_planes {
+                let is_degraded = control_plane.upstream.degradation().is_some();
+                metrics.control_plane_degraded(name, is_degraded);
                 if let Some(age) = router.catalog.age(name) {
                     metrics.discovery_age(name, age);
                 }

@@ -36,9 +36,9 @@ pub use self::secret_template::{MissingKey, SecretTemplate};
 pub use self::settings::{
     ApiConfig, AppClusterConfig, Authentication, CaInjection, CertificateAuthority,
     ClientCertificate, Compression, Config, ControlPlaneConfig, ControlPlaneLimits,
-    CredentialsConfig, FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, OutageConfig, PemConfig, Priority,
-    Register, RequestHeader, Resources, Secret, SelfManaged, ServerAddress, ServiceConfig,
-    ServingCertificateConfig, Shutdown, TimeoutsConfig,
+    CredentialsConfig, FrontProxyConfig, LimitsConfig, Listen, Log, LogFormat, OutageConfig,
+    PemConfig, Priority, Register, RequestHeader, Resources, Secret, SelfManaged, ServerAddress,
+    ServiceConfig, ServingCertificateConfig, Shutdown, TimeoutsConfig,
 };
 pub use self::warnings::{Warning, warnings};
 

@@ -198,8 +198,14 @@ pub enum RequestError {
         share: &'static str,
         key: &'static str,
     },
-    #[error("control plane {control_plane:?} does not answer: {why}")]
-    ControlPlaneUnavailable { control_plane: String, why: String },
+    #[error(
+        "API group {group:?} is unavailable: control plane {control_plane:?} does not answer: {why}"
+    )]
+    ControlPlaneUnavailable {
+        group: String,
+        control_plane: String,
+        why: String,
+    },
     #[error("control plane {control_plane:?} sent a response that cannot be passed on: {why}")]
     InvalidReply { control_plane: String, why: String },
     #[error(

@@ -65,14 +65,27 @@ impl Router {
         };
         Readiness {
             checks: vec![("stopping", stopping), ("discovery", self.catalog.ready())],
-            warnings: self.registration_problems.borrow().clone(),
+            warnings: self.warnings(),
         }
+    }
+
+    /// Returns the problems that do not keep the daemon from serving.
+    fn warnings(&self) -> Vec<String> {
+        let control_planes = self.control_planes.values().filter_map(|control_plane| {
+            let problem = control_plane.problem()?;
+            Some(format!("control plane {:?} {problem}", control_plane.name))
+        });
+        control_planes
+            .chain(self.registration_problems.borrow().iter().cloned())
+            .collect()
     }
 
     /// Returns what `claimgate status` shows.
     pub(crate) fn status(&self) -> StatusReport {
-        let control_planes = self.control_planes.keys().map(|name| ControlPlaneStatus {
+        let control_planes = self.control_planes.iter();
+        let control_planes = control_planes.map(|(name, control_plane)| ControlPlaneStatus {
             name: name.clone(),
+            problem: control_plane.problem(),
             is_reachable: self.catalog.is_reachable(name),
             is_degraded: self.catalog.is_degraded(name),
             missing_rights: self.missing_rights(name),

@@ -43,6 +43,9 @@ pub struct ControlPlaneStatus {
     /// The rights that claimgate lacks, such as `list queues.example.org in all namespaces`.
     #[serde(default)]
     pub missing_rights: Vec<String>,
+    /// What is wrong with it, as the rest of a sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
     /// Time since discovery was last confirmed. Absent before the first time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub discovery_age_seconds: Option<u64>,
@@ -64,9 +67,11 @@ pub struct ApiStatus {
 impl StatusReport {
     /// Returns everything that someone should look at.
     pub fn problems(&self) -> Vec<String> {
-        let unreachable = self.control_planes.iter().filter(|it| !it.is_reachable);
-        let unreachable =
-            unreachable.map(|it| format!("the control plane {:?} cannot be reached", it.name));
+        let control_planes = self.control_planes.iter().filter_map(|it| {
+            let unreachable = (!it.is_reachable).then_some("cannot be reached");
+            let problem = it.problem.as_deref().or(unreachable)?;
+            Some(format!("the control plane {:?} {problem}", it.name))
+        });
         let rights = self.control_planes.iter().flat_map(|it| {
             let rights = it.missing_rights.iter();
             rights.map(|right| {
@@ -85,7 +90,7 @@ impl StatusReport {
             let problems = it.problems.iter();
             problems.map(|problem| format!("events of {:?}: {problem}", it.control_plane))
         });
-        let problems = unreachable.chain(rights).chain(registrations);
+        let problems = control_planes.chain(rights).chain(registrations);
         problems.chain(copies).chain(events).collect()
     }
 }

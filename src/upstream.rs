@@ -11,6 +11,8 @@
 //! never blocks another one.
 
 mod access_review;
+mod bad_responses;
+mod circuit;
 mod client;
 mod connect;
 mod connection;
@@ -29,6 +31,7 @@ mod post_json;
 mod readiness;
 mod request_body;
 mod response_body;
+mod sent_body;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;

@@ -45,6 +45,7 @@ fn endpoint(settings: &config::ControlPlaneConfig) -> Endpoint {
         timeouts: Timeouts {
             connect: settings.timeouts.connect,
             request: settings.timeouts.request,
+            request_body_stall: settings.timeouts.request_body_stall,
             ping_interval: settings.timeouts.ping_interval,
             ping_timeout: settings.timeouts.ping_timeout,
         },

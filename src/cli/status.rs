@@ -119,11 +119,12 @@ fn text(name: &str, report: &StatusReport) -> String {
     let control_planes = report.control_planes.iter().map(|it| {
         let age = it.discovery_age_seconds;
         let age = age.map_or_else(never, |age| format!("{age}s ago"));
-        let state = match (it.is_reachable, it.is_degraded) {
-            (true, false) => "yes",
-            (true, true) => "again, for a moment",
-            (false, false) => "no",
-            (false, true) => "no, offered without watch",
+        let state = match (it.is_reachable, &it.problem, it.is_degraded) {
+            (false, _, true) => "no, offered without watch",
+            (false, _, false) => "no",
+            (true, Some(_), _) => "degraded",
+            (true, None, true) => "again, for a moment",
+            (true, None, false) => "yes",
         };
         [it.name.clone(), state.to_owned(), age]
     });
@@ -235,6 +236,7 @@ mod tests {
                 is_reachable: false,
                 is_degraded: true,
                 missing_rights: Vec::new(),
+                problem: Some("cannot be reached: no connection for 7 s".to_owned()),
                 discovery_age_seconds: Some(7),
             }],
             apis: vec![ApiStatus {
@@ -268,7 +270,7 @@ EVENTS OF  LAST COPY             DROPPED
 platform   2026-01-01T12:00:00Z  1 (buffer), 7 (rate)
 
 PROBLEMS
-the control plane \"platform\" cannot be reached
+the control plane \"platform\" cannot be reached: no connection for 7 s
 Queue default/orders: the Secret \"conn\" exists
 events of \"platform\": cannot write events: forbidden
 ";

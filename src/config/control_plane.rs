@@ -295,6 +295,7 @@ fn timeouts(section: Section<'_>) -> TimeoutsConfig {
     let timeouts = TimeoutsConfig {
         connect: section.nonzero_duration("connect", 5 * SECOND),
         request: section.nonzero_duration("request", 60 * SECOND),
+        request_body_stall: section.nonzero_duration("requestBodyStall", 30 * SECOND),
         ping_interval: section.nonzero_duration("pingInterval", 30 * SECOND),
         ping_timeout: section.nonzero_duration("pingTimeout", 15 * SECOND),
     };

@@ -195,6 +195,7 @@ mod tests {
     #[test]
     fn unavailable_control_plane_is_503_without_retry_after() {
         let error = RequestError::ControlPlaneUnavailable {
+            group: "k8s.starter.org".into(),
             control_plane: "platform".into(),
             why: "connection refused".into(),
         };
@@ -205,7 +206,8 @@ mod tests {
             std::str::from_utf8(response.body()).unwrap(),
             concat!(
                 r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
-                r#""message":"control plane \"platform\" does not answer: connection refused","#,
+                r#""message":"API group \"k8s.starter.org\" is unavailable: control plane \"platform\" does not answer: "#,
+                r#"connection refused","#,
                 r#""reason":"ServiceUnavailable","code":503}"#,
                 "\n"
             )

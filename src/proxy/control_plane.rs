@@ -40,6 +40,13 @@ impl ControlPlane {
         })
     }
 
+    /// Returns what is wrong with the control plane, as the rest of a sentence, or `None`.
+    pub fn problem(&self) -> Option<String> {
+        let outage = self.upstream.outage();
+        let outage = outage.map(|why| format!("cannot be reached: {why}"));
+        outage.or_else(|| Some(format!("is degraded: {}", self.upstream.degradation()?)))
+    }
+
     /// Returns the error for a read that took longer than the request timeout.
     pub(super) fn timeout(&self) -> RequestError {
         RequestError::Timeout {
@@ -48,8 +55,9 @@ impl ControlPlane {
         }
     }
 
-    pub(super) fn unavailable(&self, why: impl fmt::Display) -> RequestError {
+    pub(super) fn unavailable(&self, group: &str, why: impl fmt::Display) -> RequestError {
         RequestError::ControlPlaneUnavailable {
+            group: group.to_owned(),
             control_plane: self.name.clone(),
             why: why.to_string(),
         }
@@ -76,11 +84,16 @@ impl ControlPlane {
         }
     }
 
-    /// Returns the error for a request without a response.
+    /// Returns the error for a request to an API group without a response.
     ///
     /// For a read, and for a write that was certainly not processed, it says that the control plane is
     /// unavailable. The outcome of any other write is unknown.
-    pub(super) fn upstream_error(&self, error: &UpstreamError, is_read: bool) -> RequestError {
+    pub(super) fn upstream_error(
+        &self,
+        group: &str,
+        error: &UpstreamError,
+        is_read: bool,
+    ) -> RequestError {
         if error.is_timeout() && is_read {
             return self.timeout();
         }
@@ -89,7 +102,7 @@ impl ControlPlane {
                 control_plane: self.name.clone(),
                 why: error.to_string(),
             },
-            Outcome::NotProcessed | Outcome::Unknown => self.unavailable(error),
+            Outcome::NotProcessed | Outcome::Unknown => self.unavailable(group, error),
         }
     }
 }

@@ -105,8 +105,9 @@ pub(super) async fn send(
     if let Some(error) = failure.take() {
         return Err(error);
     }
+    let group = &context.request.group;
     let response =
-        response.map_err(|error| control_plane.upstream_error(&error, verb.is_read()))?;
+        response.map_err(|error| control_plane.upstream_error(group, &error, verb.is_read()))?;
     Ok(UpstreamReply {
         quoted_prefix,
         warnings,
@@ -134,7 +135,8 @@ pub(super) async fn send_own(
         .upstream
         .send(ConnectionClass::Requests, request)
         .await;
-    response.map_err(|error| control_plane.upstream_error(&error, true))
+    let group = &context.request.group;
+    response.map_err(|error| control_plane.upstream_error(group, &error, true))
 }
 
 fn headers(context: &RequestContext<'_>, accept: HeaderValue) -> HeaderMap {

@@ -105,7 +105,7 @@ impl ReplyTranslator {
         let control_plane = context.control_plane;
         if status == StatusCode::FORBIDDEN && is_starting(&control_plane.upstream).await {
             let why = "it is starting and may not know its roles yet (403)";
-            return Err(control_plane.unavailable(why));
+            return Err(control_plane.unavailable(&context.request.group, why));
         }
         let mapper = self.mapper(context);
         let mut headers = headers::to_client(&parts.headers, &remote.scope, mapper);
@@ -275,7 +275,8 @@ fn check_status(context: &RequestContext<'_>, status: StatusCode) -> Result<(), 
     match status {
         // Logging in again would not help the client.
         StatusCode::UNAUTHORIZED => {
-            Err(control_plane.unavailable("it rejects claimgate's own credentials (401)"))
+            let group = &context.request.group;
+            Err(control_plane.unavailable(group, "it rejects claimgate's own credentials (401)"))
         }
         status if status.is_redirection() || status.is_informational() => {
             Err(control_plane.invalid_reply(format!("status {status}")))

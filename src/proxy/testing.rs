@@ -109,6 +109,7 @@ fn control_plane() -> ControlPlane {
         timeouts: Timeouts {
             connect: timeout,
             request: timeout,
+            request_body_stall: timeout,
             ping_interval: timeout,
             ping_timeout: timeout,
         },

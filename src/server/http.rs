@@ -48,10 +48,9 @@ const ANY_CLIENT: ConnectionLimits = ConnectionLimits {
     header_bytes_max: 16 << 10,
 };
 
-/// Flow-control windows for request bodies. A stream has kube-apiserver's window; the connection's
-/// covers sixteen bodies at once.
+/// Flow-control window of each request body: kube-apiserver's. The window of a connection covers all of its streams, so
+/// that bodies for a control plane that stalls never delay others. The limits on requests bound the memory.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// Size in bytes of one stream's send buffer for a response.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -197,7 +196,7 @@ fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(limits.header_bytes_max)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(limits.streams_max * STREAM_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .keep_alive_interval(PING_INTERVAL)

@@ -56,6 +56,7 @@ pub struct Metrics {
     upstream_retries: Family<ReasonLabels, Counter>,
     round_trip: Family<ControlPlaneLabels, Seconds>,
     control_plane_up: Family<ControlPlaneLabels, Gauge>,
+    control_plane_degraded: Family<ControlPlaneLabels, Gauge>,
     discovery_age: Family<ControlPlaneLabels, Seconds>,
     authentication_failures: Family<ReasonLabels, Counter>,
     controller_syncs: Family<ControllerLabels, Counter>,
@@ -94,6 +95,7 @@ impl Metrics {
             upstream_retries: Family::default(),
             round_trip: Family::default(),
             control_plane_up: Family::default(),
+            control_plane_degraded: Family::default(),
             discovery_age: Family::default(),
             authentication_failures: Family::default(),
             controller_syncs: Family::default(),
@@ -205,6 +207,11 @@ impl Metrics {
             "control_plane_up",
             "1 if discovery and OpenAPI of the control plane could be read last time, else 0",
             self.control_plane_up.clone(),
+        );
+        to.register(
+            "control_plane_degraded",
+            "1 if the control plane can be reached but none of the last requests succeeded, else 0",
+            self.control_plane_degraded.clone(),
         );
         to.register(
             "discovery_age_seconds",
@@ -383,6 +390,12 @@ impl Metrics {
         self.control_plane_up
             .get_or_create(&ControlPlaneLabels::new(control_plane))
             .set(i64::from(up));
+    }
+
+    pub fn control_plane_degraded(&self, control_plane: &str, is_degraded: bool) {
+        self.control_plane_degraded
+            .get_or_create(&ControlPlaneLabels::new(control_plane))
+            .set(i64::from(is_degraded));
     }
 
     /// Counts a comparison by a controller.

@@ -7,6 +7,8 @@ use http::header::ACCEPT_ENCODING;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, Uri};
 
+use super::bad_responses::BadResponses;
+use super::circuit::Circuit;
 use super::connect::Connector;
 use super::connection_class::ConnectionClass;
 use super::credentials::Credentials;
@@ -16,6 +18,7 @@ use super::gzip_policy::GzipPolicy;
 use super::pool::Pool;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
+use super::sent_body::SentBody;
 use crate::telemetry::metrics::Metrics;
 
 /// A client for one API server. Clones share its connections.
@@ -29,6 +32,9 @@ struct Inner {
     credentials: Credentials,
     gzip: GzipPolicy,
     request_timeout: Duration,
+    request_body_stall: Duration,
+    circuit: Arc<Circuit>,
+    bad_responses: BadResponses,
     requests: Pool,
     watches: Pool,
     metrics: Metrics,
@@ -46,9 +52,16 @@ impl Upstream {
     ) -> Result<Self, String> {
         let authority = endpoint.authority()?;
         let connector = Arc::new(Connector::new(&endpoint, &credentials)?);
+        let circuit = Arc::new(Circuit::new(endpoint.name.clone()));
         let pool = |class| {
             let (name, connector) = (endpoint.name.clone(), Arc::clone(&connector));
-            Pool::new(name, class, connector, metrics.clone())
+            Pool::new(
+                name,
+                class,
+                connector,
+                Arc::clone(&circuit),
+                metrics.clone(),
+            )
         };
         Ok(Self(Arc::new(Inner {
             authority,
@@ -59,6 +72,9 @@ impl Upstream {
             credentials,
             gzip: endpoint.gzip,
             request_timeout: endpoint.timeouts.request,
+            request_body_stall: endpoint.timeouts.request_body_stall,
+            circuit,
+            bad_responses: BadResponses::default(),
             metrics: metrics.clone(),
         })))
     }
@@ -71,6 +87,16 @@ impl Upstream {
     /// Returns the time that [`Self::send`] waits for the headers of a response.
     pub fn request_timeout(&self) -> Duration {
         self.0.request_timeout
+    }
+
+    /// Returns why the server cannot be reached, or `None` if the last dial succeeded.
+    pub fn outage(&self) -> Option<String> {
+        self.0.circuit.problem()
+    }
+
+    /// Returns why the server is degraded: it can be reached, but serves no request.
+    pub fn degradation(&self) -> Option<String> {
+        self.0.bad_responses.problem()
     }
 
     /// Sends a request and waits for the headers of the response, at most for the request timeout.
@@ -91,6 +117,7 @@ impl Upstream {
         let result = sent.unwrap_or(Err(UpstreamError::ResponseTimeout {
             seconds: timeout.as_secs(),
         }));
+        self.0.bad_responses.observe(&result);
         if let Err(error) = &result {
             self.0.metrics.upstream_error(&self.0.name, error.reason());
         }
@@ -150,7 +177,22 @@ impl Upstream {
             false => HeaderValue::from_static("identity"),
         };
         request.headers_mut().insert(ACCEPT_ENCODING, encoding);
-        match permit.sender().try_send_request(request).await {
+        let request = request.map(SentBody::new);
+        let progress = request.body().progress();
+        let mut sender = permit.sender();
+        let sent = sender.try_send_request(request);
+        let sent = match progress {
+            None => sent.await,
+            Some(progress) => tokio::select! {
+                biased;
+                sent = sent => sent,
+                () = progress.stalled(self.0.request_body_stall) => {
+                    let seconds = self.0.request_body_stall.as_secs();
+                    return Err(UpstreamError::RequestBodyStalled { seconds });
+                }
+            },
+        };
+        match sent {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let body = ResponseBody::new(body, permit, &mut parts.headers);

@@ -1,4 +1,5 @@
-//! Opens connections: name lookup, TCP, TLS and the HTTP/2 handshake, all within the connect timeout.
+//! Opens connections: name lookup, TCP, TLS and the HTTP/2 handshake, all within the connect timeout. The handshake ends
+//! once the server allows a stream.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -53,11 +54,21 @@ impl Connector {
         limits: ConnectionLimits,
     ) -> Result<(Connection, ConnectionDriver), UpstreamError> {
         let limit = self.timeouts.connect;
-        tokio::time::timeout(limit, self.try_connect(limits))
-            .await
-            .unwrap_or(Err(UpstreamError::ConnectTimeout {
-                seconds: limit.as_secs(),
-            }))
+        let seconds = limit.as_secs();
+        let deadline = tokio::time::Instant::now() + limit;
+        let connected = tokio::time::timeout_at(deadline, self.try_connect(limits)).await;
+        let (connection, mut driver) =
+            connected.unwrap_or(Err(UpstreamError::ConnectTimeout { seconds }))?;
+        match tokio::time::timeout_at(deadline, driver.first_stream()).await {
+            Ok(Ok(())) => Ok((connection, driver)),
+            Ok(Err(error)) => Err(UpstreamError::Protocol(error)),
+            Err(_) => Err(UpstreamError::NoStream { seconds }),
+        }
+    }
+
+    /// Returns the time within which a connection is opened.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeouts.connect
     }
 
     async fn try_connect(
@@ -75,6 +86,8 @@ impl Connector {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
+            // No stream is opened before the server's settings limit them.
+            .initial_max_send_streams(0)
             .initial_stream_window_size(limits.stream_window_bytes)
             .initial_connection_window_size(limits.connection_window_bytes)
             .max_frame_size(FRAME_BYTES_MAX)

@@ -1,9 +1,10 @@
 //! One HTTP/2 connection, and the task that drives it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::client::conn::http2::{self, SendRequest};
@@ -12,14 +13,18 @@ use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::request_body::RequestBody;
+use super::sent_body::SentBody;
+
+/// Interval in which a new connection looks for the server's settings. They arrive one round trip after the TLS
+/// handshake.
+const SETTINGS_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The stream below HTTP/2.
 type TlsIo = TokioIo<TlsStream<BufReader<TcpStream>>>;
 
 /// A connection and the number of its streams. It closes when this value is dropped.
 pub(super) struct Connection {
-    sender: SendRequest<RequestBody>,
+    sender: SendRequest<SentBody>,
     /// Duration of the TCP handshake.
     round_trip: Duration,
     streams: AtomicUsize,
@@ -35,7 +40,7 @@ struct ConnectionState {
 }
 
 impl Connection {
-    pub(super) fn sender(&self) -> SendRequest<RequestBody> {
+    pub(super) fn sender(&self) -> SendRequest<SentBody> {
         self.sender.clone()
     }
 
@@ -73,14 +78,14 @@ impl Connection {
 /// Sends and receives the frames of a connection. Has no sender, because a sender keeps an idle
 /// connection open.
 pub(super) struct ConnectionDriver {
-    frames: http2::Connection<TlsIo, RequestBody, TokioExecutor>,
+    frames: http2::Connection<TlsIo, SentBody, TokioExecutor>,
     state: Arc<ConnectionState>,
 }
 
 /// Splits a new connection into the part for requests and its driver.
 pub(super) fn split(
-    sender: SendRequest<RequestBody>,
-    frames: http2::Connection<TlsIo, RequestBody, TokioExecutor>,
+    sender: SendRequest<SentBody>,
+    frames: http2::Connection<TlsIo, SentBody, TokioExecutor>,
     round_trip: Duration,
 ) -> (Connection, ConnectionDriver) {
     let state = Arc::new(ConnectionState {
@@ -97,18 +102,41 @@ pub(super) fn split(
 }
 
 impl ConnectionDriver {
+    /// Runs a new connection until the server has sent its settings and allows a stream.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub(super) async fn first_stream(&mut self) -> Result<(), String> {
+        // hyper does not tell when the settings arrive.
+        let mut looks = tokio::time::interval(SETTINGS_INTERVAL);
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = poll_fn(|context| self.poll(context)) => ended,
+                _ = looks.tick() => match self.state.server_streams_max.load(Ordering::Relaxed) {
+                    0 => continue,
+                    _ => return Ok(()),
+                },
+            };
+            let ended = ended.err().map(|error| error.to_string());
+            return Err(ended.unwrap_or_else(|| "the server closed it".into()));
+        }
+    }
+
     /// Runs the connection until it ends, then retires it. Keeps the server's stream limit current,
     /// which SETTINGS frames may change at any time.
     pub(super) async fn run(mut self) {
-        let ended = std::future::poll_fn(|context| {
-            let polled = Pin::new(&mut self.frames).poll(context);
-            let max = self.frames.current_max_send_streams();
-            self.state.server_streams_max.store(max, Ordering::Relaxed);
-            polled
-        });
+        let ended = poll_fn(|context| self.poll(context));
         if let Err(error) = ended.await {
             tracing::debug!(%error, "a connection to an API server ended");
         }
         self.state.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        let polled = Pin::new(&mut self.frames).poll(context);
+        let max = self.frames.current_max_send_streams();
+        self.state.server_streams_max.store(max, Ordering::Relaxed);
+        polled
     }
 }

@@ -31,6 +31,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From sending a request to the headers of its response.
     pub request: Duration,
+    /// In which the server takes nothing of a request body.
+    pub request_body_stall: Duration,
     /// Between HTTP/2 PINGs.
     pub ping_interval: Duration,
     /// From a PING to its acknowledgement.

@@ -14,6 +14,8 @@ pub enum Outcome {
 pub enum UpstreamError {
     #[error("no connection within {seconds} s")]
     ConnectTimeout { seconds: u64 },
+    #[error("the server allowed no further stream within {seconds} s")]
+    NoStream { seconds: u64 },
     #[error("the name of the server cannot be resolved: {0}")]
     Resolve(String),
     #[error("{0}")]
@@ -34,6 +36,9 @@ pub enum UpstreamError {
     ConnectionFailed(String),
     #[error("no response within {seconds} s")]
     ResponseTimeout { seconds: u64 },
+    /// The server never got the end of the body, so it did not process the request.
+    #[error("the server took nothing of the request body for {seconds} s")]
+    RequestBodyStalled { seconds: u64 },
     #[error("the request body was aborted")]
     RequestBodyAborted,
     #[error("the request is invalid: {0}")]
@@ -45,6 +50,7 @@ impl UpstreamError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::ConnectTimeout { .. } => "connect_timeout",
+            Self::NoStream { .. } => "no_stream",
             Self::Resolve(_) => "resolve",
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",
@@ -54,6 +60,7 @@ impl UpstreamError {
             Self::PingTimeout => "silent",
             Self::ConnectionFailed(_) => "broken",
             Self::ResponseTimeout { .. } => "timeout",
+            Self::RequestBodyStalled { .. } => "request_body_stalled",
             Self::RequestBodyAborted => "request_body",
             Self::InvalidRequest(_) => "request",
         }
@@ -67,6 +74,8 @@ impl UpstreamError {
             | Self::ResponseTimeout { .. }
             | Self::RequestBodyAborted => Outcome::Unknown,
             Self::ConnectTimeout { .. }
+            | Self::NoStream { .. }
+            | Self::RequestBodyStalled { .. }
             | Self::Resolve(_)
             | Self::Connect(_)
             | Self::Tls(_)
@@ -79,6 +88,26 @@ impl UpstreamError {
     /// Returns whether the request timeout has expired, which includes the time to connect.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::ResponseTimeout { .. })
+    }
+
+    /// Returns whether the server shows that it does not work, on a connection that it accepted.
+    pub(super) fn is_from_server(&self) -> bool {
+        match self {
+            Self::Unprocessed
+            | Self::GoAway
+            | Self::PingTimeout
+            | Self::ConnectionFailed(_)
+            | Self::ResponseTimeout { .. }
+            | Self::RequestBodyStalled { .. } => true,
+            Self::ConnectTimeout { .. }
+            | Self::NoStream { .. }
+            | Self::Resolve(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::Protocol(_)
+            | Self::RequestBodyAborted
+            | Self::InvalidRequest(_) => false,
+        }
     }
 
     /// Returns whether the request may be sent again. A write may only if the server certainly did not

@@ -2,27 +2,25 @@
 //!
 //! A request acquires a permit before it is sent, so it never waits inside h2 for the server's
 //! stream limit. If no permit is free, the pool dials one more connection for every
-//! [`ConnectionLimits::streams_max`] waiting requests. A failed dial fails all waiting requests,
-//! and new ones until the backoff ends.
+//! [`ConnectionLimits::streams_max`] waiting requests. A failed dial fails all waiting requests, and
+//! opens the [`Circuit`], which fails further ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::client::conn::http2::SendRequest;
-use rand::RngExt as _;
 use tokio::sync::Notify;
 
+use super::circuit::Circuit;
 use super::connect::Connector;
 use super::connection::Connection;
 use super::connection_class::{ConnectionClass, ConnectionLimits};
 use super::error::UpstreamError;
-use super::request_body::RequestBody;
+use super::sent_body::SentBody;
 use crate::telemetry::metrics::Metrics;
 
-/// Backoff after failed dials. It doubles with each failure. Half of it is random, so that replicas
-/// do not all reconnect at the same time.
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// How much longer a request waits than a dial may take, because the failure of the dial says more.
+const DIAL_MARGIN: Duration = Duration::from_millis(100);
 
 /// Number of connections without streams that stay open. Further ones close when their last stream ends.
 const IDLE_CONNECTIONS_MAX: usize = 1;
@@ -35,6 +33,7 @@ struct Inner {
     class: ConnectionClass,
     limits: ConnectionLimits,
     connector: Arc<Connector>,
+    circuit: Arc<Circuit>,
     metrics: Metrics,
     state: Mutex<PoolState>,
     /// Notified when a stream or a dial has ended.
@@ -50,14 +49,8 @@ struct PoolState {
     waiting: usize,
     /// Number of failed dials so far. A waiting request fails when the number changes.
     failures: u64,
-    /// The last dial, if it failed.
-    last_failure: Option<DialFailure>,
-}
-
-struct DialFailure {
-    error: UpstreamError,
-    retry_at: Instant,
-    backoff: Duration,
+    /// The failure of the last failed dial.
+    last_failure: Option<UpstreamError>,
 }
 
 /// Permission for one stream on a connection. Dropping it returns the permission.
@@ -71,6 +64,7 @@ impl Pool {
         name: String,
         class: ConnectionClass,
         connector: Arc<Connector>,
+        circuit: Arc<Circuit>,
         metrics: Metrics,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -78,6 +72,7 @@ impl Pool {
             class,
             limits: class.limits(),
             connector,
+            circuit,
             metrics,
             state: Mutex::default(),
             changed: Notify::new(),
@@ -88,12 +83,22 @@ impl Pool {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a permit.
+    /// Waits for a permit, at most for the connect timeout.
     ///
     /// # Errors
-    /// A dial failed while the request waited, or the backoff of the last failed dial has not
-    /// ended.
+    /// The server cannot be reached, a dial failed while the request waited, or the server allows no further stream.
     pub(super) async fn acquire(&self) -> Result<StreamPermit, UpstreamError> {
+        if let Some(permit) = self.try_acquire(&mut self.state()) {
+            return Ok(permit);
+        }
+        let limit = self.0.connector.timeout();
+        let waited = tokio::time::timeout(limit + DIAL_MARGIN, self.wait_for_permit()).await;
+        waited.unwrap_or(Err(UpstreamError::NoStream {
+            seconds: limit.as_secs(),
+        }))
+    }
+
+    async fn wait_for_permit(&self) -> Result<StreamPermit, UpstreamError> {
         let mut failures_before = None;
         loop {
             let changed = self.0.changed.notified();
@@ -106,10 +111,16 @@ impl Pool {
                     return Ok(permit);
                 }
                 let before = *failures_before.get_or_insert(state.failures);
-                if let Some(failure) = &state.last_failure
-                    && (state.failures != before || Instant::now() < failure.retry_at)
+                if let Some(error) = &state.last_failure
+                    && state.failures != before
                 {
-                    return Err(failure.error.clone());
+                    return Err(error.clone());
+                }
+                if let Some(rejection) = self.0.circuit.rejection() {
+                    if rejection.must_probe {
+                        self.spawn_dial(&mut state);
+                    }
+                    return Err(rejection.error);
                 }
                 state.waiting += 1;
                 self.dial_if_needed(&mut state);
@@ -144,10 +155,14 @@ impl Pool {
 
     fn dial_if_needed(&self, state: &mut PoolState) {
         if state.waiting > state.dialing * self.0.limits.streams_max {
-            state.dialing += 1;
-            let pool = self.clone();
-            tokio::spawn(async move { pool.dial().await });
+            self.spawn_dial(state);
         }
+    }
+
+    fn spawn_dial(&self, state: &mut PoolState) {
+        state.dialing += 1;
+        let pool = self.clone();
+        tokio::spawn(async move { pool.dial().await });
     }
 
     /// Opens a connection and drives it until it ends.
@@ -168,29 +183,21 @@ impl Pool {
         let round_trip = connection.round_trip();
         let mut state = self.state();
         state.dialing -= 1;
-        state.last_failure = None;
         state.connections.push(Arc::new(connection));
         drop(state);
+        self.0.circuit.dial_succeeded();
         self.0.changed.notify_waiters();
         self.0.metrics.round_trip(&self.0.name, round_trip);
         self.count_connections(1);
     }
 
     fn dial_failed(&self, error: UpstreamError) {
-        tracing::warn!(control_plane = %self.0.name, %error, "cannot connect to the control plane");
         self.0.metrics.upstream_error(&self.0.name, error.reason());
+        self.0.circuit.dial_failed(error.clone());
         let mut state = self.state();
         state.dialing -= 1;
         state.failures += 1;
-        let last_failure = state.last_failure.as_ref();
-        let doubled = last_failure.map(|failure| failure.backoff * 2);
-        let backoff = doubled.unwrap_or(BACKOFF_MIN).min(BACKOFF_MAX);
-        let retry_at = Instant::now() + backoff.mul_f64(rand::rng().random_range(0.5..1.0));
-        state.last_failure = Some(DialFailure {
-            error,
-            retry_at,
-            backoff,
-        });
+        state.last_failure = Some(error);
         drop(state);
         self.0.changed.notify_waiters();
     }
@@ -231,7 +238,7 @@ impl Drop for WaitingGuard<'_> {
 }
 
 impl StreamPermit {
-    pub(super) fn sender(&self) -> SendRequest<RequestBody> {
+    pub(super) fn sender(&self) -> SendRequest<SentBody> {
         self.connection.sender()
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn upstream(control_plane: &DevControlPlane, port: u16, metrics: &Met
         timeouts: Timeouts {
             connect: TIMEOUT,
             request: TIMEOUT,
+            request_body_stall: TIMEOUT,
             ping_interval: TIMEOUT,
             ping_timeout: TIMEOUT,
         },

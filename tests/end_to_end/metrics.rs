@@ -19,6 +19,7 @@ upstream_connections{P,class="watches"} 1 1
 upstream_streams{P,class="watches"} 1 1
 upstream_round_trip_seconds{P} 0.000001 2
 control_plane_up{P} 1 1
+control_plane_degraded{P} 0 0
 discovery_age_seconds{P} 0 20
 authentication_failures_total{reason="no_certificate"} 1 1
 build_info{version="0.1.0",commit="unknown"} 1 1"#;

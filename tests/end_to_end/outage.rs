@@ -1,6 +1,16 @@
 //! Control planes that fail, and clients that do not read.
 
+use std::time::{Duration, Instant};
+
+use dev_control_plane::faults::Http2Limits;
+
+use super::harness::{Client, Setup};
 use super::*;
+
+const DEFAULT_HTTP2: Http2Limits = Http2Limits {
+    streams_max: 100,
+    stream_window_bytes: 256 << 10,
+};
 
 #[tokio::test]
 async fn truncated_or_reset_list_ends_with_an_error() {
@@ -97,6 +107,140 @@ async fn error_names_unavailable_control_plane_until_it_returns() {
         .listen(Listening::Accepting)
         .await;
     eventually(|| async { client.json(CLAIMS).await.0 == 200 }).await;
+}
+
+#[tokio::test]
+async fn control_plane_that_allows_no_streams_gets_503_after_the_connect_timeout() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
+    faults.limit_http2(Http2Limits {
+        streams_max: 0,
+        ..DEFAULT_HTTP2
+    });
+    faults.drop_connections();
+    eventually(|| async {
+        let (status, body) = client.json(CLAIMS).await;
+        let message = body["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(status, 503, "{body}");
+        message.contains("allowed no further stream within 2 s")
+            && message.contains("API group \"k8s.starter.org\"")
+    })
+    .await;
+    faults.limit_http2(DEFAULT_HTTP2);
+    eventually(|| async { client.json(CLAIMS).await.0 == 200 }).await;
+}
+
+#[tokio::test]
+async fn request_body_that_the_control_plane_does_not_take_gets_503() {
+    let setup = Setup {
+        timeouts: ", requestBodyStall: 300ms",
+        ..Setup::default()
+    };
+    let env = TestEnv::configured(TestEnv::control_plane().await, setup).await;
+    let client = env.developer().await;
+    let post = async |name: String| {
+        let (status, body) = client.write("POST", CLAIMS, JSON, &claim(&name)).await;
+        let message = body["message"].as_str().unwrap_or_default();
+        (status, message.to_owned())
+    };
+    let closed = Http2Limits {
+        stream_window_bytes: 0,
+        ..DEFAULT_HTTP2
+    };
+    reconnect(&env, &client, closed).await;
+    let (status, message) = post("stalled".to_owned()).await;
+    assert_eq!(status, 503, "{message}");
+    assert!(
+        message.contains("took nothing of the request body"),
+        "{message}"
+    );
+    assert_eq!(client.json(CLAIMS).await.0, 200);
+    reconnect(&env, &client, DEFAULT_HTTP2).await;
+    let (status, message) = post("works".to_owned()).await;
+    assert_eq!(status, 201, "{message}");
+}
+
+/// Closes all connections and waits until the daemon uses one with these limits.
+async fn reconnect(env: &TestEnv, client: &Client, limits: Http2Limits) {
+    let faults = env.control_plane.faults();
+    faults.limit_http2(limits);
+    let accepted = faults.connections_accepted();
+    faults.drop_connections();
+    let is_new = || faults.connections_accepted() > accepted;
+    eventually(|| async { client.json(CLAIMS).await.0 == 200 && is_new() }).await;
+}
+
+/// The kernel accepts the connections, but no TLS handshake follows.
+#[tokio::test]
+async fn unreachable_control_plane_delays_only_the_first_requests() {
+    const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+    const REQUESTS: u32 = 100;
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
+    faults.listen(Listening::Ignoring).await;
+    faults.drop_connections();
+    eventually(|| async {
+        let (_, body) = client.json(CLAIMS).await;
+        body["message"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("no connection within 2 s")
+    })
+    .await;
+    let before = Instant::now();
+    for _ in 0..REQUESTS {
+        assert_eq!(client.json(CLAIMS).await.0, 503);
+    }
+    assert!(
+        before.elapsed() < CONNECT_TIMEOUT,
+        "requests waited for a connection"
+    );
+    let verbose = client.get("/readyz?verbose").await.into_body();
+    let verbose = verbose.collect().await.unwrap().to_bytes();
+    let verbose = String::from_utf8_lossy(&verbose);
+    assert!(
+        verbose.contains("control plane \"platform\" cannot be reached"),
+        "{verbose}"
+    );
+    faults.listen(Listening::Accepting).await;
+    eventually(|| async { client.json(CLAIMS).await.0 == 200 }).await;
+}
+
+#[tokio::test]
+async fn control_plane_that_serves_nothing_is_degraded() {
+    let env = TestEnv::start().await;
+    let client = env.developer().await;
+    let faults = env.control_plane.faults();
+    let is_degraded = async || {
+        let metric = r#"claimgate_control_plane_degraded{control_plane="platform"}"#;
+        let body = client.get("/readyz?verbose").await.into_body();
+        let text = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let is_shown = text.contains("[!]control plane \"platform\" is degraded");
+        assert_eq!(env.metric(metric).await == Some(1.0), is_shown, "{text}");
+        is_shown
+    };
+    assert!(!is_degraded().await);
+    for (code, kind) in [(502, "text/plain"), (200, "text/html")] {
+        let answer = Fault::Answer {
+            status: StatusCode::from_u16(code).unwrap(),
+            headers: HeaderMap::from_iter([(
+                "content-type".parse().unwrap(),
+                kind.parse().unwrap(),
+            )]),
+            body: "<html>".into(),
+        };
+        faults.add(|_| true, answer);
+        eventually(|| async {
+            assert!(client.get(CLAIMS).await.status().is_server_error());
+            is_degraded().await
+        })
+        .await;
+        faults.clear();
+        eventually(|| async { client.json(CLAIMS).await.0 == 200 && !is_degraded().await }).await;
+    }
 }
 
 #[tokio::test]

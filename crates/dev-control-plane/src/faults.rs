@@ -59,9 +59,28 @@ pub enum Listening {
     Refusing,
 }
 
+/// HTTP/2 settings that limit the clients of new connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    pub streams_max: u32,
+    /// Flow-control window of each request body in bytes.
+    pub stream_window_bytes: u32,
+}
+
+impl Default for Http2Limits {
+    /// Returns those of kube-apiserver (apiserver pkg/server/secure_serving.go).
+    fn default() -> Self {
+        Self {
+            streams_max: 100,
+            stream_window_bytes: 256 << 10,
+        }
+    }
+}
+
 /// The injected faults of one control plane.
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
+    http2: Mutex<Http2Limits>,
     listening: watch::Sender<Listening>,
     /// The state that the listener has reached, which follows `listening`.
     pub(crate) listener: watch::Sender<Listening>,
@@ -91,6 +110,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             rules: Mutex::default(),
+            http2: Mutex::default(),
             listening: watch::Sender::new(Listening::Accepting),
             listener: watch::Sender::new(Listening::Accepting),
             gate: Arc::default(),
@@ -144,6 +164,15 @@ impl Faults {
         self.listening.send_replace(listening);
         // The channel cannot close: its sender is in self.
         let _ = listener.wait_for(|now| *now == listening).await;
+    }
+
+    /// Sets the HTTP/2 limits of further connections.
+    pub fn limit_http2(&self, limits: Http2Limits) {
+        *self.http2.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    pub(crate) fn http2(&self) -> Http2Limits {
+        *self.http2.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops reading and writing on all connections, PING included, until [`Faults::thaw`].

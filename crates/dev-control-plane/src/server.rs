@@ -28,9 +28,7 @@ use super::reply;
 use super::request::RecordedRequest;
 
 // HTTP/2 settings of kube-apiserver (apiserver pkg/server/secure_serving.go).
-const STREAMS_MAX: u32 = 100;
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_MAX;
+const CONNECTION_WINDOW_BYTES: u32 = 25 * 1024 * 1024;
 const FRAME_BYTES_MAX: u32 = 256 * 1024;
 const HEADERS_BYTES_MAX: u32 = 1024 * 1024;
 const HEADERS_COUNT_MAX: usize = 1000;
@@ -136,6 +134,7 @@ async fn connection(
         let (server, id) = (Arc::clone(&registration.server), registration.id);
         async move { respond(&server, id, has_certificate, request).await }
     });
+    let limits = registration.server.faults.http2();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -144,8 +143,8 @@ async fn connection(
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .max_concurrent_streams(limits.streams_max)
+        .initial_stream_window_size(limits.stream_window_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX)
         .max_header_list_size(HEADERS_BYTES_MAX);

@@ -139,7 +139,8 @@ impl ObjectReader {
         let mut body = response.into_body();
         let mut rewriter = self.mapper(context).rewriter(remote.clone(), Shape::List);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| control_plane.unavailable(error))?;
+            let group = &context.request.group;
+            let frame = frame.map_err(|error| control_plane.unavailable(group, error))?;
             let data = frame.into_data().unwrap_or_default();
             let fed = rewriter.feed(data, &mut Output::default());
             fed.map_err(|error| control_plane.invalid_reply(error))?;
@@ -214,7 +215,7 @@ impl ObjectReader {
         let whole = body.collect().await;
         let whole = whole.map_err(|error| match error.is::<LengthLimitError>() {
             true => control_plane.invalid_reply(error),
-            false => control_plane.unavailable(error),
+            false => control_plane.unavailable(&context.request.group, error),
         });
         whole.map(Collected::to_bytes)
     }
