@@ -5,8 +5,9 @@
 
 mod status;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
+use crate::limits::{self, HeaderLimits};
 use claim_mapping::hidden_metadata::OWNER_REFERENCES_REJECTED;
 use claim_mapping::request::COPIES_MAPPED_METADATA;
 
@@ -51,6 +52,18 @@ pub enum RequestError {
          or without Impersonate-* headers"
     )]
     Impersonation,
+    /// The cause names the header that needs the most bytes.
+    #[error(
+        "the header of the request is too large: {fields} fields with {bytes} bytes; the limits are {fields_max} fields \
+         and {bytes_max} bytes; send fewer, for example fewer groups of the user"
+    )]
+    HeadersTooLarge {
+        fields: usize,
+        bytes: usize,
+        fields_max: usize,
+        bytes_max: usize,
+        cause: String,
+    },
     #[error("claimgate failed: {0}")]
     Internal(String),
     /// kube-apiserver's message for list options that exclude each other (`ValidateListOptions`).
@@ -160,8 +173,6 @@ pub enum RequestError {
         media_type: &'static str,
         max: usize,
     },
-    #[error("the request has more than {max} header fields; send fewer")]
-    TooManyHeaderFields { max: usize },
     #[error(
         "too many {what} to all control planes together: the limit is {max}, limits.{key}; try again shortly, or \
          raise the limit in claimgate's configuration"
@@ -235,6 +246,25 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// Creates [`Self::HeadersTooLarge`].
+    pub(crate) fn headers_too_large(headers: &HeaderMap, limits: HeaderLimits) -> Self {
+        let sizes = headers.keys().map(|name| {
+            let values = headers.get_all(name);
+            let bytes = limits::bytes(values.iter().map(|value| (name, value)));
+            (bytes, values.iter().count(), name)
+        });
+        let largest = sizes.max_by_key(|(bytes, _, _)| *bytes);
+        Self::HeadersTooLarge {
+            fields: headers.len(),
+            bytes: limits::bytes(headers.iter()),
+            fields_max: limits.fields_max,
+            bytes_max: limits.bytes_max,
+            cause: largest.map_or_else(String::new, |(bytes, fields, name)| {
+                format!("{name}: {fields} fields with {bytes} bytes")
+            }),
+        }
+    }
+
     pub fn fault(&self) -> Fault {
         match self {
             Self::ControlPlaneUnavailable { .. }

@@ -9,6 +9,9 @@ use crate::response::{TEXT, with_body};
 use claim_mapping::hidden_metadata::OWNER_REFERENCES_REJECTED;
 use kube_wire::status::{Cause, Details, ResponseFormat, Status};
 
+/// The name of the status code (RFC 6585). Kubernetes has no reason for it.
+const HEADERS_TOO_LARGE: &str = "RequestHeaderFieldsTooLarge";
+
 const FIELD_FORBIDDEN: &str = "FieldValueForbidden";
 
 impl RequestError {
@@ -66,7 +69,10 @@ impl RequestError {
             }
             Self::NameTaken { .. } => (StatusCode::CONFLICT, "AlreadyExists"),
             Self::OrphanAfterDeletion { .. } => (StatusCode::CONFLICT, "Conflict"),
-            Self::TooManyHeaderFields { .. } => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ""),
+            Self::HeadersTooLarge { .. } => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                HEADERS_TOO_LARGE,
+            ),
             Self::ControlPlaneBusy { .. } | Self::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
             }
@@ -139,13 +145,11 @@ impl RequestError {
                 causes: vec![terminating(namespace)],
                 ..object(resource, group, name)
             },
-            Self::OwnerReferences => Details {
-                causes: vec![forbidden(
-                    "metadata.ownerReferences",
-                    OWNER_REFERENCES_REJECTED,
-                )],
-                ..Details::default()
-            },
+            Self::HeadersTooLarge { cause, .. } => caused_by(headers_too_large(cause)),
+            Self::OwnerReferences => caused_by(forbidden(
+                "metadata.ownerReferences",
+                OWNER_REFERENCES_REJECTED,
+            )),
             Self::VerbNotSupported {
                 resource, group, ..
             } => object(resource, group, ""),
@@ -154,6 +158,21 @@ impl RequestError {
                 ..Details::default()
             },
         }
+    }
+}
+
+fn caused_by(cause: Cause) -> Details {
+    Details {
+        causes: vec![cause],
+        ..Details::default()
+    }
+}
+
+fn headers_too_large(cause: &str) -> Cause {
+    Cause {
+        reason: HEADERS_TOO_LARGE,
+        message: cause.to_owned(),
+        field: "",
     }
 }
 

@@ -8,7 +8,7 @@ use http::request::Parts;
 use crate::authn::{Authenticator, Identity, Peer, User};
 use crate::error::RequestError;
 use crate::health;
-use crate::limits::HEADER_FIELDS_MAX;
+use crate::limits;
 use crate::telemetry::metrics::Metrics;
 
 /// The sender of a request.
@@ -51,9 +51,12 @@ impl AccessControl {
     /// # Errors
     /// The request is not authenticated, or the user may not call claimgate directly.
     pub(super) fn caller(&self, peer: &Peer, parts: &Parts) -> Result<Caller, RequestError> {
-        if parts.headers.len() > HEADER_FIELDS_MAX {
-            let max = HEADER_FIELDS_MAX;
-            return Err(RequestError::TooManyHeaderFields { max });
+        let limits = match self.authenticator.is_front_proxy(peer) {
+            true => limits::FRONT_PROXY,
+            false => limits::ANY_CLIENT,
+        };
+        if limits.are_exceeded_by(&parts.headers) {
+            return Err(RequestError::headers_too_large(&parts.headers, limits));
         }
         if health::is_health_path(parts.uri.path()) {
             return Ok(Caller::Anyone);

@@ -23,7 +23,7 @@ use super::tls_stream::{self, ServerStream};
 use crate::authn::Peer;
 use crate::body::ReplyBody;
 use crate::body::events::Delimiter;
-use crate::limits::HEADER_FIELDS_MAX;
+use crate::limits::{self, HeaderLimits};
 use crate::router::Router;
 use crate::websocket::{WatchLimits, WatchSession};
 
@@ -32,20 +32,16 @@ struct ConnectionLimits {
     /// Concurrent HTTP/2 streams. The aggregator needs many, because it sends the requests of all
     /// users over one connection (`apiserver/pkg/server/options/recommended.go`).
     streams_max: u32,
-    /// Bytes of all header fields of a request, counted as HPACK does (RFC 7541, section 4.1).
-    header_bytes_max: u32,
+    headers: HeaderLimits,
 }
 
-/// Limits of the front proxy. kube-apiserver accepts headers of this size (`net/http`,
-/// `DefaultMaxHeaderBytes`) and forwards all of them.
 const FRONT_PROXY: ConnectionLimits = ConnectionLimits {
     streams_max: 1000,
-    header_bytes_max: 1 << 20,
+    headers: limits::FRONT_PROXY,
 };
-/// Limits of all other clients.
 const ANY_CLIENT: ConnectionLimits = ConnectionLimits {
     streams_max: 100,
-    header_bytes_max: 16 << 10,
+    headers: limits::ANY_CLIENT,
 };
 
 /// Flow-control window of each request body: kube-apiserver's. The window of a connection covers all of its streams, so
@@ -191,10 +187,11 @@ impl Connection {
 
 fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
+    let header_bytes_max = limits.headers.connection_bytes_max();
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(limits.header_bytes_max)
+        .max_header_list_size(u32::try_from(header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits.streams_max * STREAM_WINDOW_BYTES)
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
@@ -206,11 +203,10 @@ fn http2(limits: &ConnectionLimits) -> http2::Builder<TokioExecutor> {
 
 fn http1(limits: &ConnectionLimits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    let buffer = usize::try_from(limits.header_bytes_max).unwrap_or(usize::MAX);
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEADER_FIELDS_MAX)
-        .max_buf_size(buffer);
+        .max_headers(limits.headers.connection_fields_max())
+        .max_buf_size(limits.headers.connection_bytes_max());
     builder
 }

@@ -149,8 +149,53 @@ async fn headers_above_the_limit_get_431_and_the_connection_stays_open() {
                 .unwrap()
         };
         assert_eq!(client.send(with(limit - 2048)).await.status(), 200);
-        assert_eq!(client.send(with(limit + 1024)).await.status(), 431);
+        let (status, body) = json(client.send(with(limit + 1024)).await).await;
+        let reason = "RequestHeaderFieldsTooLarge";
+        assert_eq!((status, &body["reason"]), (431, &reason.into()));
+        let cause = body["details"]["causes"][0]["message"].as_str().unwrap();
+        assert!(cause.starts_with("x-large: 1 fields with"), "{cause}");
+        // h2 itself rejects more than twice the limit, without a body.
+        assert_eq!(
+            json(client.send(with(2 * limit + 1024)).await).await,
+            (431, Value::Null)
+        );
         assert_eq!(client.send(with(10)).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn users_may_have_thousands_of_groups() {
+    let env = TestEnv::start().await;
+    let client = env.front_proxy().await;
+    for (count, expected) in [(15_000, 200), (20_000, 431), (23_000, 431)] {
+        let request = || {
+            let request = Request::get(CLAIMS).header("host", "localhost");
+            let mut request = request.header("x-remote-user", "somebody");
+            for number in 0..count {
+                request = request.header("x-remote-group", number.to_string());
+            }
+            request.body(Full::<Bytes>::default()).unwrap()
+        };
+        let tls = env.tls(Some(&env.front_proxy), &[&TLS13]);
+        let (mut http1, driver) = http1::handshake(env.dial(tls).await.unwrap())
+            .await
+            .unwrap();
+        tokio::spawn(driver);
+        let mut http2 = request();
+        http2.headers_mut().remove("host");
+        for response in [
+            client.send(http2).await,
+            http1.send_request(request()).await.unwrap(),
+        ] {
+            let version = response.version();
+            let (status, body) = json(response).await;
+            assert_eq!(status, expected, "{version:?} {count}: {body}");
+            if expected == 431 {
+                let cause = body["details"]["causes"][0]["message"].as_str().unwrap();
+                let expected = format!("x-remote-group: {count} fields with");
+                assert!(cause.starts_with(&expected), "{cause}");
+            }
+        }
     }
 }
 

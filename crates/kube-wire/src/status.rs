@@ -41,6 +41,7 @@ pub struct Details {
 pub struct Cause {
     pub reason: &'static str,
     pub message: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub field: &'static str,
 }
 
