@@ -27,6 +27,7 @@
 //! - the beginning of a reply that may be compressed.
 
 pub mod admission;
+mod client_body;
 mod context;
 mod control_plane;
 mod conversion;
@@ -52,6 +53,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use self::admission::RequestPermit;
+use self::client_body::ClientBody;
 pub use self::context::{RequestContext, ResourceKind};
 pub use self::control_plane::ControlPlane;
 use self::conversion::Conversions;
@@ -144,6 +146,8 @@ impl Proxy {
                 _ => self.unmapped_namespace.reply(context).await,
             };
         };
+        let stall = context.control_plane.upstream.request_body_stall();
+        let body = ClientBody::new(body, stall);
         let executor = &self.executor;
         let reply = executor.execute(context, &remote, obstacle, body).await?;
         self.translator

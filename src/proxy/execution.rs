@@ -29,12 +29,11 @@ mod denial;
 mod patch;
 mod rejected_create;
 
-use hyper::body::Incoming;
-
 use self::create::CreateCall;
 use self::current_object::CurrentObject;
 use self::deletion::DeleteCall;
 use self::patch::PatchCall;
+use super::client_body::ClientBody;
 use super::context::RequestContext;
 use super::dispatch::{self, UpstreamReply};
 use super::namespace_lifecycle::Obstacle;
@@ -83,7 +82,7 @@ impl Executor {
         context: &RequestContext<'_>,
         remote: &RemoteRequest,
         obstacle: Option<Obstacle>,
-        incoming: Incoming,
+        incoming: ClientBody,
     ) -> Result<UpstreamReply, RequestError> {
         let request = context.request;
         let incoming = match obstacle {

@@ -89,6 +89,11 @@ impl Upstream {
         self.0.request_timeout
     }
 
+    /// Returns the time in which a request body must make progress.
+    pub fn request_body_stall(&self) -> Duration {
+        self.0.request_body_stall
+    }
+
     /// Returns why the server cannot be reached, or `None` if the last dial succeeded.
     pub fn outage(&self) -> Option<String> {
         self.0.circuit.problem()

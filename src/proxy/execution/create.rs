@@ -4,11 +4,11 @@
 //! generate the name, claimgate generates it, because the control plane does not know which local names are taken.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 use rand::RngExt;
 
 use super::current_object::ObjectReader;
 use crate::error::RequestError;
+use crate::proxy::client_body::ClientBody;
 use crate::proxy::context::RequestContext;
 use crate::proxy::dispatch::{self, UpstreamReply};
 use crate::proxy::outbound::{BodyReader, WholeBody};
@@ -47,7 +47,7 @@ impl<'a> CreateCall<'a> {
         objects: &'a ObjectReader,
         context: &'a RequestContext<'a>,
         remote: &'a RemoteRequest,
-        incoming: Incoming,
+        incoming: ClientBody,
     ) -> Result<Self, RequestError> {
         let body = bodies.read_as_json(context, remote, incoming).await?;
         Ok(Self {

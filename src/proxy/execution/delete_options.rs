@@ -4,10 +4,10 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
 use crate::error::RequestError;
+use crate::proxy::client_body::ClientBody;
 use crate::proxy::context::RequestContext;
 use crate::proxy::media;
 use crate::proxy::outbound::{BodyReader, OutboundBody, YamlConverter, is_json};
@@ -112,7 +112,7 @@ impl ReceivedOptions {
         bodies: &BodyReader,
         context: &RequestContext<'_>,
         remote: &RemoteRequest,
-        incoming: Incoming,
+        incoming: ClientBody,
     ) -> Result<Self, RequestError> {
         let body = Bytes::from(bodies.read_whole(incoming).await?);
         let (options, json) = if body.is_empty() {

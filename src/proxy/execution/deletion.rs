@@ -15,13 +15,13 @@
 //! `Orphan` is rejected for collections.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use super::collection::MixedCollection;
 use super::current_object::{CurrentObject, ObjectReader, TRIES_MAX};
 use super::delete_options::{Preconditions, ReceivedOptions};
 use super::denial;
 use crate::error::RequestError;
+use crate::proxy::client_body::ClientBody;
 use crate::proxy::context::RequestContext;
 use crate::proxy::dispatch::{self, UpstreamReply};
 use crate::proxy::outbound::BodyReader;
@@ -47,7 +47,7 @@ impl<'a> DeleteCall<'a> {
         objects: &'a ObjectReader,
         context: &'a RequestContext<'a>,
         remote: &'a RemoteRequest,
-        incoming: Incoming,
+        incoming: ClientBody,
     ) -> Result<Self, RequestError> {
         Ok(Self {
             objects,

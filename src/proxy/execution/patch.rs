@@ -15,11 +15,11 @@
 //! (`apimachinery/pkg/util/managedfields/internal/lastappliedupdater.go`), where clients would see the uid.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use super::current_object::{CurrentObject, ObjectReader, TRIES_MAX};
 use super::denial;
 use crate::error::RequestError;
+use crate::proxy::client_body::ClientBody;
 use crate::proxy::context::RequestContext;
 use crate::proxy::dispatch::{self, UpstreamReply};
 use crate::proxy::media::{PatchKind, RequestMedia};
@@ -63,7 +63,7 @@ impl<'a> PatchCall<'a> {
         objects: &'a ObjectReader,
         context: &'a RequestContext<'a>,
         remote: &'a RemoteRequest,
-        incoming: Incoming,
+        incoming: ClientBody,
     ) -> Result<Self, RequestError> {
         let patch = bodies.read_as_json(context, remote, incoming).await?;
         Ok(Self {

@@ -1,10 +1,10 @@
 //! Rejects creates in a namespace in which no claim can be created.
 
 use http::StatusCode;
-use hyper::body::Incoming;
 
 use super::current_object::{CurrentObject, ObjectReader};
 use crate::error::RequestError;
+use crate::proxy::client_body::ClientBody;
 use crate::proxy::context::RequestContext;
 use crate::proxy::namespace_lifecycle::Obstacle;
 use crate::proxy::outbound::BodyReader;
@@ -24,8 +24,8 @@ pub(super) async fn reject(
     context: &RequestContext<'_>,
     remote: &RemoteRequest,
     obstacle: &Obstacle,
-    incoming: Incoming,
-) -> Result<Incoming, RequestError> {
+    incoming: ClientBody,
+) -> Result<ClientBody, RequestError> {
     let name = match &context.request.name {
         Some(_) if !is_missing(objects, context, remote).await? => return Ok(incoming),
         Some(name) => name.clone(),

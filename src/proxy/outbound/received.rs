@@ -36,7 +36,8 @@ impl Received {
     ) -> Result<Bytes, RequestError> {
         let frame = frame.map_err(|_| {
             RequestError::BadRequest(
-                "the request body was interrupted; send the request again".into(),
+                "the request body was interrupted, or nothing of it arrived for too long; send the request again"
+                    .into(),
             )
         })?;
         let data = frame.into_data().unwrap_or_default();
