@@ -4,10 +4,12 @@
 //! dominates the measurement.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use claimgate_benches::Claims;
@@ -20,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
@@ -29,6 +32,32 @@ use crate::identities::Identities;
 pub const CLAIMS: &str = "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters";
 pub const CLAIM: &str =
     "/apis/k8s.starter.org/v1alpha1/namespaces/default/kubernetesclusters/cluster-00000";
+
+/// The same in the group of the other control plane.
+pub const OTHER_CLAIMS: &str =
+    "/apis/other.example.org/v1alpha1/namespaces/default/kubernetesclusters";
+pub const OTHER_CLAIM: &str =
+    "/apis/other.example.org/v1alpha1/namespaces/default/kubernetesclusters/cluster-00000";
+
+/// The groups of the two control planes.
+pub const GROUP: &str = "k8s.starter.org";
+pub const OTHER_GROUP: &str = "other.example.org";
+
+/// How a control plane handles requests for claims.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Behavior {
+    Healthy,
+    /// Accepts requests and never answers.
+    Stalling,
+    /// Answers after [`SLOW`].
+    Slow,
+    /// Sends lists that do not end, [`FLOOD_BYTES`] every [`FLOOD_EVERY`] each.
+    Flooding,
+}
+
+const SLOW: Duration = Duration::from_secs(1);
+const FLOOD_BYTES: usize = 64 << 10;
+const FLOOD_EVERY: Duration = Duration::from_millis(5);
 
 /// The namespace of the claims on the control plane.
 pub const REMOTE: &str = "app-ns-1";
@@ -50,6 +79,10 @@ const DISCOVERY: &str = concat!(
     r#""singularResource":"kubernetescluster","categories":["claim"],"#,
     r#""verbs":["get","list","watch"]}]}]}]}"#
 );
+const ENDLESS_LIST: &str = concat!(
+    r#"{"apiVersion":"k8s.starter.org/v1alpha1","kind":"KubernetesClusterList","#,
+    r#""metadata":{"resourceVersion":"1"},"items":["#
+);
 const DISCOVERY_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const OPENAPI_V2: &str = r#"{"swagger":"2.0","info":{},"paths":{},"definitions":{}}"#;
 const OPENAPI_V3: &str = r#"{"paths":{}}"#;
@@ -65,6 +98,8 @@ struct State {
     table: Objects,
     shared: Objects,
     frame_bytes: usize,
+    discovery: Bytes,
+    behavior: Mutex<Behavior>,
     watches: Mutex<Vec<Events>>,
 }
 
@@ -78,9 +113,13 @@ struct Objects {
 pub type Events = mpsc::UnboundedSender<Bytes>;
 
 impl Backend {
-    /// Listens on a free port and serves until this process ends. A LIST is sent in DATA frames of `frame_bytes`,
-    /// or in frames as large as the proxy accepts.
-    pub async fn start(identities: &Identities, frame_bytes: Option<usize>) -> Result<Self, Error> {
+    /// Listens on a free port and serves a group until this process ends. A LIST is sent in DATA frames of
+    /// `frame_bytes`, or in frames as large as the proxy accepts.
+    pub async fn start(
+        identities: &Identities,
+        group: &str,
+        frame_bytes: Option<usize>,
+    ) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
@@ -93,6 +132,8 @@ impl Backend {
                 claim: claim(true).into(),
             },
             frame_bytes: frame_bytes.unwrap_or(usize::MAX),
+            discovery: DISCOVERY.replace(GROUP, group).into(),
+            behavior: Mutex::new(Behavior::Healthy),
             watches: Mutex::default(),
         });
         let acceptor = TlsAcceptor::from(identities.server()?);
@@ -103,6 +144,12 @@ impl Backend {
             }
         });
         Ok(Self { address, state })
+    }
+
+    /// Changes how further requests for claims are handled.
+    pub fn behave(&self, behavior: Behavior) {
+        let mut current = self.state.behavior.lock();
+        **current.as_mut().unwrap_or_else(PoisonError::get_mut) = behavior;
     }
 
     /// Returns the open watches, oldest first.
@@ -140,7 +187,7 @@ impl State {
             .is_some_and(|query| query.contains("watch="));
         let path = request.uri().path();
         let (kind, body) = match path {
-            "/apis" => (DISCOVERY_TYPE, whole(DISCOVERY)),
+            "/apis" => (DISCOVERY_TYPE, ReplyBody::Whole(self.discovery.clone())),
             "/openapi/v2" => (JSON, whole(OPENAPI_V2)),
             "/openapi/v3" => (JSON, whole(OPENAPI_V3)),
             "/readyz" => ("text/plain", whole("ok")),
@@ -162,6 +209,21 @@ impl State {
         response
     }
 
+    fn behavior(&self) -> Behavior {
+        *self.behavior.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits as long as the behavior requires.
+    async fn wait(&self, path: &str) {
+        match self.behavior() {
+            Behavior::Stalling if path.contains("/kubernetesclusters") => pending().await,
+            Behavior::Slow if path.contains("/kubernetesclusters") => {
+                tokio::time::sleep(SLOW).await;
+            }
+            _ => {}
+        }
+    }
+
     fn objects(&self, path: &str) -> &Objects {
         match path.contains(&format!("/namespaces/{SHARED}/")) {
             true => &self.shared,
@@ -170,6 +232,9 @@ impl State {
     }
 
     fn list(&self, path: &str) -> ReplyBody {
+        if self.behavior() == Behavior::Flooding {
+            return ReplyBody::endless(&self.table.claim);
+        }
         ReplyBody::Pieces(self.objects(path).list.clone(), self.frame_bytes)
     }
 
@@ -187,9 +252,12 @@ async fn connection(
 ) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let tls = acceptor.accept(stream).await?;
-    let service = service_fn(|request| {
-        let response = state.respond(&request);
-        async move { Ok::<_, Infallible>(response) }
+    let service = service_fn(|request: Request<Incoming>| {
+        let state = Arc::clone(&state);
+        async move {
+            state.wait(request.uri().path()).await;
+            Ok::<_, Infallible>(state.respond(&request))
+        }
     });
     Builder::new(TokioExecutor::new())
         .max_concurrent_streams(STREAMS_MAX)
@@ -204,7 +272,24 @@ enum ReplyBody {
     Whole(Bytes),
     /// The remaining bytes, and the size of a frame in bytes.
     Pieces(Bytes, usize),
+    /// A list without end: its beginning, then the same items again and again.
+    Endless {
+        next: Bytes,
+        items: Bytes,
+        ticks: Interval,
+    },
     Watch(mpsc::UnboundedReceiver<Bytes>),
+}
+
+impl ReplyBody {
+    fn endless(claim: &Bytes) -> Self {
+        let item = [&claim[..], b","].concat();
+        Self::Endless {
+            next: ENDLESS_LIST.into(),
+            items: item.repeat(FLOOD_BYTES / item.len()).into(),
+            ticks: tokio::time::interval(FLOOD_EVERY),
+        }
+    }
 }
 
 impl Body for ReplyBody {
@@ -218,7 +303,11 @@ impl Body for ReplyBody {
         let data = match self.get_mut() {
             Self::Whole(left) => Some(std::mem::take(left)),
             Self::Pieces(left, most) => Some(left.split_to(left.len().min(*most))),
-            Self::Watch(events) => std::task::ready!(events.poll_recv(context)),
+            Self::Endless { next, items, ticks } => {
+                ready!(ticks.poll_tick(context));
+                Some(std::mem::replace(next, items.clone()))
+            }
+            Self::Watch(events) => ready!(events.poll_recv(context)),
         };
         let data = data.filter(|data| !data.is_empty());
         Poll::Ready(data.map(|data| Ok(Frame::data(data))))
@@ -227,7 +316,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(left) | Self::Pieces(left, _) => left.is_empty(),
-            Self::Watch(_) => false,
+            Self::Endless { .. } | Self::Watch(_) => false,
         }
     }
 }

@@ -47,17 +47,25 @@ impl Client {
     /// # Errors
     /// The connection failed, or the status is not 200.
     pub async fn get(&mut self, path: &str) -> Result<Response<Incoming>, Error> {
-        let request = Request::get(format!("https://{NAME}{path}"))
-            .header("accept", "application/json")
-            .header("user-agent", "claimgate-daemon-bench")
-            .header("x-remote-user", "developer")
-            .header("x-remote-group", "system:authenticated")
-            .body(Empty::new())?;
-        self.0.ready().await?;
-        let response = self.0.send_request(request).await?;
+        let response = self.send(path, "developer").await?;
         match response.status() {
             StatusCode::OK => Ok(response),
             status => Err(format!("GET {path} returned {status}, expected 200").into()),
         }
+    }
+
+    /// Sends a GET of a user and returns the response once its headers have arrived.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn send(&mut self, path: &str, user: &str) -> Result<Response<Incoming>, Error> {
+        let request = Request::get(format!("https://{NAME}{path}"))
+            .header("accept", "application/json")
+            .header("user-agent", "claimgate-daemon-bench")
+            .header("x-remote-user", user)
+            .header("x-remote-group", "system:authenticated")
+            .body(Empty::new())?;
+        self.0.ready().await?;
+        Ok(self.0.send_request(request).await?)
     }
 }

@@ -9,6 +9,7 @@ mod client;
 mod identities;
 mod instructions;
 mod list_and_get;
+mod outages;
 mod process;
 mod proxy;
 mod report;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use backend::Backend;
+use backend::{Backend, GROUP, OTHER_GROUP};
 use identities::Identities;
 use proxy::{Programs, ProxyKind};
 
@@ -63,11 +64,15 @@ enum Part {
     Watches,
     /// Instructions of requests in table mode and in shared mode; needs valgrind
     Instructions,
+    /// Latency of a control plane while another one has a fault
+    Outages,
 }
 
 /// Everything that a proxy needs to start.
 struct Environment {
     backend: Backend,
+    /// A second control plane, which can have faults.
+    other: Option<Backend>,
     identities: Identities,
     programs: Programs,
 }
@@ -77,7 +82,11 @@ async fn main() -> Result<(), Error> {
     let options = Options::parse();
     let identities = Identities::write(&options.dir)?;
     let environment = Environment {
-        backend: Backend::start(&identities, options.frame_bytes).await?,
+        backend: Backend::start(&identities, GROUP, options.frame_bytes).await?,
+        other: match options.only {
+            Some(Part::Outages) => Some(Backend::start(&identities, OTHER_GROUP, None).await?),
+            _ => None,
+        },
         identities,
         programs: Programs {
             claimgate: options.claimgate,
@@ -93,6 +102,19 @@ async fn main() -> Result<(), Error> {
             counts.push((kind, instructions::count(&environment, kind).await?));
         }
         print!("{}", report::instructions(&counts));
+        return Ok(());
+    }
+    if options.only == Some(Part::Outages) {
+        let mut rounds = Vec::new();
+        for round in 1..=options.rounds {
+            let mut runs = Vec::new();
+            for (behavior, name) in report::FAULTS {
+                eprintln!("round {round} of {}: {name}", options.rounds);
+                runs.push(outages::measure(&environment, behavior).await?);
+            }
+            rounds.push(runs);
+        }
+        print!("{}", report::outages(&rounds));
         return Ok(());
     }
     if options.only != Some(Part::Watches) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use crate::backend::{CLAIM, REMOTE, SHARED, STREAMS_MAX};
+use crate::backend::{CLAIM, GROUP, OTHER_GROUP, REMOTE, SHARED, STREAMS_MAX};
 use crate::client::Client;
 use crate::identities::{CA, CERTIFICATE, FRONT_PROXY_CA, KEY, NAME, TOKEN};
 use crate::{Environment, Error};
@@ -165,6 +165,21 @@ fn claimgate_config(kind: ProxyKind, address: SocketAddr, environment: &Environm
         ProxyKind::Shared => format!("{{namespace: {SHARED}, names: readable}}"),
         _ => format!("{{namespaces: {{default: {REMOTE}}}}}"),
     };
+    let (other, other_api) = match &environment.other {
+        Some(backend) => (
+            format!(
+                "  other:
+    server: 'https://{NAME}:{}'
+    certificateAuthority: {CA}
+    tokenFile: {TOKEN}
+    mapping: {mapping}
+",
+                backend.address.port()
+            ),
+            format!(", {{group: {OTHER_GROUP}, controlPlane: other}}"),
+        ),
+        None => (String::new(), String::new()),
+    };
     format!(
         "cluster: team-a
 listen: {{address: '{address}', certificate: {CERTIFICATE}, key: {KEY}}}
@@ -175,7 +190,7 @@ controlPlanes:
     certificateAuthority: {CA}
     tokenFile: {TOKEN}
     mapping: {mapping}
-apis: [{{group: k8s.starter.org, controlPlane: platform}}]
+{other}apis: [{{group: {GROUP}, controlPlane: platform}}{other_api}]
 admin: {{address: ''}}
 log: {{level: error}}
 ",

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use crate::backend::Behavior;
 use crate::instructions::InstructionCounts;
 use crate::list_and_get::RequestResults;
+use crate::outages::OutageResults;
 use crate::proxy::ProxyKind;
 use crate::watches::WatchResults;
 
@@ -91,6 +93,52 @@ pub fn instructions(counts: &[(ProxyKind, InstructionCounts)]) -> String {
             count.list as f64 / first.list as f64,
             count.get,
             count.get as f64 / first.get as f64,
+        );
+    }
+    text
+}
+
+/// The behaviors of the other control plane, the one without a fault first.
+pub const FAULTS: [(Behavior, &str); 4] = [
+    (Behavior::Healthy, "no fault"),
+    (Behavior::Stalling, "stalls"),
+    (Behavior::Slow, "slow"),
+    (Behavior::Flooding, "floods"),
+];
+
+/// Formats the latencies of the healthy control plane. Each round is in the order of [`FAULTS`].
+pub fn outages(rounds: &[Vec<OutageResults>]) -> String {
+    let mut text = format!(
+        "Medians of {} rounds (least to greatest):\n\n\
+         | the other control plane | GET p50, ms | p99, ms | p99 / without fault | CPU, % | memory, MiB | its responses |\n\
+         |---|---|---|---|---|---|---|\n",
+        rounds.len()
+    );
+    for (at, (_, name)) in FAULTS.into_iter().enumerate() {
+        let figure =
+            |field: fn(&OutageResults) -> f64| spread(rounds.iter().map(|round| field(&round[at])));
+        let p50 = figure(|run| run.p50.as_secs_f64() * 1e3);
+        let p99 = figure(|run| run.p99.as_secs_f64() * 1e3);
+        let ratio = spread(
+            rounds
+                .iter()
+                .map(|round| round[at].p99.as_secs_f64() / round[0].p99.as_secs_f64()),
+        );
+        let other = rounds[0][at].other.iter();
+        let other: Vec<String> = other
+            .map(|(code, count)| format!("{count} × {code}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {name} | {:.2} | {:.2} ({:.2}–{:.2}) | {} | {:.1} | {:.1} | {} |",
+            p50.median,
+            p99.median,
+            p99.least,
+            p99.greatest,
+            ratios(at, ratio),
+            figure(|run| run.cpu * 100.0).median,
+            figure(|run| run.resident_mib).median,
+            other.join(", "),
         );
     }
     text
