@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dev_control_plane::RecordedRequest;
 use dev_control_plane::faults::Http2Limits;
 
 use super::harness::{Client, Setup};
@@ -32,13 +33,18 @@ async fn truncated_or_reset_list_ends_with_an_error() {
     }
 }
 
+/// Returns whether a request creates a claim. claimgate also posts reviews of its rights.
+fn is_create(request: &RecordedRequest) -> bool {
+    request.method == Method::POST && request.path.ends_with("/kubernetesclusters")
+}
+
 #[tokio::test]
 async fn write_with_unknown_outcome_gets_503_and_is_not_repeated() {
     let env = TestEnv::start().await;
     let client = env.developer().await;
     env.control_plane
         .faults()
-        .add(|r| r.method == Method::POST, Fault::HandleAndDrop);
+        .add(is_create, Fault::HandleAndDrop);
     let request = Request::post(CLAIMS).header("content-type", JSON);
     let response = client
         .send(request.body(Full::from(claim("once"))).unwrap())
@@ -57,7 +63,7 @@ async fn write_with_unknown_outcome_gets_503_and_is_not_repeated() {
         .control_plane
         .requests()
         .iter()
-        .filter(|r| r.method == Method::POST)
+        .filter(|request| is_create(request))
         .count();
     assert_eq!(posts, 1);
 }
@@ -71,17 +77,17 @@ async fn write_rejected_unprocessed_is_repeated_once() {
         let request = Request::post(CLAIMS).header("content-type", JSON);
         client.send(request.body(Full::from(claim(name))).unwrap())
     };
-    faults.add_times(1, |r| r.method == Method::POST, Fault::Refuse);
+    faults.add_times(1, is_create, Fault::Refuse);
     let (status, body) = json(post("again").await).await;
     assert_eq!((status, &body["metadata"]["name"]), (201, &"again".into()));
 
-    faults.add(|r| r.method == Method::POST, Fault::Refuse);
+    faults.add(is_create, Fault::Refuse);
     let (status, body) = json(post("never").await).await;
     assert_eq!(status, 503);
     let message = body["message"].as_str().unwrap();
     assert!(!message.contains("may have taken effect"), "{message}");
     let requests = env.control_plane.requests();
-    let posts = requests.iter().filter(|r| r.method == Method::POST);
+    let posts = requests.iter().filter(|request| is_create(request));
     assert_eq!(posts.count(), 4, "each write is sent exactly twice");
 }
 
