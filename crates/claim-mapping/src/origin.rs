@@ -4,6 +4,7 @@
 //! compositions; a value that does not fit in a label is in the annotation only. The annotations always have all
 //! three values. None of them is visible in the app cluster.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -72,9 +73,14 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    pub(crate) fn set(&mut self, text: &str) {
-        text.clone_into(&mut self.text);
+    /// Sets the value. Bytes that are not UTF-8 become U+FFFD.
+    pub(crate) fn set(&mut self, value: &[u8]) {
         self.is_set = true;
+        // Most values are those of the object before, and comparing them takes less time than decoding them.
+        if self.text.as_bytes() != value {
+            self.text.clear();
+            self.text.push_str(&decode(value));
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -92,7 +98,7 @@ impl Value {
 }
 
 impl OriginValues {
-    pub(crate) fn set(&mut self, key: OriginKey, value: &str) {
+    pub(crate) fn set(&mut self, key: OriginKey, value: &[u8]) {
         match key {
             OriginKey::Cluster => self.cluster.set(value),
             OriginKey::Namespace => self.namespace.set(value),
@@ -104,7 +110,7 @@ impl OriginValues {
         let mut values = Self::default();
         for key in KEYS {
             if let (Some(key), Some(value)) = (OriginKey::parse(key), map.get(key)) {
-                values.set(key, value);
+                values.set(key, value.as_bytes());
             }
         }
         values
@@ -129,6 +135,14 @@ impl OriginValues {
 
     fn is(&self, cluster: &str, local: &ObjectKey) -> bool {
         self.cluster.get() == Some(cluster) && self.key() == Some((&local.namespace, &local.name))
+    }
+}
+
+/// Decodes a text. Names are valid nearly always, and checking them takes less time than decoding.
+fn decode(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(value),
     }
 }
 
@@ -242,7 +256,7 @@ mod tests {
         let values = |pairs: &[(&str, &str)]| {
             let mut values = OriginValues::default();
             for (key, value) in pairs {
-                values.set(OriginKey::parse(key).unwrap(), value);
+                values.set(OriginKey::parse(key).unwrap(), value.as_bytes());
             }
             values
         };

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::embedded::{EmbeddedString, EmbeddedStrings, EmbeddedWalker};
 use super::error::RewriteError;
 use super::handler::{Addition, Edit, Handler, ItemDecision};
-use super::item::{Deferred, Item, ItemState, ObjectEnd, Start, StringSpan};
+use super::item::{Deferred, Item, ItemState, ObjectEnd, Start, StringEdit, StringSpan};
 use super::memory::shrink_if_empty;
 use super::rules::Rules;
 use super::window::Window;
@@ -72,85 +72,70 @@ impl<H: Handler> Editor<H> {
             to: end,
             is_embedded: false,
         };
-        match self.handler.string(tag, plain.unwrap_or(&self.text)) {
-            Edit::Keep => Ok(Outcome::Done),
-            Edit::Remove => Ok(Outcome::RemoveMember),
-            edit => {
-                let edit = string.replace(edit, &mut self.window);
-                self.apply(edit, string).map(|()| Outcome::Done)
-            }
+        let edit = self.handler.string(tag, plain.unwrap_or(&self.text));
+        match string.apply(edit, &mut self.window, &mut self.item)? {
+            StringEdit::Remove => Ok(Outcome::RemoveMember),
+            other => self.complete(other, string).map(|()| Outcome::Done),
         }
     }
 
     /// Reads and unescapes the content of a buffered string into `text`.
     fn read(&mut self, from: u64, to: u64) -> Result<(), RewriteError> {
-        self.raw.clear();
         self.text.clear();
-        self.window.copy_range(from, to, &mut self.raw);
+        let raw = self.window.read(from, to, &mut self.raw);
         let what = "a string has an invalid escape or a control character";
-        escape::unescape(&self.raw, &mut self.text)
+        escape::unescape(raw, &mut self.text)
             .ok_or(RewriteError::Syntax { offset: from, what })
     }
 
-    /// Handles an edit that [`StringSpan::replace`] returned, that is, any edit except a replacement.
-    fn apply(&mut self, edit: Edit<'_>, string: StringSpan) -> Result<(), RewriteError> {
+    /// Completes an edit that [`StringSpan::apply`] has applied.
+    #[inline]
+    fn complete(&mut self, edit: StringEdit, string: StringSpan) -> Result<(), RewriteError> {
         match edit {
-            Edit::Keep | Edit::Replace(_) => Ok(()),
-            Edit::Defer if self.item.is_buffered() => {
-                self.item.deferred.push(string.into());
-                Ok(())
-            }
-            Edit::Defer => self.resolve_deferred(string),
-            Edit::Reject(why) => Err(RewriteError::Rejected(why)),
-            Edit::Remove => Err(RewriteError::Rejected(
+            StringEdit::Done => Ok(()),
+            StringEdit::Resolve => self.resolve_deferred(string),
+            StringEdit::Remove => Err(RewriteError::Rejected(
                 "the member of this string cannot be removed",
             )),
-            Edit::RemoveParts(_) => Err(RewriteError::Rejected(
-                "parts of a string cannot be removed",
-            )),
-            Edit::RewriteEmbedded(_) => Err(RewriteError::Rejected(
+            StringEdit::RewriteEmbedded(_) => Err(RewriteError::Rejected(
                 "JSON in a string can be rewritten only when a deferred string is resolved",
             )),
         }
     }
 
     fn resolve_deferred(&mut self, string: StringSpan) -> Result<(), RewriteError> {
-        self.raw.clear();
-        self.window
-            .copy_range(string.from, string.to, &mut self.raw);
-        let raw = std::mem::take(&mut self.raw);
+        let raw = self.window.read(string.from, string.to, &mut self.raw);
         // The string was unescaped before, so this cannot fail. Embedded strings have escapes of two levels.
-        let mut text = escape::unescaped(&raw).ok_or(RewriteError::Poisoned)?;
+        let mut text = escape::unescaped(raw).ok_or(RewriteError::Poisoned)?;
         if string.is_embedded {
             let twice = escape::unescaped(&text).ok_or(RewriteError::Poisoned)?;
             text = Cow::Owned(twice.into_owned());
         }
         let edit = self.handler.resolve_deferred(string.tag, &text);
-        let resolved = match string.replace(edit, &mut self.window) {
-            Edit::RewriteEmbedded(rules) if !string.is_embedded => {
-                self.rewrite_embedded(rules, &raw, string.from)
+        match string.apply(edit, &mut self.window, &mut self.item)? {
+            StringEdit::RewriteEmbedded(rules) if !string.is_embedded => {
+                self.rewrite_embedded(rules, string.from, string.to)
             }
-            Edit::Defer => Err(RewriteError::Rejected("a string was deferred twice")),
-            edit => self.apply(edit, string),
-        };
-        self.raw = raw;
-        resolved
+            StringEdit::Resolve => Err(RewriteError::Rejected("a string was deferred twice")),
+            other => self.complete(other, string),
+        }
     }
 
-    /// Rewrites the JSON in a complete string whose raw content begins at the offset `from`.
-    fn rewrite_embedded(
-        &mut self,
-        rules: Rules,
-        raw: &[u8],
-        from: u64,
-    ) -> Result<(), RewriteError> {
-        if !rules.are_string_rules() {
+    /// Rewrites the JSON in a complete string whose content is at the offsets `from..to`.
+    fn rewrite_embedded(&mut self, rules: Rules, from: u64, to: u64) -> Result<(), RewriteError> {
+        let earlier = self.embedded.as_ref();
+        let is_checked = earlier.is_some_and(|walker| walker.has_rules(&rules));
+        if !is_checked && !rules.are_string_rules() {
             return Err(RewriteError::Rejected(
                 "JSON in a string can have string rules only",
             ));
         }
         self.begin_embedded(&rules);
-        self.embedded(raw, from)
+        if let Some(walker) = &mut self.embedded {
+            let raw = self.window.read(from, to, &mut self.raw);
+            walker.feed(raw, from, &mut self.embedded_strings);
+        }
+        self.edit_embedded_strings()
     }
 
     /// Starts a string with embedded JSON.
@@ -161,12 +146,15 @@ impl<H: Handler> Editor<H> {
 
     /// Continues the string with embedded JSON. `raw` is the next part of its content, at the offset `at`.
     pub(super) fn embedded(&mut self, raw: &[u8], at: u64) -> Result<(), RewriteError> {
-        let Some(walker) = &mut self.embedded else {
-            return Ok(());
-        };
+        if let Some(walker) = &mut self.embedded {
+            walker.feed(raw, at, &mut self.embedded_strings);
+        }
+        self.edit_embedded_strings()
+    }
+
+    /// Edits the strings that the walk through embedded JSON found.
+    fn edit_embedded_strings(&mut self) -> Result<(), RewriteError> {
         let mut strings = std::mem::take(&mut self.embedded_strings);
-        strings.values.clear();
-        walker.feed(raw, at, &mut strings);
         for found in strings.all.drain(..) {
             let EmbeddedString {
                 tag,
@@ -181,9 +169,11 @@ impl<H: Handler> Editor<H> {
                 to,
                 is_embedded: true,
             };
-            let edit = string.replace(self.handler.string(tag, value), &mut self.window);
-            self.apply(edit, string)?;
+            let edit = self.handler.string(tag, value);
+            let edit = string.apply(edit, &mut self.window, &mut self.item)?;
+            self.complete(edit, string)?;
         }
+        strings.values.clear();
         self.embedded_strings = strings;
         Ok(())
     }
@@ -200,9 +190,8 @@ impl<H: Handler> Editor<H> {
         from: u64,
         to: u64,
     ) -> Result<Outcome, RewriteError> {
-        self.raw.clear();
-        self.window.copy_range(from, to, &mut self.raw);
-        match self.handler.raw_value(tag, &self.raw) {
+        let raw = self.window.read(from, to, &mut self.raw);
+        match self.handler.raw_value(tag, raw) {
             Edit::Keep => {}
             Edit::Replace(json) => self.window.replace_raw(from, to, &json),
             Edit::Remove => return Ok(Outcome::RemoveMember),
@@ -229,26 +218,23 @@ impl<H: Handler> Editor<H> {
     }
 
     fn resolve_deferred_raw(&mut self, tag: Tag, from: u64, to: u64) -> Result<(), RewriteError> {
-        self.raw.clear();
-        self.window.copy_range(from, to, &mut self.raw);
-        let raw = std::mem::take(&mut self.raw);
-        let resolved = match self.handler.resolve_deferred_raw(tag, &raw) {
+        let raw = self.window.read(from, to, &mut self.raw);
+        let is_string = raw.first() == Some(&b'"');
+        match self.handler.resolve_deferred_raw(tag, raw) {
             Edit::Keep => Ok(()),
             Edit::Replace(json) => {
                 self.window.replace_raw(from, to, &json);
                 Ok(())
             }
             Edit::Reject(why) => Err(RewriteError::Rejected(why)),
-            Edit::RewriteEmbedded(rules) => match raw.as_slice() {
-                [b'"', content @ .., b'"'] => self.rewrite_embedded(rules, content, from + 1),
-                _ => Ok(()),
-            },
+            Edit::RewriteEmbedded(rules) if is_string => {
+                self.rewrite_embedded(rules, from + 1, to - 1)
+            }
+            Edit::RewriteEmbedded(_) => Ok(()),
             Edit::Remove | Edit::RemoveParts(_) | Edit::Defer => Err(RewriteError::Rejected(
                 "a deferred raw value can only be kept, replaced, rewritten or rejected",
             )),
-        };
-        self.raw = raw;
-        resolved
+        }
     }
 
     /// Adds members at the end of an object.

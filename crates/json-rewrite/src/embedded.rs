@@ -69,7 +69,7 @@ impl EmbeddedWalker {
     pub(super) fn begin(rules: &Rules, limits: &Limits, earlier: Option<Box<Self>>) -> Box<Self> {
         let mut walker = earlier.unwrap_or_else(|| Box::new(Self::new(rules.clone(), *limits)));
         // Cloning for each string would change a reference count that other cores share.
-        if !walker.rules.is_same(rules) {
+        if !walker.has_rules(rules) {
             walker.rules = rules.clone();
         }
         walker.outer_escape = OuterEscape::None;
@@ -77,6 +77,11 @@ impl EmbeddedWalker {
         walker.open.clear();
         walker.text.clear();
         walker
+    }
+
+    /// Returns whether the current string, or the last one, has these rules.
+    pub(super) fn has_rules(&self, rules: &Rules) -> bool {
+        self.rules.is_same(rules)
     }
 
     /// Frees memory that is not needed between chunks. Only for use between strings.

@@ -1,5 +1,7 @@
 //! The state of the current item: buffered until the handler decides, then kept or dropped.
 
+use super::error::RewriteError;
+use super::rules::Rules;
 use super::window::Window;
 use super::{Edit, Tag};
 
@@ -99,6 +101,17 @@ pub(super) struct ObjectEnd {
     pub(super) is_empty: bool,
 }
 
+/// What an edit of a string requires in addition to [`StringSpan::apply`].
+pub(super) enum StringEdit {
+    Done,
+    /// The edit was deferred, but the string is not in an undecided item.
+    Resolve,
+    /// The member or element that contains the string is removed.
+    Remove,
+    /// These rules rewrite the JSON in the string.
+    RewriteEmbedded(Rules),
+}
+
 /// The content of a string, without its quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StringSpan {
@@ -110,19 +123,33 @@ pub(super) struct StringSpan {
 }
 
 impl StringSpan {
-    /// Replaces the string if `edit` is a replacement. Returns any other edit.
-    pub(super) fn replace(self, edit: Edit<'_>, window: &mut Window) -> Edit<'static> {
+    /// Applies an edit to the string, or defers it if its item is undecided. Returns what else the edit requires.
+    ///
+    /// # Errors
+    /// The handler rejects the string, or the edit is none for strings.
+    #[inline]
+    pub(super) fn apply(
+        self,
+        edit: Edit<'_>,
+        window: &mut Window,
+        item: &mut Item,
+    ) -> Result<StringEdit, RewriteError> {
         match edit {
+            Edit::Keep => {}
             Edit::Replace(text) => {
                 window.replace_string(self.from, self.to, &text, self.is_embedded);
-                Edit::Keep
             }
-            Edit::Keep => Edit::Keep,
-            Edit::Remove => Edit::Remove,
-            Edit::RemoveParts(_) => Edit::RemoveParts(&[]),
-            Edit::Defer => Edit::Defer,
-            Edit::RewriteEmbedded(rules) => Edit::RewriteEmbedded(rules),
-            Edit::Reject(why) => Edit::Reject(why),
+            Edit::Defer if item.is_buffered() => item.deferred.push(self.into()),
+            Edit::Defer => return Ok(StringEdit::Resolve),
+            Edit::Remove => return Ok(StringEdit::Remove),
+            Edit::RewriteEmbedded(rules) => return Ok(StringEdit::RewriteEmbedded(rules)),
+            Edit::RemoveParts(_) => {
+                return Err(RewriteError::Rejected(
+                    "parts of a string cannot be removed",
+                ));
+            }
+            Edit::Reject(why) => return Err(RewriteError::Rejected(why)),
         }
+        Ok(StringEdit::Done)
     }
 }

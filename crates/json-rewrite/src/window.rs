@@ -192,8 +192,22 @@ impl Window {
         }
     }
 
+    /// Returns a range. Copies it to `copy` unless the last chunk contains all of it.
+    pub(super) fn read<'a>(&'a self, from: u64, to: u64, copy: &'a mut Vec<u8>) -> &'a [u8] {
+        let in_last = self.chunks.back().and_then(|(end, chunk)| {
+            let begin = end - chunk.len() as u64;
+            let at = |offset: u64| usize::try_from(offset.checked_sub(begin)?).ok();
+            chunk.get(at(from)?..at(to)?)
+        });
+        in_last.unwrap_or_else(|| {
+            copy.clear();
+            self.copy_range(from, to, copy);
+            copy
+        })
+    }
+
     /// Appends a copy of a range to `into`.
-    pub(super) fn copy_range(&self, from: u64, to: u64, into: &mut Vec<u8>) {
+    fn copy_range(&self, from: u64, to: u64, into: &mut Vec<u8>) {
         // A binary search, because a large item can have many strings in many chunks.
         let first = self.chunks.partition_point(|(end, _)| *end <= from);
         for (end, chunk) in self.chunks.range(first..) {

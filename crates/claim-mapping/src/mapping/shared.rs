@@ -119,12 +119,15 @@ impl SharedNamespace {
     /// Returns whether a remote name is that of a local object. The name before the hash may be cut anywhere, because
     /// the limit may have been another one when the object was created.
     pub fn is_remote_name(&self, local: &ObjectKey, remote: &str) -> bool {
-        let parts = remote.rsplit_once('-');
+        let begin = remote.len().checked_sub(Self::SUFFIX_BYTES);
+        let parts = begin.and_then(|begin| remote.split_at_checked(begin));
         // The hash last, because it takes longest.
-        parts.is_some_and(|(begin, hash)| {
+        parts.is_some_and(|(begin, suffix)| {
             !begin.is_empty()
                 && local.name.starts_with(begin)
-                && hash.as_bytes() == self.hash(&local.namespace, &local.name).as_slice()
+                && suffix.strip_prefix('-').is_some_and(|hash| {
+                    hash.as_bytes() == self.hash(&local.namespace, &local.name).as_slice()
+                })
         })
     }
 

@@ -3,8 +3,6 @@
 //! Its name, its namespace and its origin can come in any order, so all names wait until its metadata has been read.
 //! Then the origin decides whether the object is one of this app cluster, and which local names it has.
 
-use std::borrow::Cow;
-
 use json_rewrite::Edit;
 
 use super::row_object::RowObject;
@@ -40,25 +38,23 @@ impl TranslatedObject {
 
     pub(crate) fn read_name(&mut self, value: &[u8]) {
         self.is_ambiguous |= self.name.get().is_some();
-        self.name.set(&lossy(value));
+        self.name.set(value);
     }
 
     pub(crate) fn read_namespace(&mut self, value: &[u8]) {
         self.is_ambiguous |= self.namespace.get().is_some();
-        self.namespace.set(&lossy(value));
+        self.namespace.set(value);
     }
 
     /// Reads an annotation of the origin, which the client does not see.
     pub(crate) fn annotation(&mut self, key: OriginKey, value: &[u8]) -> Edit<'static> {
-        let value = lossy(value);
-        self.origin.annotations.set(key, &value);
+        self.origin.annotations.set(key, value);
         Edit::Remove
     }
 
     /// Reads a label of the origin, which the client does not see.
     pub(crate) fn label(&mut self, key: OriginKey, value: &[u8]) -> Edit<'static> {
-        let value = lossy(value);
-        self.origin.labels.set(key, &value);
+        self.origin.labels.set(key, value);
         Edit::Remove
     }
 
@@ -68,12 +64,12 @@ impl TranslatedObject {
         self.read_namespace(row.namespace().as_bytes());
         for (key, value) in row.labels() {
             if let Some(key) = OriginKey::parse(key) {
-                self.origin.labels.set(key, value);
+                self.origin.labels.set(key, value.as_bytes());
             }
         }
         for (key, value) in row.annotations() {
             if let Some(key) = OriginKey::parse(key) {
-                self.origin.annotations.set(key, value);
+                self.origin.annotations.set(key, value.as_bytes());
             }
         }
     }
@@ -97,13 +93,5 @@ impl TranslatedObject {
     /// Returns the names, once the object is complete and covered.
     pub(crate) fn names(&self) -> Option<&ObjectNames> {
         self.is_covered.then_some(&self.names)
-    }
-}
-
-/// Decodes a text. Names are valid nearly always, and checking them takes less time than decoding.
-fn lossy(value: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(value) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(value),
     }
 }

@@ -261,6 +261,7 @@ impl<H: Handler> Walker<H> {
     }
 
     /// Returns the node of a key. The part of the key in this chunk is at `at..end`.
+    #[inline(always)]
     fn child(
         &mut self,
         node: Node,
@@ -270,16 +271,27 @@ impl<H: Handler> Walker<H> {
         is_plain: bool,
     ) -> Result<Option<Node>, RewriteError> {
         let part = chunk.bytes.get(at..end).unwrap_or_default();
-        if self.key.len() + part.len() > self.limits.key_bytes_max {
-            return Err(self.key_too_long(chunk.offset(at) - self.key.len() as u64));
-        }
-        if is_plain && self.key.is_empty() {
+        if is_plain && self.key.is_empty() && part.len() <= self.limits.key_bytes_max {
             return Ok(self.rules.key(node, part));
+        }
+        self.child_of_parts(node, part, chunk.offset(at))
+    }
+
+    /// Returns the node of a key that has escapes, is too long, or began in an earlier chunk. `part` is the part of the
+    /// key in this chunk, at `offset`.
+    #[cold]
+    fn child_of_parts(
+        &mut self,
+        node: Node,
+        part: &[u8],
+        offset: u64,
+    ) -> Result<Option<Node>, RewriteError> {
+        if self.key.len() + part.len() > self.limits.key_bytes_max {
+            return Err(self.key_too_long(offset - self.key.len() as u64));
         }
         self.key.extend_from_slice(part);
         let mut key = Vec::with_capacity(self.key.len());
         let what = "a key has an invalid escape or a control character";
-        let offset = chunk.offset(at);
         escape::unescape(&self.key, &mut key).ok_or(RewriteError::Syntax { offset, what })?;
         self.key.clear();
         Ok(self.rules.key(node, &key))
