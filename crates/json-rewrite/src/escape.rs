@@ -118,15 +118,27 @@ pub(super) fn push_code_point(point: u32, into: &mut Vec<u8>) {
     }
 }
 
+/// For each byte, whether [`escape`] copies it. A table takes fewer instructions than comparisons.
+static UNESCAPED: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        // U+2028 and U+2029 begin with 0xe2.
+        let is_escaped = byte < 0x20 || matches!(byte, 0x22 | 0x26 | 0x3c | 0x3e | 0x5c | 0xe2);
+        table[byte] = !is_escaped;
+        byte += 1;
+    }
+    table
+};
+
+fn is_unescaped(byte: u8) -> bool {
+    UNESCAPED.get(usize::from(byte)).is_some_and(|it| *it)
+}
+
 /// Appends `text`, escaped as Go's `encoding/json` does by default, so that documents written by Go keep their style.
 /// If `is_embedded`, the text is part of JSON in a string, so the result is escaped a second time.
 pub(super) fn escape(text: &str, into: &mut Vec<u8>, is_embedded: bool) {
-    let needs_no_escape = |byte| match byte {
-        0..0x20 | b'"' | b'\\' | b'<' | b'>' | b'&' => false,
-        // The first byte of U+2028 and U+2029.
-        byte => byte != 0xe2,
-    };
-    if text.bytes().all(needs_no_escape) {
+    if text.bytes().all(is_unescaped) {
         into.extend_from_slice(text.as_bytes());
         return;
     }

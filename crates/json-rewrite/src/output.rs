@@ -78,6 +78,7 @@ impl Output {
     }
 
     /// Appends a copy of bytes.
+    #[inline]
     pub(super) fn copy(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;

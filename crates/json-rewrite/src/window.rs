@@ -246,7 +246,9 @@ impl Window {
             }
             self.release(from, out);
             self.discard(to);
-            out.copy(self.texts.get(text).unwrap_or_default());
+            if !text.is_empty() {
+                out.copy(self.texts.get(text).unwrap_or_default());
+            }
         }
         self.earliest = edits.first().map_or(limit, |edit| edit.from);
         self.edits = edits;
@@ -278,6 +280,7 @@ impl Window {
     }
 
     /// Appends the bytes before `limit` to `out` unchanged.
+    #[inline]
     fn release(&mut self, limit: u64, out: &mut Output) {
         while let Some((first, wanted)) = self.before(limit) {
             let length = wanted.min(first.len());
@@ -297,6 +300,7 @@ impl Window {
     }
 
     /// Discards the bytes before `limit`.
+    #[inline]
     fn discard(&mut self, limit: u64) {
         while let Some((first, wanted)) = self.before(limit) {
             let gone = wanted.min(first.len());
@@ -311,8 +315,11 @@ impl Window {
 
     /// Returns the first chunk if it begins before `limit`, and the number of bytes before `limit`.
     fn before(&mut self, limit: u64) -> Option<(&mut Bytes, usize)> {
-        let wanted = limit.checked_sub(self.start).filter(|wanted| *wanted > 0)?;
+        if limit <= self.start {
+            return None;
+        }
         let (_, first) = self.chunks.front_mut()?;
-        Some((first, usize::try_from(wanted).unwrap_or(usize::MAX)))
+        let wanted = usize::try_from(limit - self.start).unwrap_or(usize::MAX);
+        Some((first, wanted))
     }
 }
