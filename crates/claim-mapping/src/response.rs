@@ -133,6 +133,7 @@ impl ResponseHandler {
     ///
     /// A custom resource can also have members called `rows` or `columnDefinitions`. Its `kind` precedes them,
     /// as that of a Table does. A body whose kind is still unknown is treated as a Table, which fails closed.
+    #[inline(always)]
     fn target(&self, tag: Tag) -> Meaning {
         let is_not_table = || !self.kind.is_empty() && !self.is_table();
         match self.shared.targets.meaning(tag) {

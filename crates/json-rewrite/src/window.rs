@@ -207,6 +207,7 @@ impl Window {
     }
 
     /// Appends a copy of a range to `into`.
+    #[cold]
     fn copy_range(&self, from: u64, to: u64, into: &mut Vec<u8>) {
         // A binary search, because a large item can have many strings in many chunks.
         let first = self.chunks.partition_point(|(end, _)| *end <= from);
@@ -228,7 +229,7 @@ impl Window {
         if !self.edits.is_empty() && self.earliest < limit {
             self.flush_edits(limit, out);
         }
-        self.release(limit, out);
+        self.release(limit, limit, out);
     }
 
     fn flush_edits(&mut self, limit: u64, out: &mut Output) {
@@ -239,14 +240,10 @@ impl Window {
         let ready = edits.partition_point(|edit| edit.from < limit);
         for Edit { from, to, text } in edits.drain(..ready) {
             self.texts_used -= text.len();
-            // This edit is inside a range that has already been removed.
-            if from < self.start {
-                self.discard(to);
-                continue;
-            }
-            self.release(from, out);
-            self.discard(to);
-            if !text.is_empty() {
+            // An edit inside a range that has already been removed writes nothing.
+            let is_removed = from < self.start;
+            self.release(from, to, out);
+            if !is_removed && !text.is_empty() {
                 out.copy(self.texts.get(text).unwrap_or_default());
             }
         }
@@ -279,47 +276,30 @@ impl Window {
         }
     }
 
-    /// Appends the bytes before `limit` to `out` unchanged.
+    /// Appends the bytes before `from` to `out` unchanged, and discards the bytes between `from` and `to`.
     #[inline]
-    fn release(&mut self, limit: u64, out: &mut Output) {
-        while let Some((first, wanted)) = self.before(limit) {
-            let length = wanted.min(first.len());
-            let is_rest = length == first.len();
+    fn release(&mut self, from: u64, to: u64, out: &mut Output) {
+        while self.start < to
+            && let Some((_, first)) = self.chunks.front_mut()
+        {
+            let before = |limit: u64| {
+                let length = usize::try_from(limit.saturating_sub(self.start));
+                length.unwrap_or(usize::MAX).min(first.len())
+            };
+            let (kept, taken) = (before(from), before(to));
+            let is_rest = taken == first.len();
             // A slice that is copied anyway must not touch the chunk's reference count, which is atomic.
-            if out.copies(length) {
-                out.copy(first.get(..length).unwrap_or_default());
-                first.advance(length);
+            if out.copies(kept) {
+                out.copy(first.get(..kept).unwrap_or_default());
+                first.advance(taken);
             } else {
-                out.push(first.split_to(length));
+                out.push(first.split_to(kept));
+                first.advance(taken - kept);
             }
             if is_rest {
                 self.chunks.pop_front();
             }
-            self.start += length as u64;
+            self.start += taken as u64;
         }
-    }
-
-    /// Discards the bytes before `limit`.
-    #[inline]
-    fn discard(&mut self, limit: u64) {
-        while let Some((first, wanted)) = self.before(limit) {
-            let gone = wanted.min(first.len());
-            if gone < first.len() {
-                first.advance(gone);
-            } else {
-                self.chunks.pop_front();
-            }
-            self.start += gone as u64;
-        }
-    }
-
-    /// Returns the first chunk if it begins before `limit`, and the number of bytes before `limit`.
-    fn before(&mut self, limit: u64) -> Option<(&mut Bytes, usize)> {
-        if limit <= self.start {
-            return None;
-        }
-        let (_, first) = self.chunks.front_mut()?;
-        let wanted = usize::try_from(limit - self.start).unwrap_or(usize::MAX);
-        Some((first, wanted))
     }
 }
