@@ -84,8 +84,7 @@ impl<H: Handler> Editor<H> {
         self.text.clear();
         let raw = self.window.read(from, to, &mut self.raw);
         let what = "a string has an invalid escape or a control character";
-        escape::unescape(raw, &mut self.text)
-            .ok_or(RewriteError::Syntax { offset: from, what })
+        escape::unescape(raw, &mut self.text).ok_or(RewriteError::Syntax { offset: from, what })
     }
 
     /// Completes an edit that [`StringSpan::apply`] has applied.

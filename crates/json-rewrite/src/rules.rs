@@ -16,6 +16,7 @@ pub(super) const ROOT: Node = 0;
 /// The rules for one path, and the paths below it.
 #[derive(Debug, Default)]
 pub(super) struct NodeRules {
+    /// The keys with rules, sorted by length.
     keys: Vec<(Box<[u8]>, Node)>,
     key_lengths: KeyLengths,
     /// The node of every element, `[*]`.
@@ -73,6 +74,13 @@ impl KeyLengths {
     pub(super) fn exclude(self, length: usize) -> bool {
         self.0 >> length.min(63) & 1 == 0
     }
+
+    /// Returns the number of lengths in the set that are below this one.
+    #[inline]
+    fn shorter(self, length: usize) -> usize {
+        let shorter = self.0 & ((1 << length.min(63)) - 1);
+        shorter.count_ones() as usize
+    }
 }
 
 /// A compiled, immutable set of rules. Clones share it.
@@ -126,9 +134,9 @@ impl Rules {
         if rules.key_lengths.exclude(key.len()) {
             return None;
         }
-        rules
-            .keys
-            .iter()
+        // At least one key has each of the shorter lengths.
+        let keys = rules.keys.get(rules.key_lengths.shorter(key.len())..)?;
+        keys.iter()
             .find(|(known, _)| **known == *key)
             .map(|(_, child)| *child)
     }

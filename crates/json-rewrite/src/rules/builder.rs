@@ -107,11 +107,14 @@ impl RulesBuilder {
     ///
     /// # Errors
     /// A path is invalid, or rules conflict. Only the first error is returned.
-    pub fn build(self) -> Result<Rules, RuleError> {
+    pub fn build(mut self) -> Result<Rules, RuleError> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
         self.check(ROOT, false)?;
+        for rules in &mut self.nodes {
+            rules.keys.sort_by_key(|(key, _)| key.len());
+        }
         Ok(Rules(self.nodes.into()))
     }
 

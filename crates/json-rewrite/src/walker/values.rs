@@ -92,9 +92,7 @@ impl<H: Handler> Walker<H> {
         } else if self.frames.is_empty() {
             self.member = None;
         }
-        let rules = node
-            .and_then(|node| self.rules.node(node))
-            .filter(|_| !self.editor.item.is_dropped());
+        let rules = rules.filter(|_| !self.editor.item.is_dropped());
         let is_raw = rules.is_some_and(|rules| rules.raw_value.is_some());
         self.raw_value_from = is_raw.then_some(offset);
         self.state = match byte {
@@ -150,9 +148,8 @@ impl<H: Handler> Walker<H> {
             };
             has_rules && !self.editor.item.is_dropped()
         });
-        let may_be_removed = node
-            .and_then(|node| self.rules.node(node))
-            .is_some_and(|rules| rules.remove || rules.raw_value.is_some())
+        let rules = node.and_then(|node| self.rules.node(node));
+        let may_be_removed = rules.is_some_and(|rules| rules.remove || rules.raw_value.is_some())
             && !self.editor.item.is_dropped();
         let start = self.member.take();
         let member = start.filter(|_| may_be_removed);
