@@ -119,11 +119,15 @@ pub(super) fn push_code_point(point: u32, into: &mut Vec<u8>) {
 }
 
 /// For each byte, whether [`escape`] copies it. A table takes fewer instructions than comparisons.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates it, so it cannot panic"
+)]
 static UNESCAPED: [bool; 256] = {
     let mut table = [true; 256];
     let mut byte = 0;
     while byte < table.len() {
-        // U+2028 and U+2029 begin with 0xe2.
+        // Control characters, the quote, `&`, `<`, `>`, the backslash, and the first byte of U+2028 and U+2029.
         let is_escaped = byte < 0x20 || matches!(byte, 0x22 | 0x26 | 0x3c | 0x3e | 0x5c | 0xe2);
         table[byte] = !is_escaped;
         byte += 1;

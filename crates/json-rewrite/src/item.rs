@@ -126,7 +126,7 @@ impl StringSpan {
     /// Applies an edit to the string, or defers it if its item is undecided. Returns what else the edit requires.
     ///
     /// # Errors
-    /// The handler rejects the string, or the edit is none for strings.
+    /// The handler rejects the string, or the edit is not one for strings.
     #[inline]
     pub(super) fn apply(
         self,

@@ -173,7 +173,7 @@ impl Window {
     }
 
     /// Records an edit that belongs before the last one.
-    #[cold]
+    #[inline(never)]
     fn record_late(&mut self, edit: Edit) {
         let order = edit.order();
         let last = self.edits.iter().rev().take(LATE_EDITS);
