@@ -4,7 +4,6 @@
 //! fixed rate, whether or not earlier ones were answered.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -105,23 +104,21 @@ async fn healthy(client: &Client, time: Duration) -> Result<Vec<Duration>, Error
 }
 
 /// Sends GETs to the other control plane without end, and counts the status codes.
-fn send_to_other(client: Client, codes: Codes) -> impl Future<Output = ()> {
-    async move {
-        let mut requests = JoinSet::new();
-        let mut ticks = tokio::time::interval(OTHER_EVERY);
-        for number in 0.. {
-            ticks.tick().await;
-            let (mut client, codes) = (client.clone(), Arc::clone(&codes));
-            requests.spawn(async move {
-                let user = format!("user-{}", number % USERS);
-                if let Ok(response) = client.send(OTHER_CLAIM, &user).await {
-                    let code = response.status().as_u16();
-                    let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
-                    *codes.entry(code).or_default() += 1;
-                }
-            });
-            while requests.try_join_next().is_some() {}
-        }
+async fn send_to_other(client: Client, codes: Codes) {
+    let mut requests = JoinSet::new();
+    let mut ticks = tokio::time::interval(OTHER_EVERY);
+    for number in 0.. {
+        ticks.tick().await;
+        let (mut client, codes) = (client.clone(), Arc::clone(&codes));
+        requests.spawn(async move {
+            let user = format!("user-{}", number % USERS);
+            if let Ok(response) = client.send(OTHER_CLAIM, &user).await {
+                let code = response.status().as_u16();
+                let mut codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
+                *codes.entry(code).or_default() += 1;
+            }
+        });
+        while requests.try_join_next().is_some() {}
     }
 }
 
