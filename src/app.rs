@@ -12,7 +12,7 @@ mod app_cluster_access;
 mod app_cluster_access;
 mod control_plane;
 mod control_planes;
-mod memory;
+mod discovery_cache;
 pub mod online;
 mod start_error;
 
@@ -216,13 +216,13 @@ fn refreshes(
     documents: Vec<(Arc<DocumentClient>, Exposure)>,
     app_cluster: &AppClusterAccess,
 ) -> Vec<(Arc<DocumentClient>, RefreshOptions)> {
-    let store = StateDirectory::of(config).map(memory::files);
+    let store = StateDirectory::of(config).map(discovery_cache::files);
     let store = store.or_else(|| app_cluster.discovery_store(config));
     let with_options = documents.into_iter().map(|(client, exposure)| {
         let settings = config.control_planes.get(client.name());
-        let memory = store.clone().zip(settings);
+        let cache = store.clone().zip(settings);
         let options = RefreshOptions {
-            memory: memory.map(|(store, settings)| memory::memory(store, settings, &exposure)),
+            cache: cache.map(|(store, settings)| discovery_cache::of(store, settings, &exposure)),
             degrade_after: config.outage.degrade_after,
             namespaces: settings.map(namespaces).unwrap_or_default(),
             exposure,

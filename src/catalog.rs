@@ -20,7 +20,7 @@
 //! | `offered` | limits discovery to these rights, and in an outage |
 //! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
-//! | `memory` | keeps discovery and OpenAPI over restarts |
+//! | `discovery_cache` | keeps discovery and OpenAPI over restarts |
 //! | `store` | the [`Catalog`] |
 //! | `serve`, `refresh` | read and write the catalog |
 //! | `inspect` | reads a control plane once, for `claimgate check --online` |
@@ -28,10 +28,10 @@
 #[cfg(feature = "app-cluster")]
 mod claim_resource;
 mod discovery;
+mod discovery_cache;
 mod document;
 mod exposure;
 mod inspect;
-mod memory;
 mod name_limits;
 mod negotiate;
 mod offered;
@@ -45,10 +45,10 @@ mod store;
 
 #[cfg(feature = "app-cluster")]
 pub use self::claim_resource::ClaimResource;
+pub use self::discovery_cache::{DiscoveryCache, DocumentStore};
 pub use self::document::{DocumentReply, DocumentRequest};
 pub use self::exposure::{ExposedApi, Exposure, ResourceSelection};
 pub use self::inspect::{ClusterScoped, Inspection, inspect, read_json};
-pub use self::memory::{DocumentStore, Memory};
 pub use self::offers::Offers;
 pub use self::refresh::{RefreshOptions, refresh};
 pub use self::rights::MissingRight;

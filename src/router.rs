@@ -105,7 +105,7 @@ impl Router {
     fn missing_rights(&self, control_plane: &str) -> Vec<String> {
         let rights = self.catalog.missing_rights(control_plane).into_iter();
         let texts =
-            rights.map(|it| format!("{} {}.{} {}", it.verb, it.resource, it.group, it.place));
+            rights.map(|it| format!("{} {}.{} {}", it.verb, it.resource, it.group, it.scope));
         texts.collect()
     }
 
@@ -247,7 +247,7 @@ impl Router {
         let context = RequestContext::negotiate(control_plane, &kind, request, parts, identity)?;
         let response = self.proxy.forward(&context, body, permit).await?;
         if response.status() == StatusCode::FORBIDDEN {
-            self.catalog.doubt_rights(&control_plane.name);
+            self.catalog.invalidate_rights(&control_plane.name);
         }
         Ok(response)
     }

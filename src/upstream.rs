@@ -47,6 +47,5 @@ pub use self::gzip_policy::GzipPolicy;
 #[cfg(feature = "app-cluster")]
 pub use self::kube_client::kube_client;
 pub use self::post_json::post_json;
-pub use self::readiness::is_starting;
 pub use self::request_body::RequestBody;
 pub use self::response_body::{BodyError, ResponseBody};

@@ -20,8 +20,8 @@ pub(super) type OfferedVerbs = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// Returns the groups with the verbs that claimgate may use, and without resources that it may not list.
 ///
-/// In an outage, the verb `watch` goes. So it does for a resource that claimgate can no longer list. The controllers that
-/// follow every resource then leave these out, and go on with all others: the garbage collector
+/// During an outage, `watch` is removed. It is also removed from resources that claimgate can no longer list. The
+/// controllers that follow every resource then leave these out, and go on with all others: the garbage collector
 /// (`pkg/controller/garbagecollector/garbagecollector.go`, GetDeletableResources), the quota controller
 /// (`pkg/controller/resourcequota`, GetQuotableResourcesFunc) and Argo CD (gitops-engine, `utils/kube/ctl.go`,
 /// GetAPIResources).
@@ -37,9 +37,14 @@ pub(super) fn offered(
         for version in &mut group.versions {
             version.resources.retain_mut(|resource| {
                 let key = (name.clone(), resource.resource.clone());
-                let is_offered = match rights.of(name, &resource.resource) {
-                    Some(rights) => restrict(resource, rights, before.get(&key)),
-                    None => true,
+                let before = before.get(&key);
+                let is_offered = match rights {
+                    Rights::Unknown => restrict_to(resource, before),
+                    Rights::Unlimited => true,
+                    Rights::Known(all) => match all.get(&key) {
+                        Some(rights) => restrict(resource, rights, before),
+                        None => true,
+                    },
                 };
                 if is_outage {
                     remove_watch(resource);
@@ -73,6 +78,13 @@ fn restrict(
         .verbs
         .retain(|verb| rights.allows(verb) || is_kept(verb));
     resource.verbs.iter().any(|verb| verb == LIST)
+}
+
+/// Removes the verbs that were not offered before. Returns whether the resource is offered.
+fn restrict_to(resource: &mut ApiResource, before: Option<&BTreeSet<String>>) -> bool {
+    let is_known = |verb: &String| before.is_some_and(|before| before.contains(verb));
+    resource.verbs.retain(is_known);
+    before.is_some()
 }
 
 fn remove_watch(resource: &mut ApiResource) {
@@ -117,8 +129,8 @@ mod tests {
         let new = OfferedVerbs::new;
         let all = "get list watch delete deletecollection";
         let without_watch = "get list delete deletecollection";
-        assert_eq!(verbs(&Rights::default(), &mut new(), false), all);
-        assert_eq!(verbs(&Rights::default(), &mut new(), true), without_watch);
+        assert_eq!(verbs(&Rights::Unlimited, &mut new(), false), all);
+        assert_eq!(verbs(&Rights::Unlimited, &mut new(), true), without_watch);
         let lacking = |verbs: &[&'static str]| Rights::lacking("a.org", "ones", verbs, &[]);
         let no_delete = lacking(&["delete"]);
         assert_eq!(
@@ -135,10 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_offered_before_is_offered_without_known_rights() {
+        assert_eq!(
+            verbs(&Rights::Unknown, &mut OfferedVerbs::new(), false),
+            "none"
+        );
+        let mut before = OfferedVerbs::new();
+        let rights = Rights::lacking("a.org", "ones", &["watch"], &[]);
+        let offered = verbs(&rights, &mut before, false);
+        assert_eq!(verbs(&Rights::Unknown, &mut before, false), offered);
+    }
+
+    #[test]
     fn a_resource_that_was_offered_keeps_what_protects_namespaces() {
         for lost in ["list", "delete", "deletecollection"] {
             let mut before = OfferedVerbs::new();
-            verbs(&Rights::default(), &mut before, false);
+            verbs(&Rights::Unlimited, &mut before, false);
             let rights = Rights::lacking("a.org", "ones", &[lost, "get"], &[]);
             assert_eq!(
                 verbs(&rights, &mut before, false),

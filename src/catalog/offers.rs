@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::discovery::{Group, Version};
 use super::exposure::Exposure;
 
-/// The group-versions that are offered, and those of which it is not known.
+/// The group-versions that are offered, and the exposures whose control plane has not been reached.
 #[derive(Clone, Debug, Default)]
 pub struct Offers {
     /// A digest of the offer of each group-version with resources. It changes with the resources and their verbs.

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::discovery::{
     Group, GroupList, RemovalDelay, ResourceList, exposed_groups, find_version, not_exposed,
 };
+use super::discovery_cache::{DiscoveryCache, SavedDiscovery};
 use super::exposure::Exposure;
-use super::memory::{Memory, Remembered};
 use super::name_limits::NameLimits;
 use super::openapi::ExposedGroupVersion;
 use super::outage::OutageDetector;
@@ -32,6 +32,9 @@ pub(super) const DISCOVERY_BYTES_MAX: usize = 32 << 20;
 /// Time for a read of discovery, which API servers keep in memory.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Time for all reads but that of OpenAPI. With a thousand resources over a slow link, these are many.
+const SERVED_TIMEOUT: Duration = Duration::from_secs(120);
+
 pub(super) const DISCOVERY_PATH: &str = "/apis";
 
 pub(super) const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
@@ -45,8 +48,8 @@ pub struct RefreshOptions {
     pub degrade_after: Duration,
     /// The mapped namespaces of the control plane.
     pub namespaces: Vec<String>,
-    /// Where documents are kept over restarts.
-    pub memory: Option<Memory>,
+    /// Where discovery is saved for a restart.
+    pub cache: Option<DiscoveryCache>,
 }
 
 /// Keeps one control plane's part of the catalog current until `stop` is cancelled.
@@ -61,12 +64,16 @@ pub async fn refresh(
     let name = client.name().to_owned();
     let mut was_up = None;
     loop {
+        let refresh = async {
+            refresher.load(&name).await;
+            refresher.refresh(&client).await
+        };
         let refreshed = tokio::select! {
             () = stop.cancelled() => return,
-            refreshed = refresher.refresh(&client) => refreshed,
+            refreshed = refresh => refreshed,
         };
         if refreshed.is_err() && !refresher.catalog.is_synced(&name) {
-            refresher.recall(&name).await;
+            refresher.restore(&name);
         }
         let is_up = refreshed.is_ok();
         metrics.control_plane_up(&name, is_up);
@@ -106,7 +113,14 @@ struct Refresher {
     name_limits: NameLimits,
     rights: RightsReader,
     outage: OutageDetector,
-    memory: Option<Memory>,
+    cache: Option<DiscoveryCache>,
+    /// Whether the cache was read. It stays so for the life of the daemon.
+    is_loaded: bool,
+    /// What was saved before the restart.
+    saved: Option<SavedDiscovery>,
+    /// Whether the catalog differs from what is saved.
+    must_save: bool,
+    has_save_failed: bool,
     catalog: Catalog,
 }
 
@@ -119,7 +133,11 @@ impl Refresher {
             name_limits: NameLimits::default(),
             rights: RightsReader::new(options.namespaces),
             outage: OutageDetector::new(options.degrade_after),
-            memory: options.memory,
+            cache: options.cache,
+            is_loaded: false,
+            saved: None,
+            must_save: false,
+            has_save_failed: false,
             catalog,
         }
     }
@@ -128,7 +146,8 @@ impl Refresher {
         let name = client.name();
         let before = self.catalog.groups(name);
         let served = self.served(client, before.as_deref().unwrap_or_default());
-        let served = served.await;
+        let served = tokio::time::timeout(SERVED_TIMEOUT, served).await;
+        let served = served.unwrap_or_else(|_| Err(incomplete(SERVED_TIMEOUT)));
         // Before the first sync, nothing is offered that could become degraded.
         if before.is_some() {
             self.outage.observe(served.is_ok(), Instant::now());
@@ -146,56 +165,76 @@ impl Refresher {
             }
         });
         self.catalog.set_openapi_tried(name);
-        if is_changed {
-            self.keep(name).await;
+        self.must_save |= is_changed;
+        if self.must_save {
+            self.save(name).await;
         }
         result
     }
 
-    /// Keeps the documents of the catalog over restarts.
-    async fn keep(&self, name: &str) {
-        let (Some(memory), Some(groups)) = (&self.memory, self.catalog.groups(name)) else {
+    /// Reads what was saved before the restart, once.
+    async fn load(&mut self, name: &str) {
+        let Some(cache) = self.cache.clone().filter(|_| !self.is_loaded) else {
             return;
         };
-        let documents = Remembered {
+        match cache.load(name).await {
+            Ok(saved) => {
+                if let Some(saved) = &saved {
+                    self.catalog.add_offered_before(name, &saved.offered_before);
+                }
+                self.saved = saved;
+                self.is_loaded = true;
+            }
+            Err(error) => {
+                tracing::debug!(
+                    control_plane = name,
+                    error,
+                    "cannot read the discovery that was saved before the restart"
+                );
+            }
+        }
+    }
+
+    /// Serves the documents that were saved before the restart, as in an outage.
+    fn restore(&mut self, name: &str) {
+        let Some(saved) = self.saved.take() else {
+            return;
+        };
+        let age = saved.saved_at.elapsed().unwrap_or_default();
+        tracing::warn!(
+            control_plane = name,
+            saved_seconds_ago = age.as_secs(),
+            "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
+        );
+        self.outage.begin_outage();
+        self.catalog.restore(name, saved, age);
+    }
+
+    /// Saves the documents of the catalog for a restart. Before the saved ones are loaded, nothing is saved, because the
+    /// verbs that were offered before would be lost.
+    async fn save(&mut self, name: &str) {
+        let (Some(cache), Some(groups)) = (&self.cache, self.catalog.groups(name)) else {
+            return;
+        };
+        if !self.is_loaded {
+            return;
+        }
+        let documents = SavedDiscovery {
             saved_at: SystemTime::now(),
             groups,
             openapi: self.catalog.openapi(name),
             offered_before: self.catalog.offered_before(name),
         };
-        let kept = memory.keep(name, documents).await;
-        if let Err(error) = kept {
+        let saved = cache.save(name, documents).await;
+        if let (Err(error), false) = (&saved, self.has_save_failed) {
             tracing::warn!(
                 control_plane = name,
                 error,
-                "cannot keep discovery for a restart during an outage"
+                "cannot save discovery for a restart during an outage"
             );
         }
-    }
-
-    /// Serves the documents that were kept before a restart, as in an outage.
-    async fn recall(&mut self, name: &str) {
-        let Some(memory) = &self.memory else {
-            return;
-        };
-        match memory.recall(name).await {
-            Ok(Some(remembered)) => {
-                let age = remembered.saved_at.elapsed().unwrap_or_default();
-                tracing::warn!(
-                    control_plane = name,
-                    saved_seconds_ago = age.as_secs(),
-                    "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
-                );
-                self.outage.begin_outage();
-                self.catalog.restore(name, remembered, age);
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(
-                control_plane = name,
-                error,
-                "cannot read the discovery that was kept before the restart"
-            ),
-        }
+        self.has_save_failed = saved.is_err();
+        self.must_save = saved.is_err();
     }
 
     fn report_outage(&self, name: &str) {
@@ -218,18 +257,18 @@ impl Refresher {
     /// Logs which rights are missing now, and which no longer are.
     fn report_rights(&self, name: &str, rights: &Rights) {
         let (before, now) = (self.catalog.missing_rights(name), rights.missing());
-        for (place, verbs) in by_place(now.difference(&before)) {
+        for (scope, verbs) in by_scope(now.difference(&before)) {
             tracing::warn!(
                 control_plane = name,
                 cure = "grant the rights of config/rbac/control-plane.yaml to its user on the control plane",
-                "claimgate may not {} {place}; discovery does not offer what it may not do",
+                "claimgate may not {} {scope}; discovery does not offer what it may not do",
                 verbs.join(", ")
             );
         }
-        for (place, verbs) in by_place(before.difference(&now)) {
+        for (scope, verbs) in by_scope(before.difference(&now)) {
             tracing::info!(
                 control_plane = name,
-                "claimgate may {} {place} now",
+                "claimgate may {} {scope} now",
                 verbs.join(", ")
             );
         }
@@ -249,9 +288,9 @@ impl Refresher {
             self.etag = None;
         }
         let name = client.name();
-        let is_doubtful = self.catalog.is_doubtful(name);
-        self.catalog.set_doubtful(name, false);
-        let rights = self.rights.read(client, &groups, is_doubtful).await;
+        let are_rights_stale = self.catalog.are_rights_stale(name);
+        self.catalog.set_rights_stale(name, false);
+        let rights = self.rights.read(client, &groups, are_rights_stale).await;
         let rights = rights.map_err(|error| FetchError::Body {
             path: error.path.to_owned(),
             problem: error.problem,
@@ -273,12 +312,7 @@ impl Refresher {
             .filter(|_| self.removal_delay.is_empty());
         let read = client.read(DISCOVERY_PATH, ACCEPT, etag, DISCOVERY_BYTES_MAX);
         let fetched = tokio::time::timeout(DISCOVERY_TIMEOUT, read).await;
-        let fetched = fetched.unwrap_or_else(|_| {
-            Err(FetchError::Body {
-                path: DISCOVERY_PATH.to_owned(),
-                problem: format!("not complete after {} s", DISCOVERY_TIMEOUT.as_secs()),
-            })
-        })?;
+        let fetched = fetched.unwrap_or_else(|_| Err(incomplete(DISCOVERY_TIMEOUT)))?;
         let DocumentFetch::Document(FetchedDocument {
             etag,
             content_type,
@@ -313,14 +347,21 @@ impl Refresher {
     }
 }
 
-/// Returns the verbs of rights on each resource in each place.
-fn by_place<'a>(
+fn incomplete(timeout: Duration) -> FetchError {
+    FetchError::Body {
+        path: DISCOVERY_PATH.to_owned(),
+        problem: format!("not complete after {} s", timeout.as_secs()),
+    }
+}
+
+/// Returns the verbs of rights on each resource in each scope.
+fn by_scope<'a>(
     rights: impl Iterator<Item = &'a MissingRight>,
 ) -> BTreeMap<String, Vec<&'static str>> {
     let mut all: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     for right in rights {
-        let place = format!("{}.{} {}", right.resource, right.group, right.place);
-        all.entry(place).or_default().push(right.verb);
+        let scope = format!("{}.{} {}", right.resource, right.group, right.scope);
+        all.entry(scope).or_default().push(right.verb);
     }
     all
 }

@@ -4,10 +4,11 @@
 //! namespace from being deleted.
 //!
 //! One SelfSubjectRulesReview for each mapped namespace lists the rights there. With some authorizers it is incomplete; a
-//! SelfSubjectAccessReview then asks for each right that the rules do not grant (`pkg/apis/authorization/types.go`). So it
-//! is for lists of all namespaces, because the rules do not say whether a right belongs to one namespace.
+//! SelfSubjectAccessReview then asks for each right that the rules do not grant (`pkg/apis/authorization/types.go`). It also
+//! asks for lists of all namespaces, because the rules do not say whether a right belongs to one namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -20,6 +21,20 @@ use crate::upstream::DocumentClient;
 /// How long rights are used before they are read again. They are read earlier if the resources change or if the control
 /// plane forbids a request.
 const READ_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Time for a reading.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time between the review that lacks rights and the one that confirms it.
+const CONFIRM_AFTER: Duration = Duration::from_secs(5);
+
+/// After this time, a control plane that says that it is not ready counts as one that has started.
+const STARTING_MAX: Duration = Duration::from_secs(60);
+
+/// Largest number of access reviews in a reading. With rules that are incomplete, each right needs one.
+const ACCESS_REVIEWS_MAX: usize = 1000;
+
+const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 const RULES_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
 
@@ -44,11 +59,14 @@ const ALL: &str = "*";
 const EVERYWHERE: &str = "";
 
 /// The rights on the exposed resources.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Rights {
-    /// By group and resource. `None` if the control plane has no access reviews, as that of `claimgate dev`: then
-    /// everything is allowed.
-    by_resource: Option<BTreeMap<(String, String), ResourceRights>>,
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Rights {
+    /// They were not read since the start.
+    Unknown,
+    /// Everything is allowed, or the control plane cannot tell: that of `claimgate dev` has no access reviews.
+    Unlimited,
+    /// What is forbidden, by group and resource.
+    Known(BTreeMap<(String, String), ResourceRights>),
 }
 
 /// What is forbidden of one resource.
@@ -68,30 +86,27 @@ pub struct MissingRight {
     pub resource: String,
     pub verb: &'static str,
     /// `in the namespace "team-a"` or `in all namespaces`.
-    pub place: String,
+    pub scope: String,
 }
 
 impl Rights {
-    /// Returns the rights on a resource, or `None` if everything is allowed.
-    pub(super) fn of(&self, group: &str, resource: &str) -> Option<&ResourceRights> {
-        let key = (group.to_owned(), resource.to_owned());
-        self.by_resource.as_ref()?.get(&key)
-    }
-
     /// Returns all rights that are missing.
     pub(super) fn missing(&self) -> BTreeSet<MissingRight> {
         let mut all = BTreeSet::new();
-        for ((group, resource), rights) in self.by_resource.iter().flatten() {
+        let Self::Known(by_resource) = self else {
+            return all;
+        };
+        for ((group, resource), rights) in by_resource {
             let mapped = rights.mapped.iter();
             let mapped =
                 mapped.map(|(namespace, verbs)| (format!("in the namespace {namespace:?}"), verbs));
             let everywhere = ("in all namespaces".to_owned(), &rights.everywhere);
-            for (place, verbs) in mapped.chain([everywhere]) {
+            for (scope, verbs) in mapped.chain([everywhere]) {
                 all.extend(verbs.iter().map(|verb| MissingRight {
                     group: group.clone(),
                     resource: resource.clone(),
                     verb,
-                    place: place.clone(),
+                    scope: scope.clone(),
                 }));
             }
         }
@@ -110,9 +125,7 @@ impl Rights {
             mapped: [("team-a".to_owned(), mapped.iter().copied().collect())].into(),
             everywhere: everywhere.iter().copied().collect(),
         };
-        Self {
-            by_resource: Some([((group.to_owned(), resource.to_owned()), rights)].into()),
-        }
+        Self::Known([((group.to_owned(), resource.to_owned()), rights)].into())
     }
 }
 
@@ -129,11 +142,11 @@ impl ResourceRights {
 }
 
 /// Reads the rights when they may have changed.
-#[derive(Default)]
 pub(super) struct RightsReader {
     /// The mapped namespaces of the control plane.
     namespaces: Vec<String>,
     last: Option<LastRead>,
+    loss: Option<Loss>,
 }
 
 struct LastRead {
@@ -141,6 +154,12 @@ struct LastRead {
     /// The verbs that discovery lists, by group and resource.
     resources: Resources,
     rights: Rights,
+}
+
+/// A review that lacks rights, and that a later one must confirm.
+struct Loss {
+    seen_at: Instant,
+    missing: BTreeSet<MissingRight>,
 }
 
 type Resources = BTreeMap<(String, String), BTreeSet<String>>;
@@ -151,6 +170,8 @@ type Resources = BTreeMap<(String, String), BTreeSet<String>>;
 pub(super) struct RightsError {
     pub(super) path: &'static str,
     pub(super) problem: String,
+    /// Whether the next attempt will fail too.
+    is_final: bool,
 }
 
 impl RightsReader {
@@ -158,44 +179,110 @@ impl RightsReader {
         Self {
             namespaces,
             last: None,
+            loss: None,
         }
     }
 
-    /// Returns the current rights on the resources of `groups`. `is_doubtful` reads them now.
+    /// Returns the current rights on the resources of `groups`. `are_stale` reads them now.
+    ///
+    /// If they cannot be read, the previous ones stay. A control plane that never answers reviews cannot tell, so
+    /// everything is offered. Rights count as lost only if a second review confirms that.
     ///
     /// # Errors
-    /// The control plane does not answer, or not as a Kubernetes API server.
+    /// The rights were never read, and the control plane does not answer or must confirm a loss.
     pub(super) async fn read(
         &mut self,
         client: &DocumentClient,
         groups: &[Group],
-        is_doubtful: bool,
+        are_stale: bool,
     ) -> Result<Rights, RightsError> {
         let resources = resources(groups);
         if let Some(last) = &self.last
-            && !is_doubtful
+            && !are_stale
+            && self.loss.is_none()
             && last.resources == resources
             && last.at.elapsed() < READ_INTERVAL
         {
             return Ok(last.rights.clone());
         }
-        let review = Review {
-            client,
-            namespaces: &self.namespaces,
+        let review = Review::new(client, &self.namespaces);
+        let reviewed = tokio::time::timeout(READ_TIMEOUT, review.of(&resources)).await;
+        let reviewed = reviewed.unwrap_or_else(|_| Err(RightsError::timeout()));
+        let rights = match (reviewed, &self.last) {
+            (Ok(rights), _) => rights,
+            (Err(error), Some(last)) => {
+                tracing::debug!(control_plane = client.name(), %error, "cannot read the rights");
+                return Ok(last.rights.clone());
+            }
+            (Err(error), None) if error.is_final => {
+                tracing::warn!(control_plane = client.name(), %error, "cannot read the rights; discovery offers everything");
+                Rights::Unlimited
+            }
+            (Err(error), None) => return Err(error),
         };
-        let rights = review.of(&resources).await?;
-        let before = self.last.as_ref().map(|last| last.rights.clone());
-        let before = before.unwrap_or_default();
-        // A kube-apiserver that starts forbids what it does not know yet. The next refresh reads again.
-        if rights.missing() != before.missing() && client.is_starting().await {
-            return Ok(before);
+        if !self.is_confirmed(client, &rights).await {
+            return self.unconfirmed(&resources, &rights);
         }
+        self.loss = None;
         self.last = Some(LastRead {
             at: Instant::now(),
             resources,
             rights: rights.clone(),
         });
         Ok(rights)
+    }
+
+    /// Returns whether rights are missing that were not missing before only if that was seen twice. A kube-apiserver that
+    /// starts forbids what it does not know yet.
+    async fn is_confirmed(&mut self, client: &DocumentClient, rights: &Rights) -> bool {
+        let missing = rights.missing();
+        let before = self.last.as_ref().map(|last| last.rights.missing());
+        if missing.is_subset(&before.unwrap_or_default()) {
+            return true;
+        }
+        match &self.loss {
+            Some(loss) if loss.missing == missing => {
+                let age = loss.seen_at.elapsed();
+                age >= STARTING_MAX || age >= CONFIRM_AFTER && !client.is_starting().await
+            }
+            _ => {
+                let seen_at = Instant::now();
+                self.loss = Some(Loss { seen_at, missing });
+                false
+            }
+        }
+    }
+
+    /// Returns the rights that were read before, and the new ones for new resources.
+    fn unconfirmed(&self, resources: &Resources, new: &Rights) -> Result<Rights, RightsError> {
+        let Some(last) = &self.last else {
+            return Err(RightsError {
+                path: RULES_REVIEWS,
+                problem: "claimgate lacks rights; waiting for a second review to confirm it"
+                    .to_owned(),
+                is_final: false,
+            });
+        };
+        let (Rights::Known(before), Rights::Known(new)) = (&last.rights, new) else {
+            return Ok(last.rights.clone());
+        };
+        let mut all = before.clone();
+        for key in resources.keys() {
+            if let (false, Some(rights)) = (last.resources.contains_key(key), new.get(key)) {
+                all.insert(key.clone(), rights.clone());
+            }
+        }
+        Ok(Rights::Known(all))
+    }
+}
+
+impl RightsError {
+    fn timeout() -> Self {
+        Self {
+            path: RULES_REVIEWS,
+            problem: format!("not complete after {} s", READ_TIMEOUT.as_secs()),
+            is_final: false,
+        }
     }
 }
 
@@ -216,6 +303,8 @@ fn resources(groups: &[Group]) -> Resources {
 struct Review<'a> {
     client: &'a DocumentClient,
     namespaces: &'a [String],
+    /// Number of access reviews that may still be sent.
+    reviews_left: AtomicUsize,
 }
 
 #[derive(Deserialize)]
@@ -247,12 +336,20 @@ struct Rule {
     resource_names: Vec<String>,
 }
 
-impl Review<'_> {
+impl<'a> Review<'a> {
+    fn new(client: &'a DocumentClient, namespaces: &'a [String]) -> Self {
+        Self {
+            client,
+            namespaces,
+            reviews_left: AtomicUsize::new(ACCESS_REVIEWS_MAX),
+        }
+    }
+
     async fn of(&self, resources: &Resources) -> Result<Rights, RightsError> {
         let mut all = BTreeMap::new();
         for namespace in self.namespaces {
             let Some(status) = self.rules(namespace).await? else {
-                return Ok(Rights::default());
+                return Ok(Rights::Unlimited);
             };
             self.add_mapped(namespace, &status, resources, &mut all)
                 .await?;
@@ -261,9 +358,7 @@ impl Review<'_> {
         if self.namespaces.len() > 1 {
             self.add_everywhere(resources, &mut all).await?;
         }
-        Ok(Rights {
-            by_resource: Some(all),
-        })
+        Ok(Rights::Known(all))
     }
 
     async fn add_mapped(
@@ -310,6 +405,7 @@ impl Review<'_> {
         let fail = |problem: String| RightsError {
             path: RULES_REVIEWS,
             problem,
+            is_final: false,
         };
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
@@ -325,7 +421,11 @@ impl Review<'_> {
                 let review = review.map_err(|error| fail(error.to_string()))?;
                 Ok(Some(review.status))
             }
-            status => Err(fail(format!("the control plane answers {status}"))),
+            status => Err(RightsError {
+                // Every user may review its own rights, unless system:basic-user is not bound.
+                is_final: status == StatusCode::FORBIDDEN,
+                ..fail(format!("the control plane answers {status}"))
+            }),
         }
     }
 
@@ -336,14 +436,22 @@ impl Review<'_> {
         resource: &str,
         verb: &str,
     ) -> Result<bool, RightsError> {
+        let fail = |problem: String, is_final| RightsError {
+            path: ACCESS_REVIEWS,
+            problem,
+            is_final,
+        };
+        let left = self.reviews_left.load(Ordering::Relaxed);
+        let Some(left) = left.checked_sub(1) else {
+            let problem = format!("more than {ACCESS_REVIEWS_MAX} reviews would be needed");
+            return Err(fail(problem, true));
+        };
+        self.reviews_left.store(left, Ordering::Relaxed);
         let attributes = json!({
             "group": group, "resource": resource, "namespace": namespace, "verb": verb,
         });
         let allowed = self.client.is_allowed(attributes).await;
-        allowed.map_err(|problem| RightsError {
-            path: RULES_REVIEWS,
-            problem,
-        })
+        allowed.map_err(|problem| fail(problem, false))
     }
 }
 

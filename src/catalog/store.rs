@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "app-cluster")]
 use super::claim_resource::ClaimResource;
 use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
+use super::discovery_cache::SavedDiscovery;
 use super::exposure::Exposure;
-use super::memory::Remembered;
 use super::offered::{OfferedVerbs, offered, remember};
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
@@ -40,7 +40,7 @@ struct ControlPlaneState {
     groups: Option<Vec<Group>>,
     rights: Rights,
     /// Whether the control plane has forbidden a request since the rights were read.
-    is_doubtful: bool,
+    are_rights_stale: bool,
     /// What discovery contains of `groups`.
     offered: Vec<Group>,
     offered_before: OfferedVerbs,
@@ -88,8 +88,8 @@ impl Catalog {
             let state = ControlPlaneState {
                 exposure,
                 groups: None,
-                rights: Rights::default(),
-                is_doubtful: false,
+                rights: Rights::Unknown,
+                are_rights_stale: false,
                 offered: Vec::new(),
                 offered_before: OfferedVerbs::new(),
                 not_exposed: BTreeSet::new(),
@@ -220,13 +220,15 @@ impl Catalog {
     }
 
     /// Offers what was kept of a control plane, as in an outage. `age` is the time since it was kept.
-    pub(super) fn restore(&self, control_plane: &str, remembered: Remembered, age: Duration) {
+    ///
+    /// The rights are not known then, so only what was offered before is offered.
+    pub(super) fn restore(&self, control_plane: &str, saved: SavedDiscovery, age: Duration) {
         self.write(control_plane, |state| {
             let now = Instant::now();
             state.confirmed_at = now.checked_sub(age).unwrap_or(now);
-            state.groups = Some(remembered.groups);
-            state.offered_before = remembered.offered_before;
-            state.openapi = remembered.openapi;
+            state.groups = Some(saved.groups);
+            state.rights = Rights::Unknown;
+            state.openapi = saved.openapi;
             state.is_openapi_tried = true;
             state.is_degraded = true;
             true
@@ -264,24 +266,24 @@ impl Catalog {
     }
 
     /// Records that a control plane has forbidden a request. Its rights are then read again.
-    pub fn doubt_rights(&self, control_plane: &str) {
-        if !self.is_doubtful(control_plane) {
-            self.set_doubtful(control_plane, true);
+    pub fn invalidate_rights(&self, control_plane: &str) {
+        if !self.are_rights_stale(control_plane) {
+            self.set_rights_stale(control_plane, true);
         }
     }
 
-    pub(super) fn set_doubtful(&self, control_plane: &str, is_doubtful: bool) {
+    pub(super) fn set_rights_stale(&self, control_plane: &str, are_rights_stale: bool) {
         self.write(control_plane, |state| {
-            state.is_doubtful = is_doubtful;
+            state.are_rights_stale = are_rights_stale;
             false
         });
     }
 
     /// Returns whether the control plane has forbidden a request since the rights were read.
-    pub(super) fn is_doubtful(&self, control_plane: &str) -> bool {
+    pub(super) fn are_rights_stale(&self, control_plane: &str) -> bool {
         self.read(|state| {
             let state = state.control_planes.get(control_plane);
-            state.is_some_and(|state| state.is_doubtful)
+            state.is_some_and(|state| state.are_rights_stale)
         })
     }
 
@@ -293,6 +295,17 @@ impl Catalog {
                 .map(|state| state.rights.missing())
                 .unwrap_or_default()
         })
+    }
+
+    /// Adds verbs that discovery offered before the restart.
+    pub(super) fn add_offered_before(&self, control_plane: &str, verbs: &OfferedVerbs) {
+        self.write(control_plane, |state| {
+            for (key, verbs) in verbs {
+                let known = state.offered_before.entry(key.clone()).or_default();
+                known.extend(verbs.iter().cloned());
+            }
+            true
+        });
     }
 
     /// Returns the verbs that discovery has offered of a control plane.

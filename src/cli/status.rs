@@ -123,7 +123,7 @@ fn text(name: &str, report: &StatusReport) -> String {
             (false, _, true) => "no, offered without watch",
             (false, _, false) => "no",
             (true, Some(_), _) => "degraded",
-            (true, None, true) => "again, for a moment",
+            (true, None, true) => "yes, recovering",
             (true, None, false) => "yes",
         };
         [it.name.clone(), state.to_owned(), age]

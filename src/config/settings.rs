@@ -253,7 +253,7 @@ pub struct TimeoutsConfig {
     pub connect: Duration,
     /// From sending a request to the headers of its response.
     pub request: Duration,
-    /// In which the control plane takes nothing of a request body.
+    /// How long the control plane may read nothing of a request body.
     pub request_body_stall: Duration,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,

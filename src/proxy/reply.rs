@@ -36,7 +36,7 @@ use crate::body::{Buffered, ReplyBody};
 use crate::config::LimitsConfig;
 use crate::error::RequestError;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{ResponseBody, is_starting};
+use crate::upstream::ResponseBody;
 use claim_mapping::RequestScope;
 use claim_mapping::quoted_prefix::QuotedPrefix;
 use claim_mapping::response::Shape;
@@ -103,7 +103,7 @@ impl ReplyTranslator {
         let status = parts.status;
         check_status(context, status)?;
         let control_plane = context.control_plane;
-        if status == StatusCode::FORBIDDEN && is_starting(&control_plane.upstream).await {
+        if status == StatusCode::FORBIDDEN && control_plane.upstream.is_starting().await {
             let why = "it is starting and may not know its roles yet (403)";
             return Err(control_plane.unavailable(&context.request.group, why));
         }

@@ -60,8 +60,8 @@ fn problem_of<B>(response: &Response<B>) -> Option<String> {
     // Health paths return plain text. A login page or the page of a load balancer is HTML.
     let is_known =
         content_type.starts_with("application/") || content_type.starts_with("text/plain");
-    (status.is_success() && !is_known)
-        .then(|| format!("{status} with content type {content_type:?}"))
+    let has_body = status.is_success() || status.is_client_error();
+    (has_body && !is_known).then(|| format!("{status} with content type {content_type:?}"))
 }
 
 #[cfg(test)]
@@ -84,6 +84,7 @@ mod tests {
                 response(200, "text/html"),
                 "200 OK with content type \"text/html\"",
             ),
+            (response(404, "text/html"), "404 Not Found"),
             (Err(UpstreamError::PingTimeout), "stopped responding"),
         ] {
             let responses = BadResponses::default();
@@ -98,7 +99,7 @@ mod tests {
                 found.contains("last 5 requests") && found.contains(problem),
                 "{found}"
             );
-            responses.observe(&response(404, "text/html"));
+            responses.observe(&response(404, "text/plain"));
             assert_eq!(responses.problem(), None);
         }
     }

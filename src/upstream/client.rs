@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::error::UpstreamError;
 use super::gzip_policy::GzipPolicy;
 use super::pool::Pool;
+use super::readiness::Readiness;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::sent_body::SentBody;
@@ -34,6 +35,7 @@ struct Inner {
     request_timeout: Duration,
     request_body_stall: Duration,
     circuit: Arc<Circuit>,
+    readiness: Readiness,
     bad_responses: BadResponses,
     requests: Pool,
     watches: Pool,
@@ -74,6 +76,7 @@ impl Upstream {
             request_timeout: endpoint.timeouts.request,
             request_body_stall: endpoint.timeouts.request_body_stall,
             circuit,
+            readiness: Readiness::default(),
             bad_responses: BadResponses::default(),
             metrics: metrics.clone(),
         })))
@@ -94,9 +97,26 @@ impl Upstream {
         self.0.request_body_stall
     }
 
-    /// Returns why the server cannot be reached, or `None` if the last dial succeeded.
+    /// Returns why the server cannot be reached, or `None` if the last dial succeeded or a connection is open.
     pub fn outage(&self) -> Option<String> {
-        self.0.circuit.problem()
+        let mut pools = [&self.0.requests, &self.0.watches].into_iter();
+        let problem = self.0.circuit.problem();
+        problem.filter(|_| !pools.any(Pool::is_connected))
+    }
+
+    /// Returns whether the server is starting: it says that it is not ready, and that has not lasted long. A kube-apiserver
+    /// that starts forbids requests until it has read its roles, and clients would conclude that they lost a right. Proxies
+    /// may hide `/readyz`, so any answer but a server error counts as ready.
+    pub async fn is_starting(&self) -> bool {
+        let readiness = &self.0.readiness;
+        if let Some(known) = readiness.is_starting() {
+            return known;
+        }
+        let Ok(request) = Request::get("/readyz").body(RequestBody::Empty) else {
+            return false;
+        };
+        let reply = self.send(ConnectionClass::Requests, request).await;
+        readiness.record(!reply.is_ok_and(|reply| reply.status().is_server_error()))
     }
 
     /// Returns why the server is degraded: it can be reached, but serves no request.

@@ -11,7 +11,6 @@ use super::client::Upstream;
 use super::connection_class::ConnectionClass;
 use super::error::UpstreamError;
 use super::post_json::post_json;
-use super::readiness;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 
@@ -159,9 +158,9 @@ impl DocumentClient {
         access_review::is_allowed(&self.upstream, attributes).await
     }
 
-    /// The same as [`readiness::is_starting`].
+    /// The same as [`Upstream::is_starting`].
     pub async fn is_starting(&self) -> bool {
-        readiness::is_starting(&self.upstream).await
+        self.upstream.is_starting().await
     }
 
     /// Returns whether `/readyz` reports that the server is ready.

@@ -116,7 +116,10 @@ impl Pool {
                 {
                     return Err(error.clone());
                 }
-                if let Some(rejection) = self.0.circuit.rejection() {
+                // An open connection soon has a free stream.
+                if state.connections.is_empty()
+                    && let Some(rejection) = self.0.circuit.rejection()
+                {
                     if rejection.must_probe {
                         self.spawn_dial(&mut state);
                     }
@@ -129,6 +132,12 @@ impl Pool {
             changed.await;
             drop(waiting);
         }
+    }
+
+    /// Returns whether a connection is open.
+    pub(super) fn is_connected(&self) -> bool {
+        let state = self.state();
+        state.connections.iter().any(|known| known.is_usable())
     }
 
     /// Takes a permit of the busiest connection that has one, so that the others become idle and

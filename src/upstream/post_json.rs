@@ -12,8 +12,8 @@ use super::request_body::RequestBody;
 
 const JSON: &str = "application/json";
 
-/// Maximum size of a response in bytes. A token or an access review is much smaller.
-const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// Maximum size of a response in bytes. A review of the rules of a user with many rights is the largest.
+const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
 /// Returns the status and the body of the response. A body that is not JSON is null.
 ///

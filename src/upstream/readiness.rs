@@ -1,19 +1,53 @@
-//! Asks an API server whether it is ready.
+//! What an API server last said about its readiness.
 
-use http::Request;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::client::Upstream;
-use super::connection_class::ConnectionClass;
-use super::request_body::RequestBody;
+/// How long an answer is used. Requests that the server forbids may be many.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Returns whether the server says that it is not ready. A kube-apiserver that starts forbids requests until it has read
-/// its roles, and clients would conclude that they lost a right. Proxies may hide `/readyz`, so any answer but a server
-/// error counts as ready.
-pub async fn is_starting(upstream: &Upstream) -> bool {
-    let request = Request::get("/readyz").body(RequestBody::Empty);
-    let Ok(request) = request else {
-        return false;
-    };
-    let reply = upstream.send(ConnectionClass::Requests, request).await;
-    reply.is_ok_and(|reply| reply.status().is_server_error())
+/// After this time, a server that says that it is not ready counts as one that has started.
+const STARTING_MAX: Duration = Duration::from_secs(60);
+
+/// The last answer of `/readyz`.
+#[derive(Default)]
+pub(super) struct Readiness(Mutex<Option<Answer>>);
+
+#[derive(Clone, Copy)]
+struct Answer {
+    at: Instant,
+    /// Since when the server says that it is not ready.
+    not_ready_since: Option<Instant>,
+}
+
+impl Answer {
+    fn is_starting(self) -> bool {
+        let since = self.not_ready_since;
+        since.is_some_and(|since| since.elapsed() < STARTING_MAX)
+    }
+}
+
+impl Readiness {
+    fn lock(&self) -> MutexGuard<'_, Option<Answer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the server is starting, or `None` if it must be asked again.
+    pub(super) fn is_starting(&self) -> Option<bool> {
+        let answer = (*self.lock())?;
+        (answer.at.elapsed() < CHECK_INTERVAL).then(|| answer.is_starting())
+    }
+
+    /// Records an answer. Returns whether the server is starting.
+    pub(super) fn record(&self, is_ready: bool) -> bool {
+        let now = Instant::now();
+        let mut last = self.lock();
+        let before = last.and_then(|last| last.not_ready_since);
+        let answer = Answer {
+            at: now,
+            not_ready_since: (!is_ready).then(|| before.unwrap_or(now)),
+        };
+        *last = Some(answer);
+        answer.is_starting()
+    }
 }

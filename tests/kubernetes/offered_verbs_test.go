@@ -63,6 +63,12 @@ func TestDiscoveryOffersOnlyWhatClaimgateMayDo(t *testing.T) {
 	allow("get, create, update, patch", "get, list, delete")
 	awaitVerbs(t, "queues", "create", "delete", "deletecollection", "get", "list", "patch", "update")
 	awaitVerbs(t, "gadgets", "delete", "get", "list")
+	// A restart must not forget that.
+	r.process.kill()
+	r.start(t)
+	await(t, slowDeadline, func() error { return ready(r.adminPort) })
+	inAppCluster(t, "annotate", "apiservice", queueService, "checked=again", "--overwrite")
+	awaitVerbs(t, "queues", "create", "delete", "deletecollection", "get", "list", "patch", "update")
 	allow(`"*"`, "get, list, watch, delete")
 	awaitVerbs(t, "queues", all...)
 }

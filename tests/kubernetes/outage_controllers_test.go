@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// degradeAfter is how long the control plane must be away in these tests before discovery changes.
+// degradeAfter is how long the control plane must be unavailable in these tests before discovery changes.
 const degradeAfter = 3 * time.Second
 
 // unrelatedTime is how long the app cluster's controllers may take for what is not a claim, from their start.
@@ -161,7 +161,7 @@ func startRegistrarForOutages(t *testing.T, degradeAfter time.Duration) *registr
 	return r
 }
 
-// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is away.
+// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is unavailable.
 func TestOutageHarmsNothingElse(t *testing.T) {
 	r := startRegistrarForOutages(t, degradeAfter)
 	own := r.link

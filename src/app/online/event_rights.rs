@@ -73,7 +73,7 @@ fn events(access: Access) -> Resource {
 }
 
 /// Returns the groups and kinds of the composed resources without a namespace. If the composite resources cannot be
-/// read, there are none, because a missing right is found apart.
+/// read, there are none, because a missing right is checked separately.
 async fn composed_kinds(
     client: &DocumentClient,
     composite: &ClusterScoped,

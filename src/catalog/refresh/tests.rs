@@ -37,10 +37,10 @@ struct Instance {
 
 impl Instance {
     fn new(control_plane: &DevControlPlane) -> Self {
-        Self::with_memory(control_plane, None)
+        Self::with_cache(control_plane, None)
     }
 
-    fn with_memory(control_plane: &DevControlPlane, memory: Option<Memory>) -> Self {
+    fn with_cache(control_plane: &DevControlPlane, cache: Option<DiscoveryCache>) -> Self {
         let port = control_plane.address().port();
         let upstream = upstream(control_plane, port, &Metrics::new());
         let exposure = Exposure {
@@ -57,7 +57,7 @@ impl Instance {
             exposure: exposure.clone(),
             degrade_after: Duration::ZERO,
             namespaces: vec!["app-ns-1".to_owned()],
-            memory,
+            cache,
         };
         Self {
             refresher: Refresher::new(options, Catalog::new(vec![exposure])),
@@ -355,23 +355,25 @@ impl DocumentStore for OneDocument {
 async fn a_restart_in_an_outage_serves_what_was_known_before() {
     let control_plane = control_plane().await;
     let store = Arc::new(OneDocument::default());
-    let memory = |configuration: &str| {
-        Some(Memory {
+    let cache = |configuration: &str| {
+        Some(DiscoveryCache {
             store: store.clone(),
             configuration: configuration.to_owned(),
         })
     };
     let name = "platform";
-    let mut instance = Instance::with_memory(&control_plane, memory("one"));
+    let mut instance = Instance::with_cache(&control_plane, cache("one"));
+    instance.refresher.load(name).await;
     let before = instance.refresh().await;
     let (_, list) = instance.document("/apis/k8s.starter.org/v1alpha1");
 
     control_plane
         .faults()
         .add(|request| request.path == APIS, unavailable());
-    let mut restarted = Instance::with_memory(&control_plane, memory("one"));
+    let mut restarted = Instance::with_cache(&control_plane, cache("one"));
+    restarted.refresher.load(name).await;
     restarted.fail_to_refresh().await;
-    restarted.refresher.recall(name).await;
+    restarted.refresher.restore(name);
     assert_eq!(differing(&restarted.documents(), &before), [APIS]);
     let (_, restored) = restarted.document("/apis/k8s.starter.org/v1alpha1");
     let text = String::from_utf8(list.to_vec()).unwrap();
@@ -381,15 +383,17 @@ async fn a_restart_in_an_outage_serves_what_was_known_before() {
     );
     assert!(restarted.refresher.catalog.ready().is_ok());
 
-    let mut other = Instance::with_memory(&control_plane, memory("two"));
-    other.refresher.recall(name).await;
+    let mut other = Instance::with_cache(&control_plane, cache("two"));
+    other.refresher.load(name).await;
+    other.refresher.restore(name);
     assert!(matches!(other.reply(APIS), DocumentReply::NotSynced(_)));
 
     let kept = store.0.lock().unwrap().clone().unwrap();
     for damaged in [&kept[..kept.len() - 1], &kept[1..], b"", b"{}"] {
         *store.0.lock().unwrap() = Some(damaged.to_vec());
-        let mut other = Instance::with_memory(&control_plane, memory("one"));
-        other.refresher.recall(name).await;
+        let mut other = Instance::with_cache(&control_plane, cache("one"));
+        other.refresher.load(name).await;
+        other.refresher.restore(name);
         assert!(matches!(other.reply(APIS), DocumentReply::NotSynced(_)));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::catalog::{DocumentStore, Exposure, Memory};
+use crate::catalog::{DiscoveryCache, DocumentStore, Exposure};
 use crate::config::ControlPlaneConfig;
 use crate::state_directory::StateDirectory;
 
@@ -49,14 +49,14 @@ pub(super) fn files(directory: StateDirectory) -> Arc<dyn DocumentStore> {
     Arc::new(Files(directory))
 }
 
-/// Returns the memory of a control plane.
-pub(super) fn memory(
+/// Returns the cache of a control plane.
+pub(super) fn of(
     store: Arc<dyn DocumentStore>,
     settings: &ControlPlaneConfig,
     exposure: &Exposure,
-) -> Memory {
+) -> DiscoveryCache {
     let server = &settings.server;
-    Memory {
+    DiscoveryCache {
         store,
         configuration: format!(
             "{}:{}{} {exposure:?}",

@@ -34,14 +34,14 @@ pub trait DocumentStore: Send + Sync {
 
 /// Where the documents of one control plane are kept, and the configuration that they belong to.
 #[derive(Clone)]
-pub struct Memory {
+pub struct DiscoveryCache {
     pub store: Arc<dyn DocumentStore>,
     /// The address of the control plane and what is exposed of it. Documents of another one are not used.
     pub configuration: String,
 }
 
 /// What is kept of a control plane.
-pub(super) struct Remembered {
+pub(super) struct SavedDiscovery {
     pub(super) saved_at: SystemTime,
     pub(super) groups: Vec<Group>,
     pub(super) openapi: OpenApi,
@@ -69,35 +69,47 @@ struct Details {
     name_limits: BTreeMap<String, usize>,
 }
 
-impl Memory {
-    /// Reads what is kept of a control plane. Returns `None` if nothing is, or if it belongs to another configuration.
+impl DiscoveryCache {
+    /// Reads what was saved of a control plane. Returns `None` if nothing was, if it is damaged, or if it belongs to another
+    /// configuration.
     ///
     /// # Errors
-    /// The document cannot be read, or it is damaged.
-    pub(super) async fn recall(&self, control_plane: &str) -> Result<Option<Remembered>, String> {
+    /// The store cannot be read.
+    pub(super) async fn load(&self, control_plane: &str) -> Result<Option<SavedDiscovery>, String> {
         let Some(document) = self.store.read(control_plane).await? else {
             return Ok(None);
         };
-        let content = decode(&document)?;
-        if content.format != FORMAT || content.configuration != self.configuration {
-            return Ok(None);
-        }
-        Ok(Some(content.into_remembered()))
+        let content = match decode(&document) {
+            Ok(content) => content,
+            Err(problem) => {
+                tracing::warn!(
+                    control_plane,
+                    problem,
+                    "the discovery that was saved before the restart is damaged, and is not used"
+                );
+                return Ok(None);
+            }
+        };
+        Ok(self.is_own(&content).then(|| content.into_saved()))
     }
 
-    /// Keeps the documents of a control plane. Writes nothing if the same documents are kept already, so that replicas and
-    /// restarts do not write again.
+    fn is_own(&self, content: &Content) -> bool {
+        content.format == FORMAT && content.configuration == self.configuration
+    }
+
+    /// Saves the documents of a control plane, with the verbs that other replicas have offered. Writes nothing if the same
+    /// documents are saved already.
     ///
     /// # Errors
     /// The document cannot be written.
-    pub(super) async fn keep(
+    pub(super) async fn save(
         &self,
         control_plane: &str,
-        documents: Remembered,
+        documents: SavedDiscovery,
     ) -> Result<(), String> {
         let saved_at = documents.saved_at.duration_since(UNIX_EPOCH);
         let offered_before = documents.offered_before.into_iter();
-        let content = Content {
+        let mut content = Content {
             format: FORMAT,
             configuration: self.configuration.clone(),
             saved_at: saved_at.map_or(0, |time| time.as_secs()),
@@ -108,23 +120,31 @@ impl Memory {
                 .map(|((group, resource), verbs)| (key(&group, &resource), verbs))
                 .collect(),
         };
-        let document = encode(&content)?;
-        if let Ok(Some(kept)) = self.store.read(control_plane).await
-            && let Ok(kept) = decode(&kept)
-            && document
-                == encode(&Content {
-                    saved_at: content.saved_at,
-                    ..kept
-                })?
+        if let Ok(Some(saved)) = self.store.read(control_plane).await
+            && let Ok(saved) = decode(&saved)
+            && self.is_own(&saved)
         {
-            return Ok(());
+            content.add_offered(&saved);
+            let saved_at = content.saved_at;
+            if encode(&content)? == encode(&Content { saved_at, ..saved })? {
+                return Ok(());
+            }
         }
+        let document = encode(&content)?;
         self.store.write(control_plane, document).await
     }
 }
 
 impl Content {
-    fn into_remembered(mut self) -> Remembered {
+    /// Adds the verbs that another replica has offered.
+    fn add_offered(&mut self, other: &Self) {
+        for (key, verbs) in &other.offered_before {
+            let known = self.offered_before.entry(key.clone()).or_default();
+            known.extend(verbs.iter().cloned());
+        }
+    }
+
+    fn into_saved(mut self) -> SavedDiscovery {
         for group in &mut self.groups {
             for version in &mut group.versions {
                 let key = key(&group.metadata.name, &version.version);
@@ -143,7 +163,7 @@ impl Content {
             let (group, resource) = key.split_once('/')?;
             Some(((group.to_owned(), resource.to_owned()), verbs))
         });
-        Remembered {
+        SavedDiscovery {
             saved_at: UNIX_EPOCH + std::time::Duration::from_secs(self.saved_at),
             groups: self.groups,
             openapi: self.openapi,
