@@ -148,6 +148,10 @@ impl Refresher {
         let served = self.served(client, before.as_deref().unwrap_or_default());
         let served = tokio::time::timeout(SERVED_TIMEOUT, served).await;
         let served = served.unwrap_or_else(|_| Err(incomplete(SERVED_TIMEOUT)));
+        if served.is_err() {
+            // Otherwise an unchanged document would look like one without resources.
+            self.etag = None;
+        }
         // Before the first sync, nothing is offered that could become degraded.
         if before.is_some() {
             self.outage.observe(served.is_ok(), Instant::now());

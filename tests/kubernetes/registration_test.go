@@ -64,7 +64,11 @@ func startRegistrar(t *testing.T, changes ...func(*registrar)) *registrar {
 		change(r)
 	}
 	r.start(t)
-	t.Cleanup(func() { r.process.kill() })
+	t.Cleanup(func() {
+		r.process.kill()
+		// A daemon that ends leaves its APIServices.
+		env.tryKubectl(env.app.kubeconfig, "", "delete", "apiservice", queueService, "--ignore-not-found")
+	})
 	return r
 }
 

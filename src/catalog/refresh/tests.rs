@@ -405,3 +405,28 @@ async fn a_restart_in_an_outage_serves_what_was_known_before() {
         .unwrap();
     assert_eq!(differing(&restarted.documents(), &before), [APIS]);
 }
+
+/// A kube-apiserver that starts forbids what it does not know yet. Without any API, namespaces could be deleted over live
+/// claims.
+#[tokio::test]
+async fn rights_that_are_missing_at_the_start_must_be_confirmed() {
+    const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let control_plane = control_plane().await;
+    let no_rights = Fault::Answer {
+        status: StatusCode::CREATED,
+        headers: HeaderMap::new(),
+        body: json!({"status": {"resourceRules": [], "incomplete": false}})
+            .to_string()
+            .into(),
+    };
+    let faults = control_plane.faults();
+    faults.add(|request| request.path == REVIEWS, no_rights);
+    let mut instance = Instance::new(&control_plane);
+    for _ in 0..3 {
+        instance.fail_to_refresh().await;
+        assert!(matches!(instance.reply(APIS), DocumentReply::NotSynced(_)));
+    }
+    faults.clear();
+    let documents = instance.refresh().await;
+    assert_eq!(verbs(&documents[APIS].1).as_array().unwrap().len(), 8);
+}
