@@ -15,7 +15,7 @@ import (
 const degradeAfter = 3 * time.Second
 
 // unrelatedTime is how long the app cluster's controllers may take for what is not a claim, from their start.
-const unrelatedTime = 20 * time.Second
+const unrelatedTime = 40 * time.Second
 
 // recoveryTime is how long everything may take to be as before, from the return of the control plane.
 const recoveryTime = 60 * time.Second
