@@ -47,5 +47,6 @@ pub use self::gzip_policy::GzipPolicy;
 #[cfg(feature = "app-cluster")]
 pub use self::kube_client::kube_client;
 pub use self::post_json::post_json;
+pub use self::readiness::STARTING_MAX;
 pub use self::request_body::RequestBody;
 pub use self::response_body::{BodyError, ResponseBody};

@@ -5,6 +5,7 @@ mod groups;
 mod removal;
 mod render;
 mod resource_list;
+mod resource_verbs;
 
 pub(super) use self::filter::{exposed_groups, not_exposed};
 pub(super) use self::groups::{
@@ -14,3 +15,4 @@ pub(super) use self::groups::{
 pub(super) use self::removal::RemovalDelay;
 pub(super) use self::render::DiscoveryDocuments;
 pub(super) use self::resource_list::RenderedResourceList;
+pub(super) use self::resource_verbs::ResourceVerbs;

@@ -3,16 +3,15 @@
 //! After a restart during an outage, the app cluster would otherwise see no APIs: the APIServices become unavailable, and
 //! no namespace can be deleted. Claims and credentials are never kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::discovery::{Group, ResourceListEntry};
-use super::offered::OfferedVerbs;
+use super::discovery::{Group, ResourceListEntry, ResourceVerbs};
 use super::openapi::OpenApi;
 use claim_mapping::mapping::NameLimit;
 
@@ -32,7 +31,7 @@ pub trait DocumentStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(), String>>;
 }
 
-/// Where the documents of one control plane are kept, and the configuration that they belong to.
+/// Where the documents of one control plane are saved, and the configuration that they belong to.
 #[derive(Clone)]
 pub struct DiscoveryCache {
     pub store: Arc<dyn DocumentStore>,
@@ -40,12 +39,12 @@ pub struct DiscoveryCache {
     pub configuration: String,
 }
 
-/// What is kept of a control plane.
+/// The saved documents of a control plane.
 pub(super) struct SavedDiscovery {
     pub(super) saved_at: SystemTime,
     pub(super) groups: Vec<Group>,
     pub(super) openapi: OpenApi,
-    pub(super) offered_before: OfferedVerbs,
+    pub(super) offered_before: ResourceVerbs,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -55,11 +54,11 @@ struct Content {
     /// Seconds since 1970.
     saved_at: u64,
     groups: Vec<Group>,
-    /// What the discovery documents do not contain, by `GROUP/VERSION`.
+    /// Fields that the discovery documents lack, by `GROUP/VERSION`.
     details: BTreeMap<String, Details>,
     openapi: OpenApi,
-    /// The verbs that discovery offered, by `GROUP/RESOURCE`.
-    offered_before: BTreeMap<String, BTreeSet<String>>,
+    /// The verbs that discovery offered.
+    offered_before: ResourceVerbs,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -108,7 +107,6 @@ impl DiscoveryCache {
         documents: SavedDiscovery,
     ) -> Result<(), String> {
         let saved_at = documents.saved_at.duration_since(UNIX_EPOCH);
-        let offered_before = documents.offered_before.into_iter();
         let mut content = Content {
             format: FORMAT,
             configuration: self.configuration.clone(),
@@ -116,34 +114,31 @@ impl DiscoveryCache {
             details: details(&documents.groups),
             groups: documents.groups,
             openapi: documents.openapi,
-            offered_before: offered_before
-                .map(|((group, resource), verbs)| (key(&group, &resource), verbs))
-                .collect(),
+            offered_before: documents.offered_before,
         };
-        if let Ok(Some(saved)) = self.store.read(control_plane).await
-            && let Ok(saved) = decode(&saved)
-            && self.is_own(&saved)
-        {
-            content.add_offered(&saved);
-            let saved_at = content.saved_at;
-            if encode(&content)? == encode(&Content { saved_at, ..saved })? {
+        let saved = self.saved(control_plane).await;
+        if let Some(saved) = &saved {
+            content.offered_before.add(&saved.offered_before);
+        }
+        let document = encode(&content)?;
+        if let Some(mut saved) = saved {
+            saved.saved_at = content.saved_at;
+            if document == encode(&saved)? {
                 return Ok(());
             }
         }
-        let document = encode(&content)?;
         self.store.write(control_plane, document).await
+    }
+
+    /// Returns what is saved now, if it is usable.
+    async fn saved(&self, control_plane: &str) -> Option<Content> {
+        let document = self.store.read(control_plane).await.ok()??;
+        let content = decode(&document).ok()?;
+        self.is_own(&content).then_some(content)
     }
 }
 
 impl Content {
-    /// Adds the verbs that another replica has offered.
-    fn add_offered(&mut self, other: &Self) {
-        for (key, verbs) in &other.offered_before {
-            let known = self.offered_before.entry(key.clone()).or_default();
-            known.extend(verbs.iter().cloned());
-        }
-    }
-
     fn into_saved(mut self) -> SavedDiscovery {
         for group in &mut self.groups {
             for version in &mut group.versions {
@@ -159,22 +154,17 @@ impl Content {
                 }
             }
         }
-        let offered_before = self.offered_before.into_iter().filter_map(|(key, verbs)| {
-            let (group, resource) = key.split_once('/')?;
-            Some(((group.to_owned(), resource.to_owned()), verbs))
-        });
         SavedDiscovery {
-            saved_at: UNIX_EPOCH + std::time::Duration::from_secs(self.saved_at),
+            saved_at: UNIX_EPOCH + Duration::from_secs(self.saved_at),
             groups: self.groups,
             openapi: self.openapi,
-            offered_before: offered_before.collect(),
+            offered_before: self.offered_before,
         }
     }
 }
 
-/// `part` is a version or a resource.
-fn key(group: &str, part: &str) -> String {
-    format!("{group}/{part}")
+fn key(group: &str, version: &str) -> String {
+    format!("{group}/{version}")
 }
 
 fn details(groups: &[Group]) -> BTreeMap<String, Details> {

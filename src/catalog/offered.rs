@@ -1,8 +1,8 @@
 //! What discovery offers of the resources that a control plane serves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::discovery::{ApiResource, Group};
+use super::discovery::{ApiResource, Group, ResourceVerbs};
 use super::rights::{ResourceRights, Rights};
 
 /// The verb that clients need to follow a resource.
@@ -15,9 +15,6 @@ const LIST: &str = "list";
 /// `list` or `deletecollection` (`pkg/controller/namespace/deletion/namespaced_resources_deleter.go`).
 const KEPT: [&str; 3] = [LIST, "delete", "deletecollection"];
 
-/// The verbs that discovery has offered, by group and resource.
-pub(super) type OfferedVerbs = BTreeMap<(String, String), BTreeSet<String>>;
-
 /// Returns the groups with the verbs that claimgate may use, and without resources that it may not list.
 ///
 /// During an outage, `watch` is removed. It is also removed from resources that claimgate can no longer list. The
@@ -28,7 +25,7 @@ pub(super) type OfferedVerbs = BTreeMap<(String, String), BTreeSet<String>>;
 pub(super) fn offered(
     groups: &[Group],
     rights: &Rights,
-    before: &OfferedVerbs,
+    before: &ResourceVerbs,
     is_outage: bool,
 ) -> Vec<Group> {
     let mut groups = groups.to_vec();
@@ -91,18 +88,6 @@ fn remove_watch(resource: &mut ApiResource) {
     resource.verbs.retain(|verb| verb != WATCH);
 }
 
-/// Adds the verbs of `offered` to those that were offered before.
-pub(super) fn remember(offered: &[Group], before: &mut OfferedVerbs) {
-    for group in offered {
-        let resources = group.versions.iter().flat_map(|version| &version.resources);
-        for resource in resources {
-            let key = (group.metadata.name.clone(), resource.resource.clone());
-            let verbs = resource.verbs.iter().cloned();
-            before.entry(key).or_default().extend(verbs);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,16 +102,16 @@ mod tests {
     }
 
     /// Returns the offered verbs, or `none` if the resource is not offered.
-    fn verbs(rights: &Rights, before: &mut OfferedVerbs, is_outage: bool) -> String {
+    fn verbs(rights: &Rights, before: &mut ResourceVerbs, is_outage: bool) -> String {
         let offered = offered(&groups(), rights, before, is_outage);
-        remember(&offered, before);
+        before.add(&ResourceVerbs::of(&offered));
         let resource = offered.first().map(|group| &group.versions[0].resources[0]);
         resource.map_or_else(|| "none".to_owned(), |resource| resource.verbs.join(" "))
     }
 
     #[test]
     fn only_what_claimgate_may_do_is_offered() {
-        let new = OfferedVerbs::new;
+        let new = ResourceVerbs::default;
         let all = "get list watch delete deletecollection";
         let without_watch = "get list delete deletecollection";
         assert_eq!(verbs(&Rights::Unlimited, &mut new(), false), all);
@@ -149,10 +134,10 @@ mod tests {
     #[test]
     fn only_what_was_offered_before_is_offered_without_known_rights() {
         assert_eq!(
-            verbs(&Rights::Unknown, &mut OfferedVerbs::new(), false),
+            verbs(&Rights::Unknown, &mut ResourceVerbs::default(), false),
             "none"
         );
-        let mut before = OfferedVerbs::new();
+        let mut before = ResourceVerbs::default();
         let rights = Rights::lacking("a.org", "ones", &["watch"], &[]);
         let offered = verbs(&rights, &mut before, false);
         assert_eq!(verbs(&Rights::Unknown, &mut before, false), offered);
@@ -161,7 +146,7 @@ mod tests {
     #[test]
     fn a_resource_that_was_offered_keeps_what_protects_namespaces() {
         for lost in ["list", "delete", "deletecollection"] {
-            let mut before = OfferedVerbs::new();
+            let mut before = ResourceVerbs::default();
             verbs(&Rights::Unlimited, &mut before, false);
             let rights = Rights::lacking("a.org", "ones", &[lost, "get"], &[]);
             assert_eq!(

@@ -15,8 +15,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::discovery::Group;
-use crate::upstream::DocumentClient;
+use super::discovery::{Group, ResourceVerbs};
+use crate::upstream::{DocumentClient, STARTING_MAX};
 
 /// How long rights are used before they are read again. They are read earlier if the resources change or if the control
 /// plane forbids a request.
@@ -27,9 +27,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time between the review that lacks rights and the one that confirms it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);
-
-/// After this time, a control plane that says that it is not ready counts as one that has started.
-const STARTING_MAX: Duration = Duration::from_secs(60);
 
 /// Largest number of access reviews in a reading. With rules that are incomplete, each right needs one.
 const ACCESS_REVIEWS_MAX: usize = 1000;
@@ -151,8 +148,8 @@ pub(super) struct RightsReader {
 
 struct LastRead {
     at: Instant,
-    /// The verbs that discovery lists, by group and resource.
-    resources: Resources,
+    /// The verbs that discovery lists.
+    resources: ResourceVerbs,
     rights: Rights,
 }
 
@@ -161,8 +158,6 @@ struct Loss {
     seen_at: Instant,
     missing: BTreeSet<MissingRight>,
 }
-
-type Resources = BTreeMap<(String, String), BTreeSet<String>>;
 
 /// The reason why rights cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +191,7 @@ impl RightsReader {
         groups: &[Group],
         are_stale: bool,
     ) -> Result<Rights, RightsError> {
-        let resources = resources(groups);
+        let resources = ResourceVerbs::of(groups);
         if let Some(last) = &self.last
             && !are_stale
             && self.loss.is_none()
@@ -254,7 +249,7 @@ impl RightsReader {
     }
 
     /// Returns the rights that were read before, and the new ones for new resources.
-    fn unconfirmed(&self, resources: &Resources, new: &Rights) -> Result<Rights, RightsError> {
+    fn unconfirmed(&self, resources: &ResourceVerbs, new: &Rights) -> Result<Rights, RightsError> {
         let Some(last) = &self.last else {
             return Err(RightsError {
                 path: RULES_REVIEWS,
@@ -267,8 +262,8 @@ impl RightsReader {
             return Ok(last.rights.clone());
         };
         let mut all = before.clone();
-        for key in resources.keys() {
-            if let (false, Some(rights)) = (last.resources.contains_key(key), new.get(key)) {
+        for (key, _) in resources.iter() {
+            if let (None, Some(rights)) = (last.resources.get(key), new.get(key)) {
                 all.insert(key.clone(), rights.clone());
             }
         }
@@ -284,19 +279,6 @@ impl RightsError {
             is_final: false,
         }
     }
-}
-
-/// Returns the verbs of each resource, over all its versions.
-fn resources(groups: &[Group]) -> Resources {
-    let mut all = Resources::new();
-    for group in groups {
-        for resource in group.versions.iter().flat_map(|version| &version.resources) {
-            let key = (group.metadata.name.clone(), resource.resource.clone());
-            let verbs = resource.verbs.iter().cloned();
-            all.entry(key).or_default().extend(verbs);
-        }
-    }
-    all
 }
 
 /// One reading of rights.
@@ -345,7 +327,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    async fn of(&self, resources: &Resources) -> Result<Rights, RightsError> {
+    async fn of(&self, resources: &ResourceVerbs) -> Result<Rights, RightsError> {
         let mut all = BTreeMap::new();
         for namespace in self.namespaces {
             let Some(status) = self.rules(namespace).await? else {
@@ -365,11 +347,11 @@ impl<'a> Review<'a> {
         &self,
         namespace: &str,
         status: &RulesStatus,
-        resources: &Resources,
+        resources: &ResourceVerbs,
         to: &mut BTreeMap<(String, String), ResourceRights>,
     ) -> Result<(), RightsError> {
         let rules = status.resource_rules.iter().flatten();
-        for ((group, resource), verbs) in resources {
+        for ((group, resource), verbs) in resources.iter() {
             for verb in VERBS.into_iter().filter(|verb| verbs.contains(*verb)) {
                 let mut rules = rules.clone();
                 let is_allowed = rules.any(|rule| rule.allows(group, resource, verb))
@@ -386,10 +368,10 @@ impl<'a> Review<'a> {
 
     async fn add_everywhere(
         &self,
-        resources: &Resources,
+        resources: &ResourceVerbs,
         to: &mut BTreeMap<(String, String), ResourceRights>,
     ) -> Result<(), RightsError> {
-        for ((group, resource), verbs) in resources {
+        for ((group, resource), verbs) in resources.iter() {
             for verb in FOLLOW.into_iter().filter(|verb| verbs.contains(*verb)) {
                 if !self.allows(EVERYWHERE, group, resource, verb).await? {
                     let rights = to.entry((group.clone(), resource.clone())).or_default();

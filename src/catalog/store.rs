@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 #[cfg(feature = "app-cluster")]
 use super::claim_resource::ClaimResource;
-use super::discovery::{DiscoveryDocuments, Group, ServedResource, find_version};
+use super::discovery::{DiscoveryDocuments, Group, ResourceVerbs, ServedResource, find_version};
 use super::discovery_cache::SavedDiscovery;
 use super::exposure::Exposure;
-use super::offered::{OfferedVerbs, offered, remember};
+use super::offered::offered;
 use super::offers::Offers;
 use super::openapi::{OpenApi, OpenApiDocuments};
 use super::rights::{MissingRight, Rights};
@@ -43,7 +43,7 @@ struct ControlPlaneState {
     are_rights_stale: bool,
     /// What discovery contains of `groups`.
     offered: Vec<Group>,
-    offered_before: OfferedVerbs,
+    offered_before: ResourceVerbs,
     /// Resources in the exposed group-versions that are served but not exposed.
     not_exposed: BTreeSet<ServedResource>,
     confirmed_at: Instant,
@@ -91,7 +91,7 @@ impl Catalog {
                 rights: Rights::Unknown,
                 are_rights_stale: false,
                 offered: Vec::new(),
-                offered_before: OfferedVerbs::new(),
+                offered_before: ResourceVerbs::default(),
                 not_exposed: BTreeSet::new(),
                 confirmed_at: Instant::now(),
                 is_reachable: false,
@@ -298,18 +298,15 @@ impl Catalog {
     }
 
     /// Adds verbs that discovery offered before the restart.
-    pub(super) fn add_offered_before(&self, control_plane: &str, verbs: &OfferedVerbs) {
+    pub(super) fn add_offered_before(&self, control_plane: &str, verbs: &ResourceVerbs) {
         self.write(control_plane, |state| {
-            for (key, verbs) in verbs {
-                let known = state.offered_before.entry(key.clone()).or_default();
-                known.extend(verbs.iter().cloned());
-            }
+            state.offered_before.add(verbs);
             true
         });
     }
 
     /// Returns the verbs that discovery has offered of a control plane.
-    pub(super) fn offered_before(&self, control_plane: &str) -> OfferedVerbs {
+    pub(super) fn offered_before(&self, control_plane: &str) -> ResourceVerbs {
         self.read(|state| {
             let state = state.control_planes.get(control_plane);
             state
@@ -468,7 +465,7 @@ impl ControlPlaneState {
     fn offer(&mut self) {
         let groups = self.groups.as_deref().unwrap_or_default();
         self.offered = offered(groups, &self.rights, &self.offered_before, self.is_degraded);
-        remember(&self.offered, &mut self.offered_before);
+        self.offered_before.add(&ResourceVerbs::of(&self.offered));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// After this time, a server that says that it is not ready counts as one that has started.
-const STARTING_MAX: Duration = Duration::from_secs(60);
+pub const STARTING_MAX: Duration = Duration::from_secs(60);
 
 /// The last answer of `/readyz`.
 #[derive(Default)]
