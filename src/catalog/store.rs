@@ -36,12 +36,12 @@ pub(super) struct Documents {
 
 struct ControlPlaneState {
     exposure: Exposure,
-    /// What the control plane serves of the exposed APIs. `None` before the first sync.
+    /// The exposed APIs that the control plane serves. `None` before the first sync.
     groups: Option<Vec<Group>>,
     rights: Rights,
     /// Whether the control plane has forbidden a request since the rights were read.
     are_rights_stale: bool,
-    /// What discovery contains of `groups`.
+    /// The part of `groups` that discovery lists.
     offered: Vec<Group>,
     offered_before: ResourceVerbs,
     /// Resources in the exposed group-versions that are served but not exposed.
@@ -109,6 +109,14 @@ impl Catalog {
 
     fn read<T>(&self, with: impl FnOnce(&State) -> T) -> T {
         with(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads a control plane. Returns the default value if it is not configured.
+    fn read_one<T: Default>(&self, name: &str, with: impl FnOnce(&ControlPlaneState) -> T) -> T {
+        self.read(|state| {
+            let state = state.control_planes.get(name);
+            state.map(with).unwrap_or_default()
+        })
     }
 
     /// Changes a control plane. Renders the documents again if `change` returns true.
@@ -213,13 +221,10 @@ impl Catalog {
 
     /// Returns whether discovery of a control plane is known.
     pub(super) fn is_synced(&self, control_plane: &str) -> bool {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.is_some_and(|state| state.groups.is_some())
-        })
+        self.read_one(control_plane, |state| state.groups.is_some())
     }
 
-    /// Offers what was kept of a control plane, as in an outage. `age` is the time since it was kept.
+    /// Offers the saved documents of a control plane, as in an outage. `age` is the time since they were saved.
     ///
     /// The rights are not known then, so only what was offered before is offered.
     pub(super) fn restore(&self, control_plane: &str, saved: SavedDiscovery, age: Duration) {
@@ -237,14 +242,11 @@ impl Catalog {
 
     /// Returns the groups of a control plane, or `None` before the first sync.
     pub(super) fn groups(&self, control_plane: &str) -> Option<Vec<Group>> {
-        self.read(|state| state.control_planes.get(control_plane)?.groups.clone())
+        self.read_one(control_plane, |state| state.groups.clone())
     }
 
     pub(super) fn openapi(&self, control_plane: &str) -> OpenApi {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.map(|state| state.openapi.clone()).unwrap_or_default()
-        })
+        self.read_one(control_plane, |state| state.openapi.clone())
     }
 
     /// Stores the groups that a control plane serves now, and the rights on them. Returns whether something changed.
@@ -281,20 +283,12 @@ impl Catalog {
 
     /// Returns whether the control plane has forbidden a request since the rights were read.
     pub(super) fn are_rights_stale(&self, control_plane: &str) -> bool {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.is_some_and(|state| state.are_rights_stale)
-        })
+        self.read_one(control_plane, |state| state.are_rights_stale)
     }
 
     /// Returns the rights that claimgate lacks on a control plane.
     pub fn missing_rights(&self, control_plane: &str) -> BTreeSet<MissingRight> {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state
-                .map(|state| state.rights.missing())
-                .unwrap_or_default()
-        })
+        self.read_one(control_plane, |state| state.rights.missing())
     }
 
     /// Adds verbs that discovery offered before the restart.
@@ -307,12 +301,7 @@ impl Catalog {
 
     /// Returns the verbs that discovery has offered of a control plane.
     pub(super) fn offered_before(&self, control_plane: &str) -> ResourceVerbs {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state
-                .map(|state| state.offered_before.clone())
-                .unwrap_or_default()
-        })
+        self.read_one(control_plane, |state| state.offered_before.clone())
     }
 
     /// Stores the resources that a control plane serves now and that are not exposed.
@@ -357,10 +346,7 @@ impl Catalog {
 
     /// Returns whether the resources of a control plane are offered without `watch`.
     pub fn is_degraded(&self, control_plane: &str) -> bool {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.is_some_and(|state| state.is_degraded)
-        })
+        self.read_one(control_plane, |state| state.is_degraded)
     }
 
     /// Returns what is offered now.
@@ -389,10 +375,7 @@ impl Catalog {
     /// sync.
     #[cfg(feature = "app-cluster")]
     pub fn claim_resources(&self, control_plane: &str) -> Vec<ClaimResource> {
-        let groups = self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.map(|state| state.offered.clone()).unwrap_or_default()
-        });
+        let groups = self.read_one(control_plane, |state| state.offered.clone());
         let mut names: Vec<ClaimResource> = Vec::new();
         for group in &groups {
             for version in &group.versions {
@@ -417,10 +400,7 @@ impl Catalog {
 
     /// Returns whether the documents of a control plane could be read last time.
     pub fn is_reachable(&self, control_plane: &str) -> bool {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane);
-            state.is_some_and(|state| state.is_reachable)
-        })
+        self.read_one(control_plane, |state| state.is_reachable)
     }
 
     /// Returns the exposed resources of all control planes.
@@ -449,15 +429,15 @@ impl Catalog {
 
     /// Returns the time since discovery was last confirmed, or `None` before the first sync.
     pub fn age(&self, control_plane: &str) -> Option<Duration> {
-        self.read(|state| {
-            let state = state.control_planes.get(control_plane)?;
-            state.groups.as_ref().map(|_| state.confirmed_at.elapsed())
+        self.read_one(control_plane, |state| {
+            let groups = state.groups.as_ref();
+            groups.map(|_| state.confirmed_at.elapsed())
         })
     }
 }
 
 impl ControlPlaneState {
-    /// Returns what discovery contains of the control plane, or `None` before the first sync.
+    /// Returns the part of the control plane's groups that discovery lists, or `None` before the first sync.
     fn offered(&self) -> Option<&[Group]> {
         self.groups.as_ref().map(|_| &*self.offered)
     }
