@@ -11,6 +11,7 @@
 
 mod conflicts;
 mod endpoint;
+mod events;
 mod outages;
 mod plan;
 
@@ -23,13 +24,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Preconditions};
-use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::conflicts::ConflictReport;
 use self::endpoint::EndpointError;
+use self::events::ApiServiceEvents;
 use self::outages::OutageReport;
 use self::plan::{Action, Authority, Plan, Template};
 pub(crate) use self::plan::{MANAGED_BY, is_own};
@@ -113,11 +114,7 @@ impl Registrar {
         catalog: Catalog,
         metrics: Metrics,
     ) -> Self {
-        let reporter = Reporter {
-            controller: "claimgate".to_owned(),
-            instance: std::env::var("HOSTNAME").ok(),
-        };
-        let events = Recorder::new(client.clone(), reporter);
+        let events = ApiServiceEvents::new(client.clone());
         Self {
             conflicts: ConflictReport::new(events.clone(), metrics.clone()),
             outages: OutageReport::new(events),

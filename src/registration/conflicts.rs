@@ -3,24 +3,24 @@
 
 use std::collections::BTreeSet;
 
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 use tokio::sync::watch;
 
-use super::outages::api_service;
+use super::events::ApiServiceEvents;
 use super::plan::{Conflict, Owner};
 use crate::telemetry::metrics::Metrics;
 
 const CURE: &str = "remove it there, or add it to register.adopt";
 
 pub(super) struct ConflictReport {
-    events: Recorder,
+    events: ApiServiceEvents,
     metrics: Metrics,
     reported: BTreeSet<Conflict>,
     problems: watch::Sender<Vec<String>>,
 }
 
 impl ConflictReport {
-    pub(super) fn new(events: Recorder, metrics: Metrics) -> Self {
+    pub(super) fn new(events: ApiServiceEvents, metrics: Metrics) -> Self {
         Self {
             events,
             metrics,
@@ -39,13 +39,8 @@ impl ConflictReport {
         let conflicts: BTreeSet<Conflict> = conflicts.iter().cloned().collect();
         for conflict in conflicts.difference(&self.reported) {
             tracing::warn!("{}", problem(conflict));
-            if let Err(error) = self
-                .events
-                .publish(&event(conflict), &api_service(&conflict.group_version))
-                .await
-            {
-                tracing::warn!(%error, "cannot write an event about it");
-            }
+            let event = event(conflict);
+            self.events.publish(&conflict.group_version, &event).await;
         }
         self.metrics.registration_conflicts(conflicts.len());
         self.problems

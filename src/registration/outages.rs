@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 
+use super::events::ApiServiceEvents;
 use kube_wire::group_version::GroupVersion;
 
 /// Writes an event when an API becomes degraded, and when it recovers.
 pub(super) struct OutageReport {
-    events: Recorder,
+    events: ApiServiceEvents,
     /// The degraded group-versions and their control planes.
     reported: BTreeMap<GroupVersion, String>,
 }
 
 impl OutageReport {
-    pub(super) fn new(events: Recorder) -> Self {
+    pub(super) fn new(events: ApiServiceEvents) -> Self {
         Self {
             events,
             reported: BTreeMap::new(),
@@ -57,19 +57,6 @@ impl OutageReport {
             action: "Discover".to_owned(),
             secondary: None,
         };
-        let subject = api_service(group_version);
-        if let Err(error) = self.events.publish(&event, &subject).await {
-            tracing::warn!(%error, %group_version, "cannot write an event about an outage");
-        }
-    }
-}
-
-/// Returns the APIService of a group-version, as the subject of an event.
-pub(super) fn api_service(group_version: &GroupVersion) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("apiregistration.k8s.io/v1".to_owned()),
-        kind: Some("APIService".to_owned()),
-        name: Some(group_version.api_service_name()),
-        ..ObjectReference::default()
+        self.events.publish(group_version, &event).await;
     }
 }
