@@ -170,6 +170,26 @@ func uidOfQueue(t *testing.T) string {
 	return onControlPlane(t, "get", "queues", "-A", "-o", "jsonpath={.items[*].metadata.uid}")
 }
 
+// assertSameQueue checks that the only queue on the control plane has this UID.
+func assertSameQueue(t *testing.T, uid string) {
+	t.Helper()
+	if now := uidOfQueue(t); now != uid {
+		t.Fatalf("the claim was replaced: %q instead of %q", now, uid)
+	}
+}
+
+// awaitOnlyQueue waits until the app cluster has this queue and no other.
+func awaitOnlyQueue(t *testing.T, name string) {
+	t.Helper()
+	await(t, recoveryTime, func() error {
+		out := inAppCluster(t, "get", "queues", "-n", "default", "-o", "name")
+		if strings.TrimSpace(out) != "queue.queues.example.org/"+name {
+			return fmt.Errorf("the app cluster has %q", out)
+		}
+		return nil
+	})
+}
+
 // TestArgoCDGoesOnInAnOutage starts Argo CD during an outage with its default degradeAfter.
 func TestArgoCDGoesOnInAnOutage(t *testing.T) {
 	if os.Getenv("TEST_ARGOCD_BIN") == "" {
@@ -210,9 +230,7 @@ func TestArgoCDGoesOnInAnOutage(t *testing.T) {
 	must(r.link.restore())
 	returned := time.Now()
 	awaitApplication(t, recoveryTime, "claims")
-	if now := uidOfQueue(t); now != uid {
-		t.Fatalf("the claim was replaced: %q instead of %q", now, uid)
-	}
+	assertSameQueue(t, uid)
 	apps.commit(t, "claims", strings.Replace(queue("orders"), "namespace: default", "namespace: default, labels: {changed: \"yes\"}", 1))
 	await(t, recoveryTime, func() error {
 		out := onControlPlane(t, "get", "queues", "-A", "-o", "jsonpath={.items[*].metadata.labels.changed}")
@@ -222,18 +240,10 @@ func TestArgoCDGoesOnInAnOutage(t *testing.T) {
 		return nil
 	})
 	t.Logf("claims are synced %s after the return", time.Since(returned).Round(100*time.Millisecond))
-	if now := uidOfQueue(t); now != uid {
-		t.Fatalf("the claim was replaced: %q instead of %q", now, uid)
-	}
+	assertSameQueue(t, uid)
 	// Pruning works again, and only what left Git goes.
 	must(os.WriteFile(filepath.Join(apps.dir, "claims", "manifest.yaml"), nil, 0o644))
 	apps.commit(t, "claims", strings.Replace(queue("orders"), "orders", "other", 1))
-	await(t, recoveryTime, func() error {
-		out := inAppCluster(t, "get", "queues", "-n", "default", "-o", "name")
-		if strings.TrimSpace(out) != "queue.queues.example.org/other" {
-			return fmt.Errorf("the app cluster has %q", out)
-		}
-		return nil
-	})
+	awaitOnlyQueue(t, "other")
 	t.Logf("a claim that left Git is gone %s after the return", time.Since(returned).Round(100*time.Millisecond))
 }

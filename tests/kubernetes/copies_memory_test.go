@@ -138,6 +138,7 @@ func TestMemoryStaysFlatWithThousandsOfCopiedSecrets(t *testing.T) {
 	idle.stop()
 
 	c := startCopierWith(t, "copies-on", `events: {claim: false}, secrets: {connection: true, namespaces: ["*"]}`, "secrets.yaml", secretRights)
+	awaitSuccessOf(t, c)
 	var with []int
 	for round := range 4 {
 		if round > 0 {
