@@ -43,7 +43,7 @@ pub struct ControlPlaneStatus {
     /// The rights that claimgate lacks, such as `list queues.example.org in all namespaces`.
     #[serde(default)]
     pub missing_rights: Vec<String>,
-    /// What is wrong with it, as the rest of a sentence.
+    /// The problem of the control plane. It completes a sentence that begins with the name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     /// Time since discovery was last confirmed. Absent before the first time.

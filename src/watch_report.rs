@@ -14,7 +14,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct WatchReport {
     /// What is watched, as in a sentence: `the Secrets of the app cluster`.
     subject: String,
-    /// What to do about missing rights.
+    /// How to mend a missing right.
     cure: Option<&'static str>,
     /// Consecutive failures.
     failures: u32,

@@ -42,7 +42,7 @@ impl DiscoveryStore {
         }
     }
 
-    /// Reads the document of a control plane, or returns `None` if there is none.
+    /// Reads the document of a control plane. Returns `None` if the ConfigMap lacks it.
     ///
     /// # Errors
     /// The ConfigMap cannot be read, or the document cannot be decompressed.

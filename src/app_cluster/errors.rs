@@ -1,4 +1,4 @@
-//! What is known of a failed request to the app cluster.
+//! Reads the errors of requests to the app cluster.
 
 /// Returns what a user needs to know of an error: the message of a rejection, without the rest of its Status.
 pub(crate) fn describe(error: &kube::Error) -> String {

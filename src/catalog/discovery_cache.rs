@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 
 /// Keeps one document for each control plane.
 pub trait DocumentStore: Send + Sync {
-    /// Returns the document of a control plane, or `None` if there is none.
+    /// Reads the document of a control plane. Returns `None` if the store lacks it.
     fn read<'a>(&'a self, control_plane: &'a str)
     -> BoxFuture<'a, Result<Option<Vec<u8>>, String>>;
 

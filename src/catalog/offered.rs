@@ -1,4 +1,4 @@
-//! What discovery offers of the resources that a control plane serves.
+//! Chooses the resources and verbs of a control plane that discovery offers.
 
 use std::collections::BTreeSet;
 

@@ -116,7 +116,7 @@ struct Refresher {
     cache: Option<DiscoveryCache>,
     /// Whether the cache was read. It stays so for the life of the daemon.
     is_loaded: bool,
-    /// What was saved before the restart.
+    /// The documents that were saved before the restart.
     saved: Option<SavedDiscovery>,
     /// Whether the catalog differs from what is saved.
     must_save: bool,

@@ -62,11 +62,11 @@ pub(super) enum Rights {
     Unknown,
     /// Everything is allowed, or the control plane cannot tell: that of `claimgate dev` has no access reviews.
     Unlimited,
-    /// What is forbidden, by group and resource.
+    /// The verbs that are forbidden, by group and resource.
     Known(BTreeMap<(String, String), ResourceRights>),
 }
 
-/// What is forbidden of one resource.
+/// The verbs of one resource that are forbidden.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ResourceRights {
     /// By mapped namespace of the control plane.

@@ -42,7 +42,7 @@ const CLUSTER_SCOPED: &str = "default";
 
 const WARNING: &str = "Warning";
 
-/// What needs a right in the app cluster, as after "cannot".
+/// The action that needs a right in the app cluster. It completes a sentence that begins with "cannot".
 const WRITE: &str = "write events about claims in the app cluster";
 
 const READ_CURE: &str = "allow claimgate to list and watch events on the control plane (config/rbac/control-plane.yaml), or set apis[].events.claim: false";

@@ -77,7 +77,7 @@ pub struct Authentication {
     pub client_certificate: Option<ClientCertificate>,
 }
 
-/// What the daemon does during an outage of a control plane.
+/// Settings for outages of a control plane.
 #[derive(Clone, Copy, Debug)]
 pub struct OutageConfig {
     /// How long a control plane must be unreachable before discovery lists its resources without `watch`.

@@ -149,7 +149,7 @@ impl ControlPlaneAdmission {
 pub struct Excess {
     pub what: &'static str,
     pub max: usize,
-    /// What the limit is of the configuration key's value: empty, or a fraction.
+    /// The fraction of the key's value, such as `half of `. Empty if the limit is the whole value.
     pub share: &'static str,
     /// A key in the section `limits` of the control plane.
     pub key: &'static str,

@@ -9,8 +9,8 @@ use super::post_json::post_json;
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 /// Returns whether claimgate has a right. `attributes` are those of a SelfSubjectAccessReview
-/// (`pkg/apis/authorization/types.go`, ResourceAttributes). An API server without access reviews allows everything, such as
-/// that of `claimgate dev`.
+/// (`pkg/apis/authorization/types.go`, ResourceAttributes). Some API servers have no access reviews, for example the
+/// control plane of `claimgate dev`. They allow everything.
 ///
 /// # Errors
 /// The server does not answer, or not as a Kubernetes API server.

@@ -1,4 +1,4 @@
-//! What an API server last said about its readiness.
+//! Remembers the last answer of an API server about its readiness.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

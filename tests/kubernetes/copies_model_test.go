@@ -17,8 +17,8 @@ type modelClaim struct{ uid, secret string }
 // modelSecret is a Secret with the UID of the claim that owns it. The owner is empty if no claim does.
 type modelSecret struct{ owner, value string }
 
-// copiesModel says which Secrets the app cluster has after everything works again. It knows nothing of outages and
-// of daemons that stop, because these must not change the result.
+// copiesModel says which Secrets the app cluster has after everything works again. Outages and
+// daemons that stop are not part of it, because they must not change the result.
 type copiesModel struct {
 	claims map[localKey]modelClaim
 	// The Secrets on the control plane, by the local names of their copies.

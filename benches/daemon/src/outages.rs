@@ -50,7 +50,7 @@ pub async fn measure(
     let other = environment
         .other
         .as_ref()
-        .ok_or("there is no other control plane")?;
+        .ok_or("the backend has no second control plane")?;
     other.behave(Behavior::Healthy);
     let proxy = Proxy::start(environment, ProxyKind::Rewriting).await?;
     let pid = proxy.pid();

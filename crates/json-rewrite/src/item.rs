@@ -101,7 +101,7 @@ pub(super) struct ObjectEnd {
     pub(super) is_empty: bool,
 }
 
-/// What an edit of a string requires in addition to [`StringSpan::apply`].
+/// The work that remains for an edit of a string after [`StringSpan::apply`].
 pub(super) enum StringEdit {
     Done,
     /// The edit was deferred, but the string is not in an undecided item.

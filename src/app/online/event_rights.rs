@@ -1,4 +1,4 @@
-//! What the copies of events need to read on a control plane.
+//! The resources of a control plane that the copies of events read.
 
 use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ fn events(access: Access) -> Resource {
 }
 
 /// Returns the groups and kinds of the composed resources without a namespace. If the composite resources cannot be
-/// read, there are none, because a missing right is checked separately.
+/// read, the result is empty, because another check reports the missing right.
 async fn composed_kinds(
     client: &DocumentClient,
     composite: &ClusterScoped,
