@@ -16,12 +16,14 @@
 //! | `discovery` | reads discovery from a control plane and renders it again |
 //! | `openapi` | the same for OpenAPI |
 //! | `name_limits` | reads the limits of names from CRDs |
-//! | `rights` | reads the rights of claimgate on a control plane |
+//! | `rights` | the rights of claimgate on a control plane |
+//! | `rights_review`, `rights_reader` | read them once, and whenever they may have changed |
 //! | `offered` | limits discovery to these rights, and in an outage |
 //! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
 //! | `discovery_cache` | keeps discovery and OpenAPI over restarts |
 //! | `store` | the [`Catalog`] |
+//! | `saved_copy` | decides when documents are saved, and when the saved ones are served |
 //! | `serve`, `refresh` | read and write the catalog |
 //! | `inspect` | reads a control plane once, for `claimgate check --online` |
 
@@ -40,6 +42,9 @@ mod openapi;
 mod outage;
 mod refresh;
 mod rights;
+mod rights_reader;
+mod rights_review;
+mod saved_copy;
 mod serve;
 mod store;
 

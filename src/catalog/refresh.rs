@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::discovery::{
     Group, GroupList, RemovalDelay, ResourceList, exposed_groups, find_version, not_exposed,
 };
-use super::discovery_cache::{DiscoveryCache, SavedDiscovery};
+use super::discovery_cache::DiscoveryCache;
 use super::exposure::Exposure;
 use super::name_limits::NameLimits;
 use super::openapi::ExposedGroupVersion;
 use super::outage::OutageDetector;
-use super::rights::{MissingRight, Rights, RightsReader};
+use super::rights::{MissingRight, Rights};
+use super::rights_reader::RightsReader;
+use super::saved_copy::SavedCopy;
 use super::store::Catalog;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
@@ -113,14 +115,7 @@ struct Refresher {
     name_limits: NameLimits,
     rights: RightsReader,
     outage: OutageDetector,
-    cache: Option<DiscoveryCache>,
-    /// Whether the cache was read. It stays so for the life of the daemon.
-    is_loaded: bool,
-    /// The documents that were saved before the restart.
-    saved: Option<SavedDiscovery>,
-    /// Whether the catalog differs from what is saved.
-    must_save: bool,
-    has_save_failed: bool,
+    saved: Option<SavedCopy>,
     catalog: Catalog,
 }
 
@@ -133,11 +128,7 @@ impl Refresher {
             name_limits: NameLimits::default(),
             rights: RightsReader::new(options.namespaces),
             outage: OutageDetector::new(options.degrade_after),
-            cache: options.cache,
-            is_loaded: false,
-            saved: None,
-            must_save: false,
-            has_save_failed: false,
+            saved: options.cache.map(SavedCopy::new),
             catalog,
         }
     }
@@ -169,76 +160,26 @@ impl Refresher {
             }
         });
         self.catalog.set_openapi_tried(name);
-        self.must_save |= is_changed;
-        if self.must_save {
-            self.save(name).await;
+        if let Some(saved) = &mut self.saved {
+            saved.must_save |= is_changed;
+            saved.save(name, &self.catalog).await;
         }
         result
     }
 
-    /// Reads what was saved before the restart, once.
     async fn load(&mut self, name: &str) {
-        let Some(cache) = self.cache.clone().filter(|_| !self.is_loaded) else {
-            return;
-        };
-        match cache.load(name).await {
-            Ok(saved) => {
-                if let Some(saved) = &saved {
-                    self.catalog.add_offered_before(name, &saved.offered_before);
-                }
-                self.saved = saved;
-                self.is_loaded = true;
-            }
-            Err(error) => {
-                tracing::debug!(
-                    control_plane = name,
-                    error,
-                    "cannot read the discovery that was saved before the restart"
-                );
-            }
+        if let Some(saved) = &mut self.saved {
+            saved.load(name, &self.catalog).await;
         }
     }
 
     /// Serves the documents that were saved before the restart, as in an outage.
     fn restore(&mut self, name: &str) {
-        let Some(saved) = self.saved.take() else {
-            return;
-        };
-        let age = saved.saved_at.elapsed().unwrap_or_default();
-        tracing::warn!(
-            control_plane = name,
-            saved_seconds_ago = age.as_secs(),
-            "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
-        );
-        self.outage.begin_outage();
-        self.catalog.restore(name, saved, age);
-    }
-
-    /// Saves the documents of the catalog for a restart. Before the saved ones are loaded, nothing is saved, because the
-    /// verbs that were offered before would be lost.
-    async fn save(&mut self, name: &str) {
-        let (Some(cache), Some(groups)) = (&self.cache, self.catalog.groups(name)) else {
-            return;
-        };
-        if !self.is_loaded {
-            return;
+        if let Some(saved) = &mut self.saved
+            && saved.restore(name, &self.catalog)
+        {
+            self.outage.begin_outage();
         }
-        let documents = SavedDiscovery {
-            saved_at: SystemTime::now(),
-            groups,
-            openapi: self.catalog.openapi(name),
-            offered_before: self.catalog.offered_before(name),
-        };
-        let saved = cache.save(name, documents).await;
-        if let (Err(error), false) = (&saved, self.has_save_failed) {
-            tracing::warn!(
-                control_plane = name,
-                error,
-                "cannot save discovery for a restart during an outage"
-            );
-        }
-        self.has_save_failed = saved.is_err();
-        self.must_save = saved.is_err();
     }
 
     fn report_outage(&self, name: &str) {

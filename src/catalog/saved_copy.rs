@@ -1,0 +1,95 @@
+//! Decides when the documents of a control plane are saved, and when the saved ones are served.
+
+use std::time::SystemTime;
+
+use super::discovery_cache::{DiscoveryCache, SavedDiscovery};
+use super::store::Catalog;
+
+/// What is saved of one control plane.
+pub(super) struct SavedCopy {
+    cache: DiscoveryCache,
+    /// Whether the cache was read. It stays so for the life of the daemon.
+    is_loaded: bool,
+    /// The documents that were saved before the restart.
+    before_restart: Option<SavedDiscovery>,
+    /// Whether the catalog differs from what is saved.
+    pub(super) must_save: bool,
+    has_save_failed: bool,
+}
+
+impl SavedCopy {
+    pub(super) fn new(cache: DiscoveryCache) -> Self {
+        Self {
+            cache,
+            is_loaded: false,
+            before_restart: None,
+            must_save: false,
+            has_save_failed: false,
+        }
+    }
+
+    /// Reads what was saved before the restart, once.
+    pub(super) async fn load(&mut self, name: &str, catalog: &Catalog) {
+        if self.is_loaded {
+            return;
+        }
+        match self.cache.load(name).await {
+            Ok(saved) => {
+                if let Some(saved) = &saved {
+                    catalog.add_offered_before(name, &saved.offered_before);
+                }
+                self.before_restart = saved;
+                self.is_loaded = true;
+            }
+            Err(error) => {
+                tracing::debug!(
+                    control_plane = name,
+                    error,
+                    "cannot read the discovery that was saved before the restart"
+                );
+            }
+        }
+    }
+
+    /// Serves the documents that were saved before the restart. Returns whether there are any.
+    pub(super) fn restore(&mut self, name: &str, catalog: &Catalog) -> bool {
+        let Some(saved) = self.before_restart.take() else {
+            return false;
+        };
+        let age = saved.saved_at.elapsed().unwrap_or_default();
+        tracing::warn!(
+            control_plane = name,
+            saved_seconds_ago = age.as_secs(),
+            "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
+        );
+        catalog.restore(name, saved, age);
+        true
+    }
+
+    /// Saves the documents of the catalog if they must be. Before the saved ones are loaded, nothing is saved, because the
+    /// verbs that were offered before would be lost.
+    pub(super) async fn save(&mut self, name: &str, catalog: &Catalog) {
+        let Some(groups) = catalog.groups(name) else {
+            return;
+        };
+        if !self.must_save || !self.is_loaded {
+            return;
+        }
+        let documents = SavedDiscovery {
+            saved_at: SystemTime::now(),
+            groups,
+            openapi: catalog.openapi(name),
+            offered_before: catalog.offered_before(name),
+        };
+        let saved = self.cache.save(name, documents).await;
+        if let (Err(error), false) = (&saved, self.has_save_failed) {
+            tracing::warn!(
+                control_plane = name,
+                error,
+                "cannot save discovery for a restart during an outage"
+            );
+        }
+        self.has_save_failed = saved.is_err();
+        self.must_save = saved.is_err();
+    }
+}
