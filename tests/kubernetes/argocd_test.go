@@ -190,12 +190,20 @@ func awaitOnlyQueue(t *testing.T, name string) {
 	})
 }
 
-// TestArgoCDGoesOnInAnOutage starts Argo CD during an outage with its default degradeAfter.
-func TestArgoCDGoesOnInAnOutage(t *testing.T) {
+// withArgoCD skips a test if Argo CD was not built.
+func withArgoCD(t *testing.T) {
+	t.Helper()
 	if os.Getenv("TEST_ARGOCD_BIN") == "" {
 		t.Skip("only with `run argocd`")
 	}
+}
+
+// TestArgoCDGoesOnInAnOutage starts Argo CD during an outage with its default degradeAfter. The group of the claims has a
+// kind that claimgate may not list, which must not break Argo CD's cache at any time.
+func TestArgoCDGoesOnInAnOutage(t *testing.T) {
+	withArgoCD(t)
 	r := startRegistrarForOutages(t, 30*time.Second)
+	createForbiddenGadgets(t)
 	apps := startRepository(t)
 	apps.commit(t, "plain", unrelatedConfigMap("one"))
 	apps.commit(t, "claims", queue("orders"))
@@ -246,4 +254,44 @@ func TestArgoCDGoesOnInAnOutage(t *testing.T) {
 	apps.commit(t, "claims", strings.Replace(queue("orders"), "orders", "other", 1))
 	awaitOnlyQueue(t, "other")
 	t.Logf("a claim that left Git is gone %s after the return", time.Since(returned).Round(100*time.Millisecond))
+}
+
+// createForbiddenGadgets creates a kind that is in the control plane's discovery, but that claimgate may not use.
+func createForbiddenGadgets(t *testing.T) {
+	t.Helper()
+	kubectl(t, env.controlPlane, fmt.Sprintf(rightsOnQueues, `"*"`, ""), "apply", "-f", "-")
+	t.Cleanup(func() { kubectl(t, env.controlPlane, queueRole, "apply", "-f", "-") })
+	gadgets := fmt.Sprintf(queueCRD, "gadget", "Gadget")
+	kubectl(t, env.controlPlane, gadgets, "apply", "-f", "-")
+	t.Cleanup(func() {
+		env.tryKubectl(env.controlPlane.kubeconfig, gadgets, "delete", "--ignore-not-found", "-f", "-")
+	})
+	path := "/apis/queues.example.org/v1/gadgets"
+	await(t, recoveryTime, func() error {
+		status, body, err := sendRequest(userClient("connector"), env.controlPlane.port, "GET", path, "", nil)
+		if err == nil && status != 403 {
+			err = fmt.Errorf("the control plane answers %d: %s", status, body)
+		}
+		return err
+	})
+}
+
+// TestArgoCDGoesOnWithoutRegistration starts Argo CD during an outage. Nobody touches the APIService, so the app cluster
+// reads discovery once a minute.
+func TestArgoCDGoesOnWithoutRegistration(t *testing.T) {
+	withArgoCD(t)
+	apps := startRepository(t)
+	apps.commit(t, "plain", unrelatedConfigMap("one"))
+	argo := startArgoCD(t)
+	kubectl(t, env.app, fmt.Sprintf(argoApplication, "plain", apps.url), "apply", "-f", "-")
+	awaitApplication(t, slowDeadline, "plain")
+
+	argo.controller.kill()
+	env.link.refuseConnections()
+	t.Cleanup(func() { must(env.link.restore()) })
+	outage := time.Now()
+	argo.controller = argo.start()
+	apps.commit(t, "plain", unrelatedConfigMap("started"))
+	awaitUnrelatedConfigMap(t, 120*time.Second, "started")
+	t.Logf("an Argo CD that started in the outage synced an unrelated application %s after the outage began", time.Since(outage).Round(100*time.Millisecond))
 }

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,18 +20,31 @@ const onlyInChart = "Lease connected-system/claimgate-registration"
 func TestHelmChartRendersWhatConnectPrints(t *testing.T) {
 	withHelm(t)
 	createQueueAPI(t)
+	assertChartRendersWhatConnectPrints(t, "tokenSecret: claimgate-platform", "--credential-file", env.path("chart-credential.yaml"))
+}
+
+func TestHelmChartRendersWhatConnectPrintsWithoutCredential(t *testing.T) {
+	withHelm(t)
+	startIssuer(t)
+	createQueueAPI(t)
+	assertChartRendersWhatConnectPrints(t, "serviceAccountToken: {audience: claimgate}", "--credential", "oidc")
+}
+
+// assertChartRendersWhatConnectPrints compares the objects. The values of the control plane contain `credential`, and the
+// command has `options`.
+func assertChartRendersWhatConnectPrints(t *testing.T, credential string, options ...string) {
+	t.Helper()
 	platform := objectNames(t, env.controlPlane)
 	c := newConnection(t)
-	cmd := exec.Command(os.Getenv("TEST_BINARY"), append([]string{"connect", "--image", "registry.example.org/claimgate:1",
-		"--print", "--credential-file", env.path("chart-credential.yaml"), "--secrets", "team-a,default"}, c.arguments...)...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
-	text, err := cmd.Output()
-	must(err)
+	text, stderr, err := c.command(append(options, "--image", "registry.example.org/claimgate:1", "--print", "--secrets", "team-a,default")...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
 	t.Cleanup(func() {
 		c.disconnect()
 		awaitObjectNames(t, env.controlPlane, platform)
 	})
-	printed := parseObjects(t, string(text))
+	printed := parseObjects(t, text)
 
 	values := filepath.Join(t.TempDir(), "values.yaml")
 	must(os.WriteFile(values, []byte(fmt.Sprintf(`cluster: app-one
@@ -41,10 +53,10 @@ controlPlanes:
   platform:
     server: https://localhost:%d
     certificateAuthority: %q
-    tokenSecret: claimgate-platform
+    %s
     mapping: {namespace: connected, names: readable}
 apis: [{group: queues.example.org, controlPlane: platform, secrets: {connection: true, namespaces: [default, team-a]}}]
-`, env.controlPlane.port, env.certificates.read("server-ca.crt"))), 0o600))
+`, env.controlPlane.port, env.certificates.read("server-ca.crt"), credential)), 0o600))
 	rendered := render(t, "claimgate", "connected-system", "--values", values)
 
 	var found []string

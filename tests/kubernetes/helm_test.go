@@ -201,6 +201,8 @@ func TestHelmExplainsMissingAndContradictoryValues(t *testing.T) {
 		{"one", "controlPlanes.other.kubeconfigSecret.name=other", "controlPlanes.other.mapping is empty"},
 		{"one", "controlPlanes.platform.tokenFile=token", "controlPlanes.platform.tokenFile names a file"},
 		{"one", "controlPlanes.platform.kubeconfigSecret.name=other", "has both tokenSecret and kubeconfigSecret"},
+		{"one", "controlPlanes.platform.serviceAccountToken.audience=claimgate", "has both tokenSecret and serviceAccountToken"},
+		{"one", "controlPlanes.other.serviceAccountToken.audience=claimgate", "controlPlanes.other.server is empty"},
 		{"one", "controlPlanes.Other.server=https://other", "additional properties 'Other' not allowed"},
 		{"one", "certificates.mode=secret", "certificates.secretName is empty"},
 		{"one", "certificates.injectCA=true", "certificates.injectCA has no effect"},

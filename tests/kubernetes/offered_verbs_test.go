@@ -2,7 +2,9 @@ package kubernetes
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -56,6 +58,15 @@ func TestDiscoveryOffersOnlyWhatClaimgateMayDo(t *testing.T) {
 	awaitVerbs(t, "gadgets")
 	missing := `claimgate_missing_rights{control_plane="platform",group="queues.example.org",resource="gadgets",verb="list"}`
 	assertContains(t, metricsOf(t, r.adminPort), missing)
+	log, err := os.ReadFile(r.process.log)
+	must(err)
+	for where, text := range map[string]string{"the log": string(log), "status": runStatus(t, "--address", fmt.Sprintf("127.0.0.1:%d", r.adminPort))} {
+		for _, part := range []string{"list", "gadgets.queues.example.org in the namespace", "config/rbac/control-plane.yaml"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s does not contain %q:\n%s", where, part, text)
+			}
+		}
+	}
 
 	allow(`"*"`, "get, list, watch, delete")
 	awaitVerbs(t, "gadgets", "delete", "get", "list", "watch")

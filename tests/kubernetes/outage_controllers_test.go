@@ -84,8 +84,9 @@ func startAllControllers(t *testing.T) {
 		"--leader-elect=false", "--secure-port=0", "--resource-quota-sync-period=3s",
 		"--controllers=namespace-controller,garbage-collector-controller,resourcequota-controller")
 	must(err)
+	env.app.controllers = controllers
 	t.Cleanup(func() {
-		controllers.kill()
+		env.app.controllers.kill()
 		must(env.startControllers(env.app))
 	})
 }
@@ -171,6 +172,9 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 		_, err := env.tryKubectl(env.app.kubeconfig, doomed, "apply", "-f", "-")
 		return err
 	})
+	startAllControllers(t)
+	assertUnrelatedWorks(t, "before the outage")
+	owned := ownConfigMapByQueue(t)
 	storedQueue := func() (string, error) {
 		return env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "queues", "-A", "-o", "name")
 	}
@@ -180,9 +184,11 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	metric := `claimgate_api_degraded{control_plane="platform",group="queues.example.org",version="v1"} 1`
 	assertContains(t, metricsOf(t, r.adminPort), metric)
 	awaitEventsOfQueueService(t, "Degraded")
+	assertUnrelatedWorks(t, "with controllers that ran before the outage")
 
 	// A daemon that restarts now knows discovery only from its state directory.
 	r.process.kill()
+	must(os.Truncate(r.process.log, 0))
 	r.start(t)
 	await(t, slowDeadline, func() error {
 		_, err := env.tryKubectl(env.app.kubeconfig, "", "get", "queues")
@@ -194,7 +200,7 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	awaitWatchVerb(t, false, recoveryTime)
 
 	startAllControllers(t)
-	assertUnrelatedWorks(t, "in the outage")
+	assertUnrelatedWorks(t, "with controllers that start in the outage")
 	// A namespace with claims must stay, because nobody can list them.
 	inAppCluster(t, "delete", "namespace", "doomed", "--wait=false")
 	await(t, slowDeadline, func() error {
@@ -215,11 +221,51 @@ func TestOutageHarmsNothingElse(t *testing.T) {
 	awaitWatchVerb(t, true, recoveryTime)
 	inAppCluster(t, "wait", "--for=delete", "namespace/doomed", fmt.Sprintf("--timeout=%s", recoveryTime))
 	t.Logf("the namespace with claims is deleted %s after the return", time.Since(begin).Round(100*time.Millisecond))
-	if stored, err := storedQueue(); err != nil || stored != "" {
-		t.Errorf("the control plane still stores %q, %v", stored, err)
+	if stored, err := storedQueue(); err != nil || strings.Contains(stored, "orders") || !strings.Contains(stored, "owner") {
+		t.Errorf("the control plane stores %q, %v", stored, err)
 	}
 	awaitEventsOfQueueService(t, "Recovered")
-	awaitQueueQuota(t, recoveryTime)
+	awaitQueueQuota(t, 1, recoveryTime)
+	assertLogOfOutage(t, r.process)
+	if uid := uidOfOwnedConfigMap(t); uid != owned {
+		t.Errorf("the ConfigMap that a claim owns was replaced: %s instead of %s", uid, owned)
+	}
+}
+
+// ownConfigMapByQueue creates a claim that lives through the outage, and a ConfigMap of the app cluster that it owns. It
+// returns the UID of the ConfigMap.
+func ownConfigMapByQueue(t *testing.T) string {
+	t.Helper()
+	kubectl(t, env.app, queue("owner"), "apply", "-f", "-")
+	t.Cleanup(func() {
+		env.tryKubectl(env.app.kubeconfig, "", "delete", "queue", "-n", "default", "owner", "--wait=false")
+	})
+	uid := inAppCluster(t, "get", "queue", "-n", "default", "owner", "-o", "jsonpath={.metadata.uid}")
+	owned := fmt.Sprintf(`{apiVersion: v1, kind: ConfigMap, metadata: {name: owned-by-queue, ownerReferences: [{apiVersion: queues.example.org/v1, kind: Queue, name: owner, uid: %s}]}}`, uid)
+	kubectl(t, env.app, owned, "create", "-n", "default", "-f", "-")
+	return uidOfOwnedConfigMap(t)
+}
+
+func uidOfOwnedConfigMap(t *testing.T) string {
+	t.Helper()
+	return inAppCluster(t, "get", "configmap", "-n", "default", "owned-by-queue", "-o", "jsonpath={.metadata.uid}")
+}
+
+// assertLogOfOutage checks that a daemon that started in an outage logs its begin and its end once each, and no line for a
+// request.
+func assertLogOfOutage(t *testing.T, daemon *process) {
+	t.Helper()
+	text, err := os.ReadFile(daemon.log)
+	must(err)
+	for _, part := range []string{"cannot connect to the control plane", "connected to the control plane again"} {
+		if n := strings.Count(string(text), part); n != 1 {
+			t.Errorf("the log has %q %d times:\n%s", part, n, text)
+		}
+	}
+	assertContains(t, string(text), "failed_dials")
+	if n := strings.Count(string(text), "WARN"); n > 6 {
+		t.Errorf("the log has %d warnings:\n%s", n, text)
+	}
 }
 
 // TestSilentControlPlaneHarmsNothingElse starts the app cluster's controllers while the network drops everything.
@@ -233,8 +279,8 @@ func TestSilentControlPlaneHarmsNothingElse(t *testing.T) {
 	awaitWatchVerb(t, true, recoveryTime)
 }
 
-// awaitQueueQuota waits until the quota controller counts queues.
-func awaitQueueQuota(t *testing.T, within time.Duration) {
+// awaitQueueQuota waits until the quota controller counts this many queues.
+func awaitQueueQuota(t *testing.T, count int, within time.Duration) {
 	t.Helper()
 	const quota = `{apiVersion: v1, kind: ResourceQuota, metadata: {name: queues}, spec: {hard: {count/queues.queues.example.org: "5"}}}`
 	begin := time.Now()
@@ -242,7 +288,7 @@ func awaitQueueQuota(t *testing.T, within time.Duration) {
 	t.Cleanup(func() { inAppCluster(t, "delete", "-n", "default", "resourcequota", "queues") })
 	await(t, within, func() error {
 		used, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "default", "resourcequota", "queues", "-o", `jsonpath={.status.used}`)
-		if err == nil && !strings.Contains(used, `"count/queues.queues.example.org":"0"`) {
+		if err == nil && !strings.Contains(used, fmt.Sprintf(`"count/queues.queues.example.org":"%d"`, count)) {
 			err = fmt.Errorf("the quota has used %q", used)
 		}
 		return err

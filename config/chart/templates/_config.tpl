@@ -12,12 +12,15 @@
 {{- end }}
 {{- $controlPlanes := dict }}
 {{- range $name, $values := .Values.controlPlanes }}
-{{- $controlPlane := omit $values "certificateAuthority" "kubeconfigSecret" }}
+{{- $controlPlane := omit $values "certificateAuthority" "kubeconfigSecret" "serviceAccountToken" }}
 {{- if $values.certificateAuthority }}
 {{- $controlPlane = merge (dict "certificateAuthority" (include "claimgate.authorityFile" $name)) $controlPlane }}
 {{- end }}
 {{- if $values.kubeconfigSecret }}
 {{- $controlPlane = merge (dict "kubeconfig" (include "claimgate.kubeconfigFile" $name)) $controlPlane }}
+{{- end }}
+{{- if $values.serviceAccountToken }}
+{{- $controlPlane = merge (dict "tokenFile" (include "claimgate.tokenFile" $name)) $controlPlane }}
 {{- end }}
 {{- $controlPlanes = set $controlPlanes $name $controlPlane }}
 {{- end }}
@@ -42,6 +45,10 @@
 
 {{- define "claimgate.authorityFile" -}}
 control-plane-{{ . }}-ca.crt
+{{- end }}
+
+{{- define "claimgate.tokenFile" -}}
+control-plane-{{ . }}-token
 {{- end }}
 
 {{- define "claimgate.kubeconfigFile" -}}

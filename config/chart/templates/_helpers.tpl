@@ -97,13 +97,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail (printf "%s.%s names a file, which the pod does not have; put the credentials into a Secret, and set tokenSecret or kubeconfigSecret" $key $file) }}
 {{- end }}
 {{- end }}
-{{- if and .tokenSecret .kubeconfigSecret }}
-{{- fail (printf "%s has both tokenSecret and kubeconfigSecret; remove one of them" $key) }}
+{{- $credentials := list }}
+{{- range $credential := list "tokenSecret" "kubeconfigSecret" "serviceAccountToken" }}
+{{- if hasKey $.value $credential }}
+{{- $credentials = append $credentials $credential }}
 {{- end }}
-{{- if and (not .tokenSecret) (not .kubeconfigSecret) }}
-{{- fail (printf "%s has no credentials; set tokenSecret to the name of a Secret with the key token, or set kubeconfigSecret" $key) }}
 {{- end }}
-{{- if and .tokenSecret (not .server) }}
+{{- if gt (len $credentials) 1 }}
+{{- fail (printf "%s has both %s; remove one of them" $key (join " and " $credentials)) }}
+{{- end }}
+{{- if not $credentials }}
+{{- fail (printf "%s has no credentials; set tokenSecret to the name of a Secret with the key token, or set kubeconfigSecret or serviceAccountToken" $key) }}
+{{- end }}
+{{- if and (not .kubeconfigSecret) (not .server) }}
 {{- fail (printf "%s.server is empty; set it to the URL of the control plane: https://platform.example.org:6443" $key) }}
 {{- end }}
 {{- if and .kubeconfigSecret (or .server .certificateAuthority) }}
