@@ -7,17 +7,17 @@
 //! condition Synced or Ready of the composite ────┘
 //! ```
 //!
-//! A copy has a name that follows from its source, so that a restart writes no second one. Events come at any rate, and
-//! nobody depends on them. So the number of writes is limited, and each buffer drops what exceeds it.
+//! The name of a copy is derived from its source, so a restart does not create duplicates. Events can arrive at any
+//! rate, and nothing depends on them. So writes have a rate limit, and full buffers drop events.
 //!
 //! | module | content |
 //! |---|---|
-//! | `copy` | what a copy looks like |
-//! | `composites` | the composite resources of claims |
-//! | `composed` | whether a composed resource belongs to its composite resource |
-//! | `waiting` | events that arrived before their claim |
-//! | `limits` | how often copies are written |
-//! | `access` | missing rights, which are logged once |
+//! | `copy` | builds a copy |
+//! | `composites` | follows the composite resources of claims |
+//! | `composed` | checks that a composed resource belongs to its composite resource |
+//! | `waiting` | stores events that arrived before their claim |
+//! | `limits` | limits the rate of writes |
+//! | `access` | logs each missing right once |
 //! | `controller` | the controller |
 
 mod access;

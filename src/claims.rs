@@ -1,12 +1,12 @@
-//! The claims of one control plane, for the controllers: which objects they are, and what they refer to.
+//! The claims of one control plane, for the controllers.
 //!
 //! | module | content |
 //! |---|---|
-//! | `claim` | what is kept of a claim |
+//! | `claim` | the parts of a claim that the controllers need |
 //! | `index` | all claims of a control plane, by UID |
 //! | `follow` | keeps the index equal to the control plane |
 //! | `scope` | the claims that an entry of the configuration covers |
-//! | `report` | tells users of a claim about a problem, by an event and a condition |
+//! | `report` | reports a problem to the users of a claim, with an event and a condition |
 
 mod claim;
 mod follow;

@@ -1,7 +1,7 @@
 //! Copies connection Secrets from the control plane to the app cluster, next to their claims.
 //!
-//! A copy belongs to its claim: the claim is its owner, and a label has the UID of the claim. Secrets without that label
-//! are never changed. The controller compares, for each claim whose Secrets change on either side:
+//! The claim owns its copies, and a label of each copy contains the UID of the claim. Secrets without this label are
+//! never changed. If a Secret of a claim changes in either cluster, the controller compares:
 //!
 //! ```text
 //! claim ── spec.writeConnectionSecretToRef ─▶ Secret on the control plane ─▶ copy in the app cluster

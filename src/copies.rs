@@ -1,6 +1,6 @@
-//! What the controllers copy between the clusters, for each control plane.
+//! Runs the controllers that copy objects between the clusters, for each control plane.
 //!
-//! The replica that holds the Lease runs them. They begin anew whenever it gets the Lease.
+//! Only the leader runs them. When a replica becomes the leader, its controllers start with empty state.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::upstream::kube_client;
 use claim_mapping::ReferencePath;
 use claim_mapping::mapping::Mapping;
 
-/// How many keys of claims may wait for a controller to read them. It reads them at once.
+/// Capacity of a channel of claim keys. The controller reads them immediately.
 const KEYS_MAX: usize = 256;
 
 /// The copies for one control plane.
@@ -178,7 +178,7 @@ impl Copies {
     }
 }
 
-/// Clears what is shown of the copies when this replica no longer makes them.
+/// Clears the reported state of the copies when this replica is no longer the leader.
 struct Ended<'a>(&'a Copies);
 
 impl Drop for Ended<'_> {

@@ -4,9 +4,9 @@
 //! claim ── field that apis[].secrets.input declares ─▶ Secret in the app cluster ─▶ copy on the control plane
 //! ```
 //!
-//! Only objects with the label [`OPT_IN`] are copied, because whoever may create claims could otherwise read the others
-//! through a composition. The claims on the control plane own a copy, so its garbage collector deletes it with the last
-//! of them. Objects without the labels of this app cluster are never changed.
+//! Only objects with the label [`OPT_IN`] are copied. Otherwise, everyone who may create claims could read all objects
+//! through a composition. All claims that need a copy own it, so the garbage collector of the control plane deletes it
+//! after the last of them. Objects without the labels of this app cluster are never changed.
 
 mod controller;
 mod copy;

@@ -1,4 +1,4 @@
-//! Metadata of the Secrets or ConfigMaps of one cluster that controllers copy, and of their copies.
+//! Stores the metadata of Secrets or ConfigMaps of one cluster: those that controllers copy, or their copies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
@@ -44,18 +44,18 @@ pub(crate) type Recognize = fn(&ObjectMeta) -> Option<KnownObject>;
 /// The objects of one kind in one cluster.
 pub(crate) struct OwnedObjects(Mutex<State>);
 
-/// What fills an [`OwnedObjects`].
+/// The watches that fill an [`OwnedObjects`].
 pub(crate) struct Watch<A> {
     /// The watched objects, as in a sentence: `the Secrets of the app cluster`.
     pub(crate) subject: String,
     pub(crate) client: kube::Client,
-    /// Each of them has a watch of its own.
+    /// The watched namespaces. Each has a separate watch.
     pub(crate) namespaces: NamespaceSelection,
     pub(crate) config: watcher::Config,
     pub(crate) recognize: Recognize,
-    /// Returns claims that a change of an object concerns, besides those to which it belongs.
+    /// Returns additional claims to sync after a change of an object.
     pub(crate) also: A,
-    /// Gets the claims that a change concerns.
+    /// Receives the claims to sync after a change.
     pub(crate) claims: mpsc::Sender<Key>,
 }
 
@@ -111,7 +111,7 @@ impl OwnedObjects {
         self.state().objects.len()
     }
 
-    /// Returns whether all objects are known, so that one that is missing does not exist.
+    /// Returns whether all objects are known. An object that is not stored then does not exist.
     pub(crate) fn is_complete(&self) -> bool {
         self.state().not_listed == 0
     }
@@ -126,7 +126,8 @@ impl OwnedObjects {
         self.state().remove(key)
     }
 
-    /// Keeps the store equal to the objects in the namespaces, and sends the claims that a change concerns. Never ends.
+    /// Keeps the store equal to the objects in the namespaces, and sends the claims to sync after a change. Runs until
+    /// it is dropped.
     pub(crate) async fn follow<K>(&self, watch: &Watch<impl Fn(&ObjectKey) -> Vec<Key>>)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -204,7 +205,7 @@ impl OwnedObjects {
             for (key, mut claims) in changed {
                 claims.extend((watch.also)(&key));
                 for claim in claims {
-                    // The controller has ended if nobody receives.
+                    // Sending fails only after the controller has ended.
                     let _ = watch.claims.send(claim).await;
                 }
             }
@@ -215,7 +216,7 @@ impl OwnedObjects {
         Vec::from_iter(self.changed(object_key(metadata), recognize(metadata)))
     }
 
-    /// Stores or removes an object. Returns it with its claims if that is a change.
+    /// Stores or removes an object. If this is a change, returns its key and its claims.
     fn changed(
         &self,
         key: ObjectKey,
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_concern_the_claims_before_and_after() {
+    fn change_of_owner_returns_previous_and_new_claims() {
         let store = OwnedObjects::new(0);
         let key = ObjectKey::new("default", "a");
         let claims = |claims: &[&str]| {

@@ -1,4 +1,4 @@
-//! What happens after failures of a watch: the first one of a series is logged, and the next try waits.
+//! Logs the first of consecutive failures of a watch, and waits before the next attempt.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use kube::runtime::watcher;
 
 use crate::app_cluster::{describe, has_status};
 
-/// The wait after the first failure. It doubles with each further one.
+/// The wait after the first failure. It doubles with each further failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// Follows the failures of one watch. kube's own backoff begins anew with each list.
+/// Follows the failures of one watch. kube's own backoff starts again with each list, so it is not enough.
 pub(crate) struct WatchReport {
     /// What is watched, as in a sentence: `the Secrets of the app cluster`.
     subject: String,
-    /// How to mend a missing right.
+    /// What to do about a missing right.
     cure: Option<&'static str>,
     /// Consecutive failures.
     failures: u32,
-    /// Whether one of them was a missing right.
+    /// Whether one of these failures was a missing right.
     is_denied: bool,
 }
 
@@ -32,7 +32,7 @@ impl WatchReport {
         }
     }
 
-    /// Adds what to do about missing rights.
+    /// Sets what to do about a missing right.
     pub(crate) fn with_cure(self, cure: &'static str) -> Self {
         Self {
             cure: Some(cure),
@@ -40,7 +40,7 @@ impl WatchReport {
         }
     }
 
-    /// Logs the first failure of a series and the first missing right, and waits before the next try.
+    /// Logs the first of consecutive failures and the first missing right, and waits before the next attempt.
     pub(crate) async fn failed(&mut self, error: &watcher::Error) {
         let is_denied = is_denied(error);
         if self.failures == 0 || (is_denied && !self.is_denied) {
@@ -79,7 +79,7 @@ fn is_denied(error: &watcher::Error) -> bool {
     }
 }
 
-/// Returns what a user needs to know of a failed watch.
+/// Returns the message of a failed watch.
 pub(crate) fn message(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)

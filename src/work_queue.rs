@@ -1,4 +1,4 @@
-//! The queue of a controller: works on each key at most once at a time, and again after failures
+//! The queue of a controller: processes each key at most once at a time, and retries after failures
 //! (`client-go/util/workqueue`).
 
 use std::collections::{HashMap, HashSet};
@@ -11,20 +11,20 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-/// How many keys are worked on at a time.
+/// Maximum number of keys that are processed concurrently.
 const CONCURRENCY: usize = 16;
 
-/// How long the work on a key may take. Requests to a cluster that no longer answers would never end.
+/// Maximum time to process a key. Otherwise, requests to a cluster that no longer answers would never end.
 const WORK_MAX: Duration = Duration::from_secs(60);
 
-/// The wait after the first failure of a key. It doubles with each further one.
+/// The wait after the first failure of a key. It doubles with each further failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 type Key = Arc<str>;
 
-/// Calls `work` for each key that arrives, and again after it returned false. Ends when there are no more senders.
-/// `length` gets the number of keys that wait or are worked on. Several queues can share it.
+/// Calls `work` for each key that arrives, and retries if it returns false. Ends when there are no more senders.
+/// `length` is set to the number of keys that wait or are being processed. Several queues can share it.
 pub(crate) async fn run<F: Future<Output = bool>>(
     mut keys: mpsc::Receiver<Key>,
     length: Gauge,
@@ -72,13 +72,13 @@ impl Drop for Length {
     }
 }
 
-/// Which keys are due. Each key is in it once.
+/// The scheduled keys. Each key is in the queue once.
 #[derive(Default)]
 struct Queue {
     due: DelayQueue<Key>,
     waiting: HashMap<Key, delay_queue::Key>,
     running: HashSet<Key>,
-    /// Keys that arrived while they were worked on.
+    /// Keys that arrived again while they were being processed.
     again: HashSet<Key>,
     /// Consecutive failures.
     failures: HashMap<Key, u32>,
@@ -140,8 +140,8 @@ mod tests {
 
     use super::*;
 
-    /// Sends the keys, runs for `time`, and returns the keys in the order of work. `is_done` gets the key and how often
-    /// it was worked on.
+    /// Sends the keys, runs for `time`, and returns the keys in the order of processing. `is_done` gets the key and the
+    /// number of its calls.
     async fn worked(
         keys: &[&str],
         time: Duration,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn equal_keys_are_worked_on_once() {
+    async fn equal_keys_are_processed_once() {
         let mut queue = Queue::default();
         for key in ["a", "b", "a"] {
             queue.add(key.into());

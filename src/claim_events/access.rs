@@ -1,12 +1,12 @@
-//! Missing rights, which are logged once.
+//! Logs each missing right once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::app_cluster::{describe, has_status};
 
-/// Something that claimgate may lack a right for.
+/// An action for which claimgate may lack a right.
 pub(super) struct Access {
-    /// As after "cannot".
+    /// Completes a sentence that begins with "cannot".
     action: String,
     cure: &'static str,
     is_denied: AtomicBool,
@@ -23,11 +23,11 @@ impl Access {
 
     pub(super) fn succeeded(&self) {
         if self.is_denied.swap(false, Ordering::Relaxed) {
-            tracing::info!("claimgate may {} now", self.action);
+            tracing::info!("claimgate can {} again", self.action);
         }
     }
 
-    /// Logs a failure. A missing right is a warning the first time.
+    /// Logs a failure: the first missing right as a warning, everything else at the level debug.
     pub(super) fn failed(&self, error: &kube::Error) {
         let (action, is_denied, error) = (&self.action, has_status(error, 403), describe(error));
         if is_denied && !self.is_denied.swap(true, Ordering::Relaxed) {

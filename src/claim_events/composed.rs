@@ -1,4 +1,4 @@
-//! Composed resources: the resources of which a composite resource consists.
+//! Checks composed resources, which Crossplane creates for a composite resource.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
@@ -7,11 +7,11 @@ use kube::discovery::pinned_kind;
 
 use kube_wire::group_version::GroupVersion;
 
-/// Returns whether the owner controls the object that an event is about. The reference from the owner alone does not
-/// count, because it can name any object.
+/// Returns whether the owner controls the object that an event is about. The owner's reference to the object is not
+/// enough, because it can name any object.
 ///
 /// # Errors
-/// The control plane does not serve the kind, forbids to read the object, or cannot be reached.
+/// The control plane does not serve the kind, forbids reading the object, or cannot be reached.
 pub(super) async fn is_owned(
     client: &kube::Client,
     object: &ObjectReference,

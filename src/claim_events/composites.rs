@@ -1,7 +1,7 @@
-//! The composite resources of claims: to which claim they belong, and why they are not ready.
+//! Follows the composite resources of claims: the claim that each belongs to, and the reasons why it is not ready.
 //!
-//! A claim names its composite resource, and the composite resource its claim. Users can write any name into a claim, so
-//! only both references together count.
+//! A claim names its composite resource, and the composite resource names its claim. Users can write any name into a
+//! claim, so both references must match.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -27,17 +27,17 @@ use crate::watch_report::WatchReport;
 use claim_mapping::mapping::ObjectKey;
 use kube_wire::group_version::GroupVersion;
 
-/// How many kinds of composite resources are watched. Claims name them, and users write claims.
+/// Maximum number of kinds of composite resources that are watched. Users write claims, which name these kinds.
 const KINDS_MAX: usize = 256;
 
-/// How many composed resources of one composite resource are known.
+/// Maximum number of composed resources that are stored for one composite resource.
 const COMPOSED_MAX: usize = 1000;
 
-/// Time between two looks for a kind that the control plane does not serve.
+/// Time until claimgate looks again for a kind that the control plane does not serve.
 const KIND_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The conditions that Crossplane sets (`crossplane-runtime/apis/common/v1/condition.go`), and the types of events
-/// about them. A composite resource that is not ready yet is nothing to be warned of.
+/// about them. `Ready` is not a warning, because no new composite resource is ready.
 const CONDITIONS: [(&str, &str); 2] = [("Synced", "Warning"), ("Ready", "Normal")];
 
 const CURE: &str = "allow claimgate to get, list and watch composite resources (config/rbac/control-plane-composites.yaml), or set apis[].events.composite: false";
@@ -52,7 +52,7 @@ pub(super) struct Composites {
 struct State {
     by_uid: HashMap<Key, Composite>,
     by_name: HashMap<ObjectName, Key>,
-    /// The composite resources by the resources of which they consist.
+    /// The UIDs of composite resources, by the names of their composed resources.
     by_composed: HashMap<ObjectName, Key>,
 }
 
@@ -165,7 +165,7 @@ impl Composites {
         }
     }
 
-    /// Watches the composite resources, and sends the UIDs of those that change. Never ends.
+    /// Watches the composite resources, and sends the UIDs of those that change. Runs until it is dropped.
     pub(super) async fn follow(&self, client: &kube::Client, changed: &mpsc::Sender<Key>) {
         let mut kinds = self.kinds.subscribe();
         let mut followed = HashSet::new();
@@ -245,7 +245,7 @@ impl Composites {
                 }
             };
             if let Some(uid) = self.set(&object, kind) {
-                // The controller has ended if nobody receives.
+                // Sending fails only after the controller has ended.
                 let _ = changed.send(uid).await;
             }
         }
@@ -333,8 +333,8 @@ fn composed(data: &Value) -> Vec<ObjectName> {
     names.take(COMPOSED_MAX).collect()
 }
 
-/// Returns an event about each condition that is false. The UID of the event names the condition, so a condition with
-/// another reason updates its event.
+/// Returns an event about each condition that is false. The UID of the event contains the type of the condition, so a
+/// new reason updates the event.
 fn false_conditions(object: &DynamicObject, kind: &GroupVersionKind) -> Vec<Arc<Event>> {
     let conditions = object.data.pointer("/status/conditions");
     let conditions = conditions.and_then(Value::as_array);

@@ -1,4 +1,4 @@
-//! The controller.
+//! The controller that copies events about claims.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,10 +31,11 @@ use kube_wire::group_version::GroupVersion;
 /// The name of this controller in metrics.
 const CONTROLLER: &str = "claim-events";
 
-/// How many keys may wait for a task to read them. It reads them at once.
+/// Capacity of a channel of keys. Its receiver reads them immediately.
 const KEYS_MAX: usize = 256;
 
-/// How many events may wait for a write. Others are dropped, for example while the app cluster is unavailable.
+/// Maximum number of events that wait for a write. Further events are dropped, for example while the app cluster is
+/// unavailable.
 const PENDING_MAX: usize = 10_000;
 
 /// The namespace of events about objects without a namespace.
@@ -122,7 +123,7 @@ impl ClaimEvents {
         }
     }
 
-    /// Runs with the keys of claims that change. Never ends.
+    /// Runs the controller until it is dropped. `claims` receives the keys of claims that change.
     pub(crate) async fn run(&self, claims: mpsc::Receiver<Key>) {
         let (sender, events) = mpsc::channel(KEYS_MAX);
         let length = self.metrics.controller_queue(CONTROLLER);
@@ -185,7 +186,7 @@ impl ClaimEvents {
         }
     }
 
-    /// Takes the events that waited for the claims and composite resources that change.
+    /// Processes the events that waited for a claim or a composite resource that changes now.
     async fn follow_claims(&self, mut claims: mpsc::Receiver<Key>, sender: &mpsc::Sender<Key>) {
         let (composites_sender, mut composites) = mpsc::channel(KEYS_MAX);
         let mut follow = Box::pin(
@@ -255,7 +256,8 @@ impl ClaimEvents {
         }
     }
 
-    /// Takes an event to its claim, or lets it wait. Nothing is awaited in between, so the claim cannot appear unnoticed.
+    /// Submits an event for its claim, or stores it until the claim appears. Nothing is awaited between the two steps,
+    /// so the claim cannot appear unnoticed.
     async fn receive_relevant(&self, event: Arc<Event>, sender: &mpsc::Sender<Key>) {
         match self.claim_of(&event) {
             Some(claim) => self.submit(&claim, event, sender).await,
@@ -268,8 +270,8 @@ impl ClaimEvents {
         }
     }
 
-    /// Returns the claim that an event is about: itself, its composite resource, or a composed resource. An event in another namespace is a forged
-    /// one.
+    /// Returns the claim to which an event belongs. The event is about the claim, its composite resource or a composed
+    /// resource. Ignores an event in another namespace, because it is forged.
     fn claim_of(&self, event: &Event) -> Option<Arc<Claim>> {
         let uid = event.involved_object.uid.as_deref()?;
         let namespace = event.metadata.namespace.as_deref()?;
@@ -321,7 +323,7 @@ impl ClaimEvents {
         }
     }
 
-    /// Returns whether an event is about the claim, or an object that certainly belongs to it.
+    /// Returns whether an event is about the claim, or about an object that is verified to belong to it.
     async fn is_verified(&self, claim: &Claim, event: &Event) -> Result<bool, kube::Error> {
         if self.subject(claim, event) != Subject::Composed {
             return Ok(true);
@@ -362,7 +364,7 @@ impl ClaimEvents {
             has_room
         };
         match has_room {
-            // The queue has ended if nobody receives.
+            // Sending fails only after the queue has ended.
             true => drop(sender.send(key).await),
             false => self.status.event_dropped("buffer"),
         }
@@ -372,7 +374,7 @@ impl ClaimEvents {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a copy. Returns false if that must be tried again.
+    /// Writes a copy. Returns false if the queue must try again.
     async fn sync(&self, key: Key) -> bool {
         let Some(pending) = self.pending().get(&key).cloned() else {
             return true;
@@ -397,13 +399,13 @@ impl ClaimEvents {
         is_done
     }
 
-    /// Returns whether an error remains when the write is tried again.
+    /// Returns whether another attempt would fail with the same error.
     fn is_final(&self, error: &kube::Error) -> bool {
         let kube::Error::Api(status) = error else {
             return false;
         };
         match status.code {
-            // The namespace is gone, or goes with everything in it.
+            // The namespace does not exist or is being deleted.
             404 => {}
             403 if is_namespace_terminating(error) => {}
             403 => {
@@ -462,7 +464,7 @@ impl ClaimEvents {
     }
 }
 
-/// Returns the keys under which an event waits for the object that it is about. Composed resources are known by name.
+/// Returns the keys under which an event waits for its object. Composed resources are known by name, all others by UID.
 fn waiting_keys(event: &Event) -> impl Iterator<Item = String> {
     let object = &event.involved_object;
     let composed = ObjectName::of(object).filter(|_| object.namespace.is_none());

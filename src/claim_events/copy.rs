@@ -1,4 +1,4 @@
-//! Builds the copy of an event. Pure.
+//! Builds the copy of an event. Does no I/O.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,11 @@ const CONTROL_PLANE: &str = "claimgate.dev/control-plane";
 /// The component of events that claimgate writes.
 pub(super) const COMPONENT: &str = "claimgate";
 
-/// How old an event may be. API servers delete events after this time by default (`--event-ttl`).
+/// Maximum age of an event that is copied. By default, API servers delete events after this time (`--event-ttl`).
 const AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Bytes of a copy's name before the hash. With it, they fit in the name of an object.
+/// Maximum size in bytes of the part of a copy's name before the hash. The whole name then fits in the name of an
+/// object.
 const NAME_BYTES_MAX: usize = 253 - 1 - 2 * HASH_BYTES;
 
 const HASH_BYTES: usize = 8;
@@ -29,7 +30,7 @@ const HASH_BYTES: usize = 8;
 /// The limit of messages (`kubernetes/pkg/apis/core/validation/events.go`, `NoteLengthLimit`).
 const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// Where copies come from and what they may show.
+/// The origin of copies, and what they may show.
 pub(super) struct CopyOptions<'a> {
     /// The name of the control plane.
     pub(super) control_plane: &'a str,
@@ -93,7 +94,7 @@ fn truncated(mut text: String) -> String {
     text
 }
 
-/// Returns whether claimgate wrote an event, in whatever cluster.
+/// Returns whether claimgate wrote an event, in either cluster.
 pub(super) fn is_own(event: &Event) -> bool {
     let source = event.source.as_ref();
     let component = source.and_then(|source| source.component.as_deref());
@@ -117,7 +118,7 @@ pub(super) fn is_same(existing: &Event, copy: &Event) -> bool {
     existing == *copy
 }
 
-/// Returns whether an event is as young as those that API servers keep.
+/// Returns whether an event is recent enough to be copied.
 pub(super) fn is_recent(event: &Event, now: Timestamp) -> bool {
     let series = event.series.as_ref();
     let observed = series.and_then(|series| series.last_observed_time.as_ref());

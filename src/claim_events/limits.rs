@@ -1,4 +1,4 @@
-//! How often copies are written, as in client-go's recorder (`client-go/tools/record/events_cache.go`).
+//! Limits the rate of copies, as client-go's recorder does (`client-go/tools/record/events_cache.go`).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::object_key::Key;
 
-/// How many copies of one claim are written at once, and the time after which one more is.
+/// The rate limit for one claim: a burst, and then one copy per interval.
 const CLAIM: Rate = Rate {
     burst: 25.0,
     interval: Duration::from_secs(300),
 };
 
-/// The same for all claims of a control plane.
+/// The rate limit for all claims of a control plane together.
 const ALL: Rate = Rate {
     burst: 100.0,
     interval: Duration::from_millis(50),

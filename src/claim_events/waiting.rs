@@ -1,22 +1,22 @@
-//! Events that arrived before the claim or the composite resource that they are about.
+//! Stores events that arrived before the claim or the composite resource that they are about.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Event;
 
-/// How many objects may have events that wait. In a shared namespace, most belong to other app clusters, and their events
-/// wait in vain.
+/// Maximum number of objects with waiting events. In a shared namespace, most of these objects belong to other app
+/// clusters, so their events are never taken.
 const OBJECTS_MAX: usize = 1024;
 
-/// How many events of one object wait. No more would be copied at once.
+/// Maximum number of waiting events of one object. The rate limit would not allow a larger burst.
 const EVENTS_MAX: usize = 25;
 
-/// The events that wait, by a key of the object that they are about.
+/// The waiting events, by a key of the object that they are about.
 #[derive(Default)]
 pub(super) struct Waiting {
     events: HashMap<String, VecDeque<Arc<Event>>>,
-    /// The objects, the one that has waited longest first.
+    /// The keys of the objects. The object that has waited longest is first.
     order: VecDeque<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A claim as the controllers need it.
+//! The parts of a claim that the controllers need.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,8 +87,8 @@ impl Claim {
         format!("{}/{}", self.local.namespace, self.local.name)
     }
 
-    /// Returns the reference with which copies in the app cluster name the claim as their owner. The claim has the same
-    /// UID there, so the garbage collector of the app cluster deletes them with it.
+    /// Returns the owner reference to the claim for copies in the app cluster. The claim has the same UID there, so the
+    /// garbage collector of the app cluster deletes the copies with the claim.
     pub(crate) fn local_owner(&self) -> OwnerReference {
         OwnerReference {
             api_version: self.resource.api_version(),
@@ -100,7 +100,7 @@ impl Claim {
         }
     }
 
-    /// Returns the reference with which copies on the control plane name the claim as an owner.
+    /// Returns the owner reference to the claim for copies on the control plane.
     pub(crate) fn remote_owner(&self) -> OwnerReference {
         OwnerReference {
             name: self.remote.name.clone(),

@@ -16,10 +16,10 @@ use crate::catalog::ClaimResource;
 use crate::watch_report::WatchReport;
 use claim_mapping::mapping::Mapping;
 
-/// Time between two looks at which resources the control plane has.
+/// Interval at which the list of resources is read again.
 const RESOURCES_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Follows the claims of the resources that `resources` returns now. Never ends.
+/// Follows the claims of the resources that `resources` returns. Runs until it is dropped.
 pub(crate) async fn follow(
     client: kube::Client,
     mapping: Mapping,
@@ -111,7 +111,7 @@ impl ClaimWatch {
         }
     }
 
-    /// Keeps what is known of a claim that has lost its local names.
+    /// Stores a claim. If the object has lost its local names, the stored claim stays.
     async fn set(&self, object: &DynamicObject) {
         let claim = Claim::parse(object, &self.resource, &self.mapping, &self.pointers);
         match (claim, object.metadata.uid.clone()) {

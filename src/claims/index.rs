@@ -12,7 +12,7 @@ use crate::object_key::Key;
 use crate::owned_objects::OwnedObjects;
 use claim_mapping::mapping::ObjectKey;
 
-/// The time until all claims are worked on again. It doubles each time, up to the maximum.
+/// Time until all claims are synced again. It doubles each time, up to the maximum.
 const RESYNC_FIRST: Duration = Duration::from_secs(5);
 const RESYNC_MAX: Duration = Duration::from_secs(300);
 
@@ -38,7 +38,7 @@ impl RemoteClaim {
 #[derive(Clone, Default)]
 pub(crate) struct ClaimIndex {
     state: Arc<Mutex<State>>,
-    /// The controllers that learn of each change.
+    /// Channels to the controllers that process each change.
     followers: Vec<mpsc::Sender<Key>>,
 }
 
@@ -53,7 +53,7 @@ struct State {
 }
 
 impl ClaimIndex {
-    /// Creates an empty index. The followers get the keys of claims that change.
+    /// Creates an empty index, which sends the keys of changed claims to the followers.
     pub(crate) fn new(followers: Vec<mpsc::Sender<Key>>) -> Self {
         Self {
             state: Arc::default(),
@@ -128,7 +128,7 @@ impl ClaimIndex {
         self.notify(&key).await;
     }
 
-    /// Records an object without local names. What is known of it stays.
+    /// Records an object without local names. If it is stored as a claim, the claim stays.
     pub(super) fn set_unnamed(&self, uid: String) {
         let mut state = self.state();
         if !state.claims.contains_key(&*uid) {
@@ -172,8 +172,8 @@ impl ClaimIndex {
         }
     }
 
-    /// Sends the keys of all claims and of the claims of all copies from time to time, so that work is done that was not
-    /// possible before everything was known. Never ends. `prune` is called before.
+    /// Sends the keys of all claims, and of the claims of all copies, again and again. Some work is possible only after
+    /// all objects are known. Calls `prune` before each round. Runs until it is dropped.
     pub(crate) async fn resync(
         &self,
         copies: &OwnedObjects,

@@ -1,4 +1,4 @@
-//! Tells the users of a claim about a problem, by an event in the app cluster and a condition of the claim.
+//! Reports problems to the users of a claim: with an event in the app cluster and a condition of the claim.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,12 @@ use super::claim::{Claim, api_resource};
 use crate::app_cluster::{describe, write_parameters};
 use crate::object_key::Key;
 
-/// Why a controller cannot do its work for a claim.
+/// The reason why a controller cannot copy something for a claim.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Problem {
-    /// In CamelCase, for programs.
+    /// The reason in CamelCase, for programs.
     pub(crate) reason: &'static str,
-    /// In local names, for people.
+    /// The message for users, with local names.
     pub(crate) message: String,
 }
 
@@ -50,8 +50,8 @@ impl ClaimReport {
         }
     }
 
-    /// Reports a problem of a claim, or that it has none. Does nothing if that was reported before. Returns false if the
-    /// condition could not be written.
+    /// Reports a problem of a claim, or `None` if it has no problem. Does nothing if the same was reported before.
+    /// Returns false if the condition could not be written.
     pub(crate) async fn report(&self, claim: &Claim, problem: Option<Problem>) -> bool {
         let before = self.reported().get(&*claim.uid).cloned();
         let is_false = claim.false_conditions.iter().any(|it| it == self.condition);
@@ -114,7 +114,7 @@ impl ClaimReport {
         let Some(mut object) = api.get_opt(&claim.remote.name).await? else {
             return Ok(());
         };
-        // Another claim may have got the name.
+        // Another claim may have the name now.
         if object.metadata.uid.as_ref() != Some(&claim.uid) {
             return Ok(());
         }

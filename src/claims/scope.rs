@@ -11,7 +11,7 @@ pub(crate) struct ClaimScope {
 }
 
 impl ClaimScope {
-    /// Versions do not matter: a claim is the same object in each of them.
+    /// Ignores the version, because a claim is the same object in every version.
     pub(crate) fn covers(&self, claim: &Claim) -> bool {
         self.group == claim.resource.group && self.namespaces.contains(&claim.local.namespace)
     }

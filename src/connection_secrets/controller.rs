@@ -1,4 +1,4 @@
-//! The controller.
+//! The controller that copies connection Secrets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ const CONTROLLER: &str = "connection-secrets";
 /// The condition of claims whose Secret cannot be copied.
 const CONDITION: &str = "ConnectionSecretCopied";
 
-/// Types of Secrets that are never copied, and that a watch of several types leaves out.
+/// Types of Secrets that are never copied. A watch of several types excludes them.
 const TOKEN_TYPES: &str =
     "type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token";
 
@@ -58,7 +58,7 @@ pub(crate) struct ConnectionSecrets {
     status: CopyRecorder,
 }
 
-/// The versions of a source and its copy when the copy was written last.
+/// The versions of a source and its copy at the last write of the copy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Written {
     /// Whether the claim must name the source.
@@ -102,7 +102,7 @@ impl ConnectionSecrets {
         }
     }
 
-    /// Works on the claims whose keys arrive. Never ends.
+    /// Syncs the claims whose keys arrive. Runs until it is dropped.
     pub(crate) async fn run(&self, keys: mpsc::Receiver<Key>, sender: mpsc::Sender<Key>) {
         let length = self.metrics.controller_queue(CONTROLLER);
         let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
@@ -150,7 +150,7 @@ impl ConnectionSecrets {
         self.copies.follow::<Secret>(&watch).await;
     }
 
-    /// Makes the copies of a claim what they should be. Returns false if that must be tried again.
+    /// Syncs the copies of a claim, and reports the result. Returns false if the queue must try again.
     async fn sync(&self, uid: Key) -> bool {
         let claim = self.claims.get(&uid);
         let mut is_recorded = true;
@@ -176,7 +176,7 @@ impl ConnectionSecrets {
         result.is_ok() && is_recorded
     }
 
-    /// Reports the result for a claim. Returns false if that must be tried again.
+    /// Reports the result for a claim. Returns false if the queue must try again.
     async fn record(&self, claim: &Claim, result: &Result<Vec<String>, CopyError>) -> bool {
         let (kind, name) = (&*claim.resource.kind, claim.local_name());
         match result {
@@ -202,7 +202,7 @@ impl ConnectionSecrets {
         }
     }
 
-    /// Makes the copies of a claim what they should be. Returns their names.
+    /// Creates, changes and deletes the copies of a claim, so that they match their sources. Returns their names.
     async fn sync_claim(&self, claim: &Claim) -> Result<Vec<String>, CopyError> {
         let mut wanted = Vec::new();
         let mut unchanged = Vec::new();
@@ -213,7 +213,7 @@ impl ConnectionSecrets {
             let Some(api) = api else {
                 break;
             };
-            // Owners of other namespaces have no meaning in Kubernetes.
+            // In Kubernetes, an owner in another namespace is invalid.
             if remote.namespace != claim.remote.namespace {
                 continue;
             }
@@ -244,7 +244,7 @@ impl ConnectionSecrets {
         if let Some([key, _]) = kept.array_windows().find(|[a, b]| a == b) {
             return Err(CopyError::SameName(key.name.clone()));
         }
-        // One that cannot be copied must not keep the others from it.
+        // A Secret that cannot be copied must not prevent the copies of the others.
         for wanted in wanted {
             failed = failed.and(self.write(claim, wanted).await);
         }
@@ -256,8 +256,8 @@ impl ConnectionSecrets {
         Ok(kept.into_iter().map(|key| key.name).collect())
     }
 
-    /// Returns whether the copy is that of this version of the source, the claim still wants it, and nobody has changed
-    /// it.
+    /// Returns whether the copy is up to date: it was written from this version of the source, the claim still needs
+    /// it, and nobody has changed it.
     fn is_written(
         &self,
         claim: &Claim,
@@ -285,7 +285,7 @@ impl ConnectionSecrets {
         read.map_err(CopyError::ControlPlane)
     }
 
-    /// Deletes copies of a claim. While the control plane's Secrets or claims are not all known, the copies stay.
+    /// Deletes copies of a claim. Keeps them until all Secrets and claims of the control plane are known.
     async fn remove_copies(
         &self,
         claim: &str,
@@ -377,7 +377,7 @@ impl ConnectionSecrets {
                 );
                 Ok(created)
             }
-            // The watch may be late, or the Secret is another one.
+            // Either the watch has not reported the copy yet, or someone else created a Secret with this name.
             Err(error) if has_status(&error, 409) => {
                 let known = api.get_metadata_opt(&key.name).await;
                 let known = known.map_err(CopyError::api("cannot read the copy"))?;
@@ -390,8 +390,8 @@ impl ConnectionSecrets {
         }
     }
 
-    /// Replaces a copy if nobody changed it after it was seen. The type of a Secret cannot be changed, so a copy of
-    /// another type is deleted first.
+    /// Replaces a copy, unless someone has changed it since the watch reported it. The type of a Secret is immutable,
+    /// so a copy of another type is deleted first.
     async fn replace(
         &self,
         api: &Api<Secret>,

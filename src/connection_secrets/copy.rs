@@ -1,4 +1,4 @@
-//! Builds the copy of a connection Secret. Pure.
+//! Builds the copy of a connection Secret. Does no I/O.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) fn selector(cluster: &str, control_plane: &str) -> String {
     format!("{CLUSTER}={cluster},{CONTROL_PLANE}={control_plane},{CLAIM}")
 }
 
-/// Returns what is kept of a Secret on the control plane whose controller is an object.
+/// Returns the metadata to store of a Secret on the control plane, or `None` if the Secret has no controller.
 pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {
     let owners = metadata.owner_references.iter().flatten();
     let owner = owners
@@ -47,7 +47,7 @@ pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {
     })
 }
 
-/// Returns what is kept of a copy in the app cluster.
+/// Returns the metadata to store of a copy in the app cluster, or `None` if the Secret is not a copy.
 pub(super) fn recognize_copy(metadata: &ObjectMeta) -> Option<KnownObject> {
     let claim = metadata.labels.as_ref()?.get(CLAIM)?;
     let mut owners = metadata.owner_references.iter().flatten();
@@ -68,8 +68,8 @@ fn group(api_version: &str) -> String {
     parsed.map(|parsed| parsed.group).unwrap_or_default()
 }
 
-/// Returns whether a Secret on the control plane belongs to the claim now, and is one that the claim shows to its users.
-/// Crossplane leaves the Secret of an earlier reference as it is.
+/// Returns whether a Secret on the control plane is a current connection Secret of the claim. Crossplane does not
+/// delete the Secret of an earlier reference.
 pub(super) fn is_of(claim: &Claim, source: &Secret) -> bool {
     let mut owners = source.metadata.owner_references.iter().flatten();
     owners.any(|owner| owner.controller == Some(true) && owner.uid == claim.uid)
@@ -81,8 +81,8 @@ pub(super) fn is_named_by_claim(source: &Secret) -> bool {
     source.type_.as_deref() == Some(CONNECTION)
 }
 
-/// Returns the local name of a Secret of a claim. Secrets that a composition names after the claim keep the rest of
-/// their names.
+/// Returns the local name of a Secret of a claim. If a composition named the Secret after the claim, only the name of
+/// the claim in it is mapped.
 pub(super) fn local_name(mapping: &Mapping, claim: &Claim, remote: &str) -> String {
     let Mapping::Shared(shared) = mapping else {
         return remote.to_owned();
@@ -154,7 +154,7 @@ fn selected(
         .collect()
 }
 
-/// Returns the key and what is kept of a copy that was written.
+/// Returns the key and the metadata to store of a copy that was written.
 pub(super) fn written(copy: &Secret) -> Option<(ObjectKey, KnownObject)> {
     Some((object_key(&copy.metadata), recognize_copy(&copy.metadata)?))
 }

@@ -1,4 +1,4 @@
-//! Why a connection Secret cannot be copied.
+//! The errors of copying connection Secrets.
 
 use crate::app_cluster::{describe, is_namespace_terminating};
 use crate::claims::Problem;
@@ -17,7 +17,7 @@ pub(super) enum CopyError {
     #[error("cannot read the Secret on the control plane: {}", describe(.0))]
     ControlPlane(kube::Error),
     #[error(
-        "two Secrets of the control plane would have the name {0:?} here; change their names in the composition"
+        "two Secrets of the claim on the control plane would both be copied to the name {0:?}; change their names in the composition"
     )]
     SameName(String),
     #[error(
@@ -32,12 +32,13 @@ pub(super) enum CopyError {
 }
 
 impl CopyError {
-    /// Returns a function that makes an error of a failed request.
+    /// Returns a function that converts the error of a failed request.
     pub(super) fn api(action: &'static str) -> impl Fn(kube::Error) -> Self {
         move |error| Self::Api { action, error }
     }
 
-    /// Returns what users of the claim need to know. Failures that end by themselves are only logged.
+    /// Returns the problem to report to users of the claim. Returns `None` for temporary failures, which are only
+    /// logged.
     pub(super) fn problem(&self) -> Option<Problem> {
         let reason = match self {
             Self::Api { error, .. } if is_namespace_terminating(error) => return None,
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_in_terminating_namespaces_are_no_problem_of_a_claim() {
+    fn creates_in_terminating_namespaces_are_not_reported() {
         let terminating =
             json!([{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]);
         assert!(rejection(&terminating).problem().is_none());

@@ -1,4 +1,4 @@
-//! The controller of one kind of objects.
+//! The controller that copies objects of one kind to the control plane.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,7 @@ pub(crate) struct InputObjects<K> {
     claims: ClaimIndex,
     sources: OwnedObjects,
     copies: OwnedObjects,
-    /// The versions of a source and its copy when the copy was written last, by the key of the copy.
+    /// The versions of a source and its copy at the last write of the copy, by the key of the copy.
     written: Mutex<HashMap<ObjectKey, (KnownObject, String)>>,
     report: ClaimReport,
     metrics: Metrics,
@@ -69,7 +69,7 @@ impl<K: InputObject> InputObjects<K> {
         }
     }
 
-    /// Works on the claims whose keys arrive. Never ends.
+    /// Syncs the claims whose keys arrive. Runs until it is dropped.
     pub(crate) async fn run(&self, keys: mpsc::Receiver<Key>, sender: mpsc::Sender<Key>) {
         let length = self.metrics.controller_queue(K::CONTROLLER);
         let work = work_queue::run(keys, length, |claim| Box::pin(self.sync(claim)));
@@ -108,8 +108,8 @@ impl<K: InputObject> InputObjects<K> {
         self.copies.follow::<K>(&watch).await;
     }
 
-    /// Makes the copies for a claim what they should be. Returns false if that must be tried again. If the claim is gone,
-    /// the garbage collector of the control plane deletes its copies.
+    /// Syncs the copies for a claim, and reports the result. Returns false if the queue must try again. If the claim is
+    /// gone, the garbage collector of the control plane deletes its copies.
     async fn sync(&self, uid: Key) -> bool {
         let Some(claim) = self.claims.get(&uid) else {
             self.report.forget(&uid);
@@ -163,14 +163,14 @@ impl<K: InputObject> InputObjects<K> {
             };
             let key = ObjectKey::new(&*claim.remote.namespace, remote);
             let result = self.sync_object(claim, &local, &key).await;
-            // A failure says nothing about the copy, unless the source is missing.
+            // If the source is not missing, a failed copy must stay.
             if !matches!(result, Err(InputError::NotFound { .. })) {
                 kept.push(key);
                 names.push(name);
             }
             errors.extend(result.err());
         }
-        // Before the objects are known, none is certainly missing.
+        // Until all objects are known, none of them can be considered missing.
         if self.sources.is_complete() {
             for (key, copy) in self.copies.of(&claim.uid) {
                 if !kept.contains(&key) {
@@ -204,7 +204,7 @@ impl<K: InputObject> InputObjects<K> {
                         kind: K::NAME,
                     });
                     names.push(value.map(|remote| {
-                        // A name that is not mapped was written on the control plane.
+                        // If the name cannot be mapped, someone wrote it on the control plane.
                         let local = copy::local_name(&self.mapping, namespace, &remote);
                         local.unwrap_or(remote)
                     }));
@@ -222,7 +222,7 @@ impl<K: InputObject> InputObjects<K> {
         names
     }
 
-    /// Makes the copy `key` of the object `local` what it should be.
+    /// Creates or updates the copy `key` of the object `local`.
     async fn sync_object(
         &self,
         claim: &Claim,
@@ -282,7 +282,8 @@ impl<K: InputObject> InputObjects<K> {
         Ok(())
     }
 
-    /// Returns whether the copy is that of this version of the source, belongs to the claim, and was not changed.
+    /// Returns whether the copy is up to date: it was written from this version of the source, belongs to the claim,
+    /// and was not changed.
     fn is_written(&self, key: &ObjectKey, source: &KnownObject, claim: &Claim) -> bool {
         let copy = self
             .copies

@@ -1,4 +1,4 @@
-//! Builds the copy of an input on the control plane. Pure.
+//! Builds the copy of an input on the control plane. Does no I/O.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use claim_mapping::origin;
 /// The label of objects in the app cluster that may be copied, and of the copies. Its value is `true`.
 pub(super) const OPT_IN: &str = "claimgate.dev/input";
 
-/// Returns what is kept of an object in the app cluster.
+/// Returns the metadata to store of an object in the app cluster.
 pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {
     Some(KnownObject {
         uid: metadata.uid.clone()?,
@@ -22,7 +22,7 @@ pub(super) fn recognize_source(metadata: &ObjectMeta) -> Option<KnownObject> {
     })
 }
 
-/// Returns what is kept of a copy. Its owners are claims.
+/// Returns the metadata to store of a copy. Its owners are claims.
 pub(super) fn recognize_copy(metadata: &ObjectMeta) -> Option<KnownObject> {
     let owners = metadata.owner_references.iter().flatten();
     Some(KnownObject {
@@ -40,8 +40,8 @@ pub(super) fn is_copy(metadata: &ObjectMeta, cluster: &str) -> bool {
     label(OPT_IN).is_some() && label(origin::CLUSTER).is_some_and(|name| name == cluster)
 }
 
-/// Returns the local name of an object that a claim on the control plane names, or `None` if it is not one of the
-/// claim's local namespace.
+/// Returns the local name of an object that a claim on the control plane names, or `None` if the name does not belong
+/// to the claim's local namespace.
 pub(super) fn local_name(mapping: &Mapping, namespace: &str, remote: &str) -> Option<String> {
     match mapping {
         Mapping::Table(_) => Some(remote.to_owned()),
@@ -57,7 +57,7 @@ pub(super) fn remote_name(mapping: &Mapping, local: &ObjectKey) -> Option<String
     }
 }
 
-/// Returns the metadata of a copy: that of the copy before, with one more owner.
+/// Returns the metadata of a copy: the previous metadata, with one more owner.
 pub(super) fn metadata(
     key: &ObjectKey,
     cluster: &str,

@@ -1,4 +1,4 @@
-//! Why an object cannot be copied to the control plane.
+//! The errors of copying objects to the control plane.
 
 use crate::app_cluster::describe;
 use crate::claims::Problem;
@@ -18,22 +18,22 @@ pub(super) enum InputError {
     )]
     NotFound { kind: &'static str, name: String },
     #[error(
-        "the control plane has a {kind} that has the name of the copy of {name:?}; use another name, or ask the platform team to remove it"
+        "the control plane already has a {kind} with the name that the copy of {name:?} needs; use another name, or ask the platform team to remove it"
     )]
     NotOwned { kind: &'static str, name: String },
-    #[error("the {kind}s of the app cluster are not known yet")]
+    #[error("claimgate has not read the {kind}s of the app cluster yet")]
     NotListed { kind: &'static str },
     #[error("the name {name:?} is too long for a copy; use a shorter one")]
     NameTooLong { name: String },
 }
 
 impl InputError {
-    /// Returns a function that makes an error of a failed request.
+    /// Returns a function that converts the error of a failed request.
     pub(super) fn api(action: &'static str) -> impl Fn(kube::Error) -> Self {
         move |error| Self::Api { action, error }
     }
 
-    /// Returns whether the same work may succeed later without a change that a watch reports.
+    /// Returns whether another attempt may succeed although no watch reports a change.
     pub(super) fn may_succeed_later(&self) -> bool {
         match self {
             Self::Api { .. } | Self::NotListed { .. } | Self::NotOwned { .. } => true,
@@ -41,14 +41,14 @@ impl InputError {
         }
     }
 
-    /// Returns what users of the claim need to know. Failures that end by themselves are only logged, and so are messages
-    /// of the control plane, which contain remote names.
+    /// Returns the problem to report to users of the claim. Returns `None` for temporary failures, which are only
+    /// logged. Leaves out messages of the control plane, because they contain remote names.
     pub(super) fn problem(&self) -> Option<Problem> {
         let (reason, message) = match self {
             Self::Api { error, .. } => match error {
                 kube::Error::Api(status) if matches!(status.code, 403 | 422) => (
                     "Rejected",
-                    "a cluster rejects a copy of an input; the log of claimgate has the reason"
+                    "a cluster rejects the copy of an input; claimgate logs the reason at the level debug"
                         .to_owned(),
                 ),
                 _ => return None,

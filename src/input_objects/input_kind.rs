@@ -19,17 +19,17 @@ pub(crate) struct InputApi {
     pub(crate) rules: Vec<InputRule>,
 }
 
-/// Which objects of its local namespace a claim needs.
+/// Selects the objects of its local namespace that a claim needs.
 #[derive(Clone, Debug)]
 pub(crate) enum InputRule {
-    /// The one that a field names. `at` is the position of its value in `Claim::references`.
+    /// The object that a field names. `at` is the position of its value in `Claim::references`.
     Reference {
         at: usize,
         path: String,
         /// The resources that have the field. Empty for all.
         resources: BTreeSet<String>,
     },
-    /// All with these labels.
+    /// All objects with these labels.
     Labels(BTreeMap<String, String>),
 }
 
@@ -48,10 +48,10 @@ pub(crate) trait InputObject:
     const CONTROLLER: &'static str;
     /// The condition of claims whose objects cannot be copied.
     const CONDITION: &'static str;
-    /// In messages.
+    /// The kind in messages.
     const NAME: &'static str;
 
-    /// Returns an object with the content of this one, and nothing else of it.
+    /// Returns an object with the content of this object and with this metadata.
     fn copy(&self, metadata: ObjectMeta) -> Self;
 }
 
