@@ -13,9 +13,9 @@ pub(crate) fn is_health_path(path: &str) -> bool {
 /// Whether the daemon should get new requests, and what an operator should know.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    /// The checks by name. One that failed has a reason, and the daemon is not ready.
+    /// The checks by name, with the reason if a check failed. The daemon is ready only if all checks pass.
     pub checks: Vec<(&'static str, Result<(), String>)>,
-    /// Problems that do not keep the daemon from serving.
+    /// Problems that do not affect readiness.
     pub warnings: Vec<String>,
 }
 

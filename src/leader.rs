@@ -28,13 +28,13 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the holder stays the leader after its last renewal. Other replicas wait for longer.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The shortest time between two tries.
+/// Minimum time between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long before the deadline the last try to renew begins.
+/// Time between the start of the last attempt to renew and the deadline.
 const RENEW_MARGIN: Duration = Duration::from_secs(1);
 
-/// Takes and renews the Lease, and tells the controllers of this replica whether it holds it.
+/// Takes and renews the Lease, and publishes whether this replica holds it.
 pub(crate) struct LeaderElection {
     candidate: Candidate,
     is_leader: watch::Sender<bool>,
@@ -59,7 +59,7 @@ impl LeaderElection {
 
     /// Runs until `stop` is cancelled, and then releases the Lease.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        // Before the request, because others count from the time when the app cluster processed it.
+        // Read before the request, because other replicas count from the time when the app cluster processed it.
         let mut renewed_at: Option<Instant> = None;
         let mut was_failing = false;
         loop {
@@ -123,7 +123,8 @@ impl Leadership {
         }
     }
 
-    /// Runs a task whenever this replica is the leader, and drops it when another one takes over. `task` creates it.
+    /// Runs a task while this replica is the leader, and drops it when another replica takes over. `task` creates the
+    /// task.
     pub(crate) async fn run_while_leader<T: Future<Output = ()>>(mut self, task: impl Fn() -> T) {
         loop {
             if self.is_leader() {
@@ -143,8 +144,8 @@ struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
-    /// The Lease of another holder, and when it was first seen like this. Clocks of replicas can differ, so only
-    /// this replica's own counts.
+    /// The Lease of another holder, and the time when this replica first saw it in this state. Clocks of replicas can
+    /// differ, so only this replica's clock is used.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
@@ -243,7 +244,7 @@ impl Candidate {
     }
 }
 
-/// Another replica was faster if the write conflicts.
+/// Returns false if the write conflicts, because another replica was faster.
 fn held(written: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
     match written {
         Ok(_) => Ok(true),

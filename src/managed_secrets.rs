@@ -1,9 +1,9 @@
-//! Secrets of the app cluster that the daemon keeps up to date: its serving certificate, and the tokens for the
-//! control planes.
+//! Keeps Secrets of the app cluster up to date: the serving certificate of the daemon, and the tokens for the control
+//! planes.
 //!
-//! Each replica reads the Secrets and writes what is due. A write names the resourceVersion that was read, so one
-//! replica succeeds and the others read its result. The Secrets must exist, so that the daemon needs no right to create
-//! any.
+//! Each replica reads the Secrets, and renews what must be renewed. A write requires the resourceVersion that was read,
+//! so one replica succeeds and the others read its result. The Secrets must exist, so the daemon needs no right to
+//! create Secrets.
 
 mod certificate;
 mod error;

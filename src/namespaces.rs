@@ -4,7 +4,7 @@
 //! plugin NamespaceLifecycle (`apiserver/pkg/admission/plugin/namespace/lifecycle/admission.go`): a namespace that the
 //! watch has not seen may be new, so it is looked up before it counts as missing.
 //!
-//! Of each namespace, only its name and whether it is being deleted are kept.
+//! For each namespace, the store keeps only its name and whether it is being deleted.
 
 use std::collections::HashMap;
 use std::sync::Arc;

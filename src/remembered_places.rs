@@ -1,4 +1,4 @@
-//! Remembers where claims are stored over restarts, so that the log warns of changes that hide claims.
+//! Remembers across restarts where claims are stored, so that the log can warn of changes that hide claims.
 
 use std::io;
 

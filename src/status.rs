@@ -1,4 +1,4 @@
-//! What `claimgate status` shows of a running daemon: JSON at `/status` of the admin listener.
+//! The report that `claimgate status` shows: JSON at `/status` of the admin listener.
 
 mod copy_recorder;
 mod copy_status;
@@ -15,18 +15,18 @@ pub const PATH: &str = "/status";
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
-    /// Of claimgate.
+    /// The version of claimgate.
     pub version: String,
-    /// Whether the controllers of this replica run. Absent if it has none.
+    /// Whether this replica is the leader. Absent if there is no election.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub is_leader: Option<bool>,
     pub control_planes: Vec<ControlPlaneStatus>,
     pub apis: Vec<ApiStatus>,
     /// APIs that are not registered in the app cluster, and why. Only the leader knows.
     pub registration_problems: Vec<String>,
-    /// What the leader copies for each claim.
+    /// The copies that the leader makes for each claim.
     pub copies: Vec<Copy>,
-    /// Events about claims that the leader copies.
+    /// The state of the copied events.
     #[serde(default)]
     pub events: Vec<EventCopies>,
 }
@@ -35,15 +35,15 @@ pub struct StatusReport {
 #[serde(rename_all = "camelCase")]
 pub struct ControlPlaneStatus {
     pub name: String,
-    /// Whether discovery and OpenAPI could be read last time.
+    /// Whether the last attempt to read discovery and OpenAPI succeeded.
     pub is_reachable: bool,
-    /// Whether the outage lasts so long that discovery lists the resources without `watch`.
+    /// Whether discovery lists the resources without `watch`, because the outage has lasted for `outage.degradeAfter`.
     #[serde(default)]
     pub is_degraded: bool,
     /// The rights that claimgate lacks, such as `list queues.example.org in all namespaces`.
     #[serde(default)]
     pub missing_rights: Vec<String>,
-    /// The problem of the control plane. It completes a sentence that begins with the name.
+    /// The problem of the control plane. Completes a sentence that begins with its name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     /// Time since discovery was last confirmed. Absent before the first time.
@@ -65,7 +65,7 @@ pub struct ApiStatus {
 }
 
 impl StatusReport {
-    /// Returns everything that someone should look at.
+    /// Returns all problems, one line each.
     pub fn problems(&self) -> Vec<String> {
         let control_planes = self.control_planes.iter().filter_map(|it| {
             let unreachable = (!it.is_reachable).then_some("cannot be reached");
@@ -76,7 +76,7 @@ impl StatusReport {
             let rights = it.missing_rights.iter();
             rights.map(|right| {
                 format!(
-                    "claimgate may not {right} of the control plane {:?}; grant the rights of config/rbac/control-plane.yaml",
+                    "claimgate lacks the right to {right} of the control plane {:?}; grant the rights of config/rbac/control-plane.yaml",
                     it.name
                 )
             })

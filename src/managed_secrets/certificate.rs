@@ -1,7 +1,7 @@
-//! A serving certificate and its CA in a Secret, made and renewed by the daemon.
+//! Creates and renews a serving certificate and its CA in a Secret.
 //!
-//! The CA signs one certificate, and its private key is never stored. A renewal makes both anew, in an order in which
-//! every kube-apiserver trusts the certificate that it meets:
+//! The CA signs one certificate, and its private key is never stored. A renewal replaces both. The order of the steps
+//! ensures that every kube-apiserver trusts the certificate that it gets:
 //!
 //! 1. At two thirds of the lifetime, the next CA and certificate are written to the Secret. The APIServices get the CA
 //!    bundle of both. All replicas still serve the old certificate.
@@ -35,7 +35,7 @@ const CONTROLLER: &str = "certificate";
 /// Time between two reads of the Secret, unless the lifetime of the certificate is short.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// The number of reads during the lifetime of a certificate, at least.
+/// Minimum number of reads during the lifetime of a certificate.
 const READS_PER_LIFETIME: u32 = 120;
 
 /// Keeps the certificate of the daemon equal to the one in the Secret, and renews it.
@@ -44,17 +44,17 @@ pub(crate) struct CertificateKeeper {
     /// The name of the Service in the DNS of the app cluster.
     dns_name: String,
     lifetime: Duration,
-    /// The resourceVersion that was read last.
+    /// The last resourceVersion that was read.
     version: Option<String>,
     certificate: watch::Sender<Arc<CertifiedKey>>,
     ca_bundle: watch::Sender<Arc<Vec<u8>>>,
-    /// The CA bundle that the APIServices have, and since when this replica knows.
+    /// The CA bundle in the APIServices, and the time when this replica learned of it.
     trusted: Option<(Arc<Vec<u8>>, Instant)>,
     report: FailureReport,
 }
 
 impl CertificateKeeper {
-    /// Reads the certificate, or makes the first one.
+    /// Reads the certificate, or creates the first one.
     ///
     /// # Errors
     /// The Secret does not exist, cannot be written, or contains an invalid certificate.
@@ -80,7 +80,7 @@ impl CertificateKeeper {
                 _ => {
                     let stored = Stored::new(issue::issue(&dns_name, config.lifetime)?);
                     if let Some(written) = secret.replace(read, stored.data()).await? {
-                        tracing::info!(%secret, "made a CA and a serving certificate");
+                        tracing::info!(%secret, "created a CA and a serving certificate");
                         break (written.metadata.resource_version, stored);
                     }
                 }
@@ -110,8 +110,7 @@ impl CertificateKeeper {
         self.ca_bundle.subscribe()
     }
 
-    /// Follows and renews the certificate until `stop` is cancelled. `in_place` is the CA bundle that the APIServices
-    /// have.
+    /// Follows and renews the certificate until `stop` is cancelled. `in_place` is the CA bundle in the APIServices.
     pub(crate) async fn run(
         mut self,
         in_place: watch::Receiver<Option<Arc<Vec<u8>>>>,
@@ -136,7 +135,7 @@ impl CertificateKeeper {
         }
     }
 
-    /// Reads the Secret once, and writes what is due.
+    /// Reads the Secret once, and performs the next step of a renewal if it is due.
     async fn sync(&mut self) -> Result<(), SecretError> {
         let read = self.secret.read().await?;
         let stored = parse(&self.secret, &read)?;
@@ -149,7 +148,7 @@ impl CertificateKeeper {
         let Some((next, done)) = self.due(stored)? else {
             return Ok(());
         };
-        // Otherwise another replica was faster, and the next read shows its result.
+        // If the write fails, another replica was faster, and the next read returns its result.
         if let Some(written) = self.secret.replace(read, next.data()).await? {
             tracing::info!(secret = %self.secret, "{done}");
             self.publish(&next)?;
@@ -158,12 +157,12 @@ impl CertificateKeeper {
         Ok(())
     }
 
-    /// Returns what the Secret must contain from now on, and what to log. Returns `None` if nothing is due.
+    /// Returns the new content of the Secret and a log message, or `None` if no step is due.
     fn due(&self, stored: Option<Stored>) -> Result<Option<(Stored, &'static str)>, SecretError> {
         let issue = || issue::issue(&self.dns_name, self.lifetime);
         let Some(stored) = stored else {
             let made = Stored::new(issue()?);
-            return Ok(Some((made, "the Secret was empty; made a certificate")));
+            return Ok(Some((made, "the Secret was empty; created a certificate")));
         };
         let now = OffsetDateTime::now_utc();
         let bundle = stored.ca_bundle();
@@ -172,7 +171,7 @@ impl CertificateKeeper {
         let trusted_for = trusted.map(|(_, since)| since.elapsed());
         Ok(match stored.step(now, &self.dns_name) {
             Step::Wait => None,
-            Step::Renew => Some((stored.with_next(issue()?), "made the next certificate")),
+            Step::Renew => Some((stored.with_next(issue()?), "created the next certificate")),
             Step::Switch if stored.may_switch(now, trusted_for) => {
                 Some((stored.switched(), "the next certificate is in use"))
             }

@@ -1,4 +1,4 @@
-//! Why a Secret is unusable.
+//! The errors of managed Secrets.
 
 use crate::app_cluster::describe;
 
@@ -20,17 +20,17 @@ pub enum SecretError {
         arguments: &'static str,
     },
     #[error(
-        "the Secret {secret} is invalid: {problem}; if nothing else uses it, remove its data, and claimgate makes a new certificate"
+        "the Secret {secret} is invalid: {problem}; if nothing else uses it, remove its data, and claimgate creates a new certificate"
     )]
     InvalidCertificate { secret: String, problem: String },
     #[error(
         "the Secret {secret} is invalid: {problem}; write a token of the control plane to its key \"token\""
     )]
     InvalidToken { secret: String, problem: String },
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Issue(#[from] rcgen::Error),
     #[error(
-        "the control plane does not renew the token: {0}; if the token has expired, write a new one to the Secret"
+        "the control plane issues no new token: {0}; if the token has expired, write a new one to the Secret"
     )]
     Renew(String),
 }

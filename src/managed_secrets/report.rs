@@ -1,4 +1,4 @@
-//! Logs each new cause of failures and the end of a series of failures, and counts all.
+//! Logs each new cause of failures and the end of the failures, and counts all results.
 
 use super::error::SecretError;
 use crate::telemetry::metrics::Metrics;

@@ -51,7 +51,7 @@ impl ManagedSecret {
             })
     }
 
-    /// Replaces the data of a Secret that was read before. Returns `None` if someone else changed it meanwhile.
+    /// Replaces the data of a Secret that was read before. Returns `None` if someone else has changed it since then.
     ///
     /// # Errors
     /// The app cluster rejects the request or does not answer.

@@ -1,4 +1,4 @@
-//! A bearer token for a control plane in a Secret, renewed by the daemon.
+//! Follows and renews a bearer token for a control plane in a Secret.
 //!
 //! The claims of a token contain its ServiceAccount and its expiry, if a Kubernetes API server issued it for a
 //! ServiceAccount. Other tokens are used as they are.
@@ -29,7 +29,7 @@ const KEY: &str = "token";
 /// Time between two reads of the Secret.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The lifetime that claimgate asks for. Servers may grant less.
+/// The lifetime that claimgate requests. Servers may grant less.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps the token for a control plane equal to the one in the Secret, and renews it.
@@ -73,7 +73,7 @@ impl TokenKeeper {
     /// Follows and renews the token until `stop` is cancelled. `upstream` is the client of the control plane.
     pub(crate) async fn run(mut self, upstream: Upstream, stop: CancellationToken) {
         if ServiceAccountToken::parse(&self.token).is_none() {
-            tracing::info!(secret = %self.secret, "the token is not one of a ServiceAccount that expires, so claimgate does not renew it");
+            tracing::info!(secret = %self.secret, "claimgate does not renew this token, because it is not a ServiceAccount token that expires");
         }
         loop {
             tokio::select! {
@@ -98,7 +98,7 @@ impl TokenKeeper {
         let new = new.map_err(SecretError::Renew)?;
         let mut data = read.data.clone().unwrap_or_default();
         data.insert(KEY.to_owned(), ByteString(new.clone().into_bytes()));
-        // Otherwise another replica was faster, and the next read shows its token.
+        // If the write fails, another replica was faster, and the next read returns its token.
         if self.secret.replace(read, data).await?.is_some() {
             tracing::info!(secret = %self.secret, "renewed the token for the control plane");
             self.set(new)?;

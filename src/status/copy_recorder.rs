@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use super::copy_status::{Copy, CopyKey, CopyStatus, State};
 use crate::telemetry::metrics::CopyMetrics;
 
-/// The reason of failures that are only logged, because they usually end by themselves.
+/// The reason for temporary failures, which are only logged.
 const REQUEST_FAILED: &str = "RequestFailed";
 
-/// Why something cannot be copied for a claim.
+/// The reason why something cannot be copied for a claim.
 #[derive(Clone, Debug)]
 pub struct CopyFailure {
     /// In CamelCase, from a fixed list. `None` if a request failed.
@@ -100,7 +100,7 @@ impl CopyRecorder {
         self.count(controller, before.as_ref(), None);
     }
 
-    /// Counts the problems of a controller: the one that a copy had ends, and another one begins.
+    /// Updates the number of problems of a controller, when the reason of a copy changes from `before` to `reason`.
     fn count(&self, controller: &'static str, before: Option<&Copy>, reason: Option<&str>) {
         let before = before.and_then(|copy| copy.reason.as_deref());
         if before == reason {
@@ -130,7 +130,7 @@ impl CopyRecorder {
         *events.dropped.entry(reason).or_default() += 1;
     }
 
-    /// Records whether `action` works, and why not. `action` is as after "cannot".
+    /// Records whether `action` works, or the problem. `action` completes a sentence that begins with "cannot".
     pub fn events_checked(&self, action: &str, problem: Option<&str>) {
         let mut state = self.status.state();
         let events = state.events.entry(self.control_plane.clone()).or_default();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_of_events_end() {
+    fn problem_of_events_ends_when_the_action_succeeds() {
         let status = CopyStatus::default();
         let recorder = CopyRecorder::new("platform", status.clone(), CopyMetrics::default());
         recorder.events_checked("write events", Some("forbidden"));

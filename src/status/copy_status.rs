@@ -1,25 +1,25 @@
-//! The state of what the controllers copy.
+//! The state of the copies of all controllers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// What one controller copies for one claim.
+/// The copies that one controller makes for one claim.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Copy {
     /// The name of the control plane.
     pub control_plane: String,
-    /// As in metrics.
+    /// The name of the controller in metrics.
     pub controller: String,
     /// The kind of the claim.
     pub kind: String,
     /// `NAMESPACE/NAME` of the claim in the app cluster.
     pub claim: String,
-    /// The names in the app cluster of what is copied.
+    /// The names of the copied objects in the app cluster.
     pub objects: Vec<String>,
-    /// When the copies were last found or made equal to their sources, in RFC 3339. Absent if they never were.
+    /// The time of the last successful sync, in RFC 3339. Absent if no sync succeeded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_sync: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -35,12 +35,12 @@ pub struct Copy {
 pub struct EventCopies {
     /// The name of the control plane.
     pub control_plane: String,
-    /// When an event was last copied, in RFC 3339. Absent if none was.
+    /// The time when an event was last copied, in RFC 3339. Absent if no event was copied.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_copy: Option<String>,
     /// Events that were not copied, by reason as in metrics.
     pub dropped: BTreeMap<String, u64>,
-    /// Why events cannot be read or written now.
+    /// The current problems with reading or writing events.
     pub problems: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) type CopyKey = (String, &'static str, String);
 pub(super) struct EventState {
     pub(super) last_copy: Option<String>,
     pub(super) dropped: BTreeMap<&'static str, u64>,
-    /// By what fails.
+    /// The problems, by the action that fails.
     pub(super) problems: BTreeMap<String, String>,
 }
 

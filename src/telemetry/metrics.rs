@@ -126,7 +126,7 @@ impl Metrics {
     fn register_serving(&self, to: &mut Registry) {
         to.register(
             "requests",
-            "Answered requests; a watch is counted when its response starts",
+            "Requests that got a response; a watch is counted when its response starts",
             self.requests.clone(),
         );
         to.register(
@@ -205,7 +205,7 @@ impl Metrics {
         );
         to.register(
             "control_plane_up",
-            "1 if discovery and OpenAPI of the control plane could be read last time, else 0",
+            "1 if the last attempt to read discovery and OpenAPI of the control plane succeeded, else 0",
             self.control_plane_up.clone(),
         );
         to.register(
@@ -225,7 +225,7 @@ impl Metrics {
         );
         to.register(
             "missing_rights",
-            "Places where claimgate may not use the verb on the resource, though discovery of the control plane lists it",
+            "Scopes in which claimgate lacks the right to use a verb that the control plane serves",
             self.missing_rights.clone(),
         );
     }
@@ -233,23 +233,23 @@ impl Metrics {
     fn register_controllers(&self, to: &mut Registry) {
         to.register(
             "controller_syncs",
-            "How often a controller compared the app cluster with what it should be",
+            "Syncs of a controller, in which it compares objects with their desired state",
             self.controller_syncs.clone(),
         );
         to.register(
             "controller_queue_length",
-            "Claims or events that a controller works on, or will",
+            "Claims or events that wait in the queue of a controller or are being processed",
             self.controller_queue_length.clone(),
         );
         self.copies.register(to);
         to.register(
             "registration_conflicts",
-            "Offered group-versions whose APIService in the app cluster belongs to someone else",
+            "Offered group-versions that a CRD or another API server of the app cluster serves",
             self.registration_conflicts.clone(),
         );
         to.register(
             "namespace_check_failures",
-            "Requests that can create a claim, and whose namespace in the app cluster could not be checked",
+            "Requests that can create a claim and whose namespace could not be checked",
             self.namespace_check_failures.clone(),
         );
     }
@@ -398,7 +398,7 @@ impl Metrics {
             .set(i64::from(is_degraded));
     }
 
-    /// Counts a comparison by a controller.
+    /// Counts a sync of a controller.
     pub fn controller_sync(&self, controller: &'static str, is_ok: bool) {
         let result = if is_ok { "success" } else { "error" };
         self.controller_syncs
@@ -406,14 +406,14 @@ impl Metrics {
             .inc();
     }
 
-    /// Returns the gauge of the keys that a controller works on, or will.
+    /// Returns the gauge of the keys that wait in the queue of a controller or are being processed.
     pub fn controller_queue(&self, controller: &'static str) -> Gauge {
         self.controller_queue_length
             .get_or_create_owned(&QueueLabels { controller })
     }
 
-    /// Sets which group-versions are degraded, and forgets all others: the control plane, `GROUP/VERSION`, and whether it
-    /// is degraded.
+    /// Sets whether each group-version is degraded, and removes all other time series. An item is the control plane,
+    /// `GROUP/VERSION`, and whether it is degraded.
     pub fn apis_degraded<'a>(&self, apis: impl Iterator<Item = (&'a str, &'a str, bool)>) {
         self.api_degraded.clear();
         for (control_plane, group_version, is_degraded) in apis {
@@ -423,7 +423,7 @@ impl Metrics {
         }
     }
 
-    /// Counts the places where each right is missing, and forgets all others.
+    /// Counts the scopes in which each right is missing, and removes all other time series.
     pub fn missing_rights(&self, rights: impl Iterator<Item = RequestLabels>) {
         self.missing_rights.clear();
         for labels in rights {

@@ -1,4 +1,4 @@
-//! Makes a CA and the serving certificate that it signs.
+//! Creates a CA and the serving certificate that it signs.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn issue(dns_name: &str, lifetime: Duration) -> Result<Issued, rcgen:
         params.not_after = expires;
         Ok::<_, rcgen::Error>(params)
     };
-    // Each CA has a name of its own, so that a verifier never tries the wrong one of two.
+    // Each CA has a different name, so that a verifier never tries the wrong CA.
     let name = format!("claimgate {}", now.unix_timestamp());
     let mut authority = params(&name, Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

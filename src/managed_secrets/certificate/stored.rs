@@ -1,4 +1,4 @@
-//! The certificates in the Secret, and what is due. Pure.
+//! The certificates in the Secret, and the next step of a renewal. Does no I/O.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use x509_parser::extensions::GeneralName;
 use super::super::secret::Data;
 use crate::tls::{pem, provider};
 
-/// The longest time for which APIServices must have had the next CA before a replica serves its certificate. Each
-/// kube-apiserver follows the APIServices by a watch of its own.
+/// Upper limit of the overlap: the time for which APIServices must have the next CA before replicas serve its
+/// certificate. Each kube-apiserver watches the APIServices separately.
 const OVERLAP_MAX: Duration = Duration::from_secs(3600);
 
-/// The clocks of two machines can differ.
+/// A certificate is valid from this long before it is issued, because the clocks of two machines can differ.
 pub(super) const BACKDATED_BY: Duration = Duration::from_secs(3600);
 
 const PREVIOUS_AUTHORITY: &str = "previous-ca.crt";
@@ -28,7 +28,7 @@ struct Keys {
     key: &'static str,
 }
 
-/// As in a Secret of cert-manager.
+/// The same keys as in a Secret of cert-manager.
 const CURRENT: Keys = Keys {
     authority: "ca.crt",
     certificate: "tls.crt",
@@ -44,11 +44,11 @@ const NEXT: Keys = Keys {
 /// The content of the Secret.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    /// What the replicas serve.
+    /// The certificate that the replicas serve.
     pub(super) current: Issued,
-    /// What they serve when every kube-apiserver trusts its CA.
+    /// The certificate that the replicas serve once every kube-apiserver trusts its CA.
     next: Option<Issued>,
-    /// The CA of the certificate that was current before, in PEM. A replica may still serve that certificate.
+    /// The CA of the previous certificate, in PEM. A replica may still serve this certificate.
     previous_authority: Option<String>,
 }
 
@@ -68,15 +68,15 @@ pub(super) struct Validity {
     pub(super) expires: OffsetDateTime,
 }
 
-/// What is due.
+/// The next step of a renewal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
     Wait,
-    /// Make the next certificate.
+    /// Create the next certificate.
     Renew,
     /// Serve the next certificate, as soon as [`Stored::may_switch`].
     Switch,
-    /// Make a new certificate and serve it at once, because no client accepts the current one.
+    /// Create a new certificate and serve it immediately, because no client accepts the current one.
     Replace,
 }
 
@@ -167,7 +167,7 @@ impl Issued {
         verified.unwrap_or(false)
     }
 
-    /// Returns the certificate as rustls serves it.
+    /// Returns the certificate in the form that rustls serves.
     ///
     /// # Errors
     /// The private key does not belong to the certificate.
@@ -257,7 +257,7 @@ impl Stored {
             self.previous_authority.as_ref(),
         ];
         let all = all.into_iter().flatten();
-        // Someone may have written a CA without a line break at its end.
+        // Someone may have written a CA that does not end with a line break.
         all.fold(Vec::new(), |mut bundle, authority| {
             bundle.extend_from_slice(authority.trim_end().as_bytes());
             bundle.push(b'\n');
@@ -276,8 +276,8 @@ impl Stored {
         }
     }
 
-    /// Returns whether the next certificate can be served. `trusted_for` is the time since the APIServices have the CA
-    /// bundle. If the certificate has expired, requests already fail, so they switch at once.
+    /// Returns whether the next certificate can be served. `trusted_for` is the time since the APIServices got the CA
+    /// bundle. If the current certificate has expired, requests already fail, so the switch is immediate.
     pub(super) fn may_switch(&self, now: OffsetDateTime, trusted_for: Option<Duration>) -> bool {
         let Some(next) = &self.next else {
             return false;

@@ -1,4 +1,4 @@
-//! Metrics of what the controllers copy. Labels have few values: none names a claim.
+//! Metrics of the copies. No label names a claim, so the number of time series is small.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ impl CopyMetrics {
         );
         to.register(
             "copy_last_sync_timestamp_seconds",
-            "When the copies for a claim were last found or made equal to their sources",
+            "Time of the last successful sync of a claim, or of the last copied event",
             self.last_sync.clone(),
         );
         to.register(
@@ -54,7 +54,7 @@ impl CopyMetrics {
         }
     }
 
-    /// Records that the copies for a claim equal their sources now, or that an event was copied.
+    /// Records a successful sync of a claim, or that an event was copied.
     pub fn synced(&self, control_plane: &str, controller: &'static str) {
         let labels = CopyControllerLabels {
             control_plane: control_plane.to_owned(),
