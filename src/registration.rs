@@ -3,11 +3,12 @@
 //! The replica that holds the Lease compares what the catalog offers with the APIServices, and writes only what
 //! differs:
 //!
-//! - An APIService without a working backend blocks the deletion of every namespace in the app cluster. So none is
-//!   created before the daemon answers through its Service, and none for a group-version without resources.
-//! - APIServices are deleted when the API is gone for good, never when the daemon stops: another replica may serve,
-//!   and without an APIService the app cluster would stop serving the claim APIs.
-//! - APIServices of others stay. The log and a metric name them.
+//! - An APIService without a working backend blocks the deletion of every namespace in the app cluster. So an
+//!   APIService is created only after the daemon answers through its Service, and only for a group-version with
+//!   resources.
+//! - APIServices are deleted only when the API is no longer offered. They stay when the daemon stops, because other
+//!   replicas may still serve requests.
+//! - APIServices that belong to someone else stay. The log, an event and a metric report them.
 
 mod conflicts;
 mod endpoint;
@@ -42,11 +43,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::watched::Watched;
 use kube_wire::group_version::GroupVersion;
 
-/// Time between two comparisons if nothing is known to have changed. An APIService that someone deletes returns after
-/// this time at most.
+/// Maximum time between two comparisons. An APIService that someone deleted is restored within this time.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Time between two looks at what the catalog offers, and after a failure.
+/// Interval at which the offers of the catalog are compared, also after a failure.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The name of this controller in metrics.
@@ -57,15 +57,15 @@ const CONTROLLER: &str = "registration";
 enum RegistrationError {
     #[error("the app cluster rejects a request: {}", describe(.0))]
     Api(#[from] kube::Error),
-    #[error("kube-apiserver could not reach claimgate through the Service: {0}")]
+    #[error("claimgate cannot reach itself through the Service, as kube-apiserver does: {0}; check register.service and the serving certificate")]
     Endpoint(#[from] EndpointError),
 }
 
 /// PEM of the CAs that signed the serving certificate. APIServices trust them, unless cert-manager writes their CA.
 pub(crate) enum CaBundle {
-    /// Of a file that is read again when it changes.
+    /// The content of a file that is read again when it changes.
     File(Arc<Watched<Vec<u8>>>),
-    /// From a Secret that the daemon keeps up to date.
+    /// The content of a Secret that the daemon keeps up to date.
     Managed(watch::Receiver<Arc<Vec<u8>>>),
 }
 
@@ -78,12 +78,12 @@ impl CaBundle {
     }
 }
 
-/// Keeps the APIServices of the app cluster equal to what the catalog offers.
+/// Keeps the APIServices of the app cluster equal to the offers of the catalog.
 pub(crate) struct Registrar {
     client: kube::Client,
     config: Register,
     ca_bundle: CaBundle,
-    /// The CA bundle that the APIServices have.
+    /// The CA bundle in the APIServices.
     in_place: watch::Sender<Option<Arc<Vec<u8>>>>,
     catalog: Catalog,
     metrics: Metrics,
@@ -91,7 +91,7 @@ pub(crate) struct Registrar {
     outages: OutageReport,
 }
 
-/// The last comparison that succeeded.
+/// The last successful comparison.
 struct Done {
     at: Instant,
     offers: Offers,
@@ -127,17 +127,17 @@ impl Registrar {
         }
     }
 
-    /// Returns the CA bundle that the APIServices have. Only the replica that holds the Lease knows.
+    /// Returns the CA bundle in the APIServices. Known only to the leader.
     pub(crate) fn in_place(&self) -> watch::Receiver<Option<Arc<Vec<u8>>>> {
         self.in_place.subscribe()
     }
 
-    /// Returns the APIs that are not registered, and why. Only the replica that holds the Lease knows.
+    /// Returns one line for each API that is not registered. Known only to the leader.
     pub(crate) fn problems(&self) -> watch::Receiver<Vec<String>> {
         self.conflicts.problems()
     }
 
-    /// Runs until `stop` is cancelled, and leaves the APIServices as they are then.
+    /// Runs until `stop` is cancelled. The APIServices stay.
     pub(crate) async fn run(mut self, mut leadership: Leadership, stop: CancellationToken) {
         let mut done: Option<Done> = None;
         let mut was_failing = false;
@@ -162,7 +162,7 @@ impl Registrar {
         }
     }
 
-    /// Compares and writes if something changed since the last time, or if that is long ago.
+    /// Compares and writes if the offers or the CA changed, or if the last comparison is too old.
     async fn sync_if_due(&mut self, done: &mut Option<Done>) -> Result<(), RegistrationError> {
         let (offers, ca_bundle) = (self.catalog.offers(), self.ca_bundle.current());
         let is_over = |done: &Done| done.is_over(&offers, &ca_bundle);
@@ -204,7 +204,7 @@ impl Registrar {
         for group_version in &plan.adopted {
             self.warn_of_hidden_resources(group_version).await;
         }
-        // The failure of one must not keep the others from being registered.
+        // The failure of one APIService must not prevent the registration of the others.
         let mut failed = Ok(());
         for action in plan.actions {
             if let Err(error) = apply(&api, action).await {
@@ -214,7 +214,7 @@ impl Registrar {
         failed
     }
 
-    /// Logs which local resources clients can no longer reach. Their objects stay in the app cluster.
+    /// Logs the local resources that clients can no longer reach. Their objects stay in the app cluster.
     async fn warn_of_hidden_resources(&self, group_version: &GroupVersion) {
         let resources = self
             .client
@@ -275,13 +275,13 @@ async fn apply(api: &Api<APIService>, action: Action) -> Result<(), kube::Error>
             let parameters = DeleteParams::default().preconditions(preconditions);
             match api.delete(&name, &parameters).await {
                 Ok(Either::Left(_) | Either::Right(_)) => {}
-                // Someone else deleted it.
+                // Someone else has already deleted it.
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(error),
             }
             (
                 Some(name),
-                "deleted the APIService: the API is gone, or no longer adopted",
+                "deleted the APIService: the API is no longer offered, or no longer adopted",
             )
         }
     };

@@ -1,5 +1,5 @@
-//! Reports group-versions that someone else serves in the app cluster: in the log, as events of their APIServices, in a
-//! metric, and for `/readyz?verbose`.
+//! Reports group-versions that a CRD or another API server of the app cluster serves: in the log, as events of their
+//! APIServices, in a metric, and in `/readyz?verbose`.
 
 use std::collections::BTreeSet;
 

@@ -18,7 +18,8 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use crate::config::ServiceConfig;
 use crate::tls::{pem, provider};
 
-/// As long as kube-apiserver waits (`kube-aggregator/pkg/controllers/status/remote/remote_available_controller.go`).
+/// Time to wait for an answer, the same as in kube-apiserver
+/// (`kube-aggregator/pkg/controllers/status/remote/remote_available_controller.go`).
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reason why kube-apiserver cannot reach the daemon.
@@ -49,8 +50,8 @@ pub(super) enum EndpointError {
     NotReady(StatusCode),
 }
 
-/// Connects as kube-apiserver does: to the address of the Service, with its DNS name, and with no other trust than
-/// the CA bundle of the APIService.
+/// Connects as kube-apiserver does: to the address of the Service, with its DNS name, and trusting only the CA bundle
+/// of the APIService.
 ///
 /// # Errors
 /// The Service does not lead to a ready daemon with a certificate for the name of the Service.

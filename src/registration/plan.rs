@@ -1,4 +1,4 @@
-//! Decides which APIServices to create, change and delete. Pure.
+//! Decides which APIServices to create, change and delete. Does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::config::{CaInjection, Priority, ServiceConfig};
 /// Marks the APIServices that claimgate created. Together with the Service it identifies those of one installation.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "claimgate");
 
-/// Changes with what is offered. Argo CD discovers kinds again only after a change of the APIService.
+/// The annotation with a digest of the offer. Argo CD discovers kinds again only after a change of the APIService.
 const OFFER: &str = "claimgate.dev/offer";
 
 /// Marks an APIService that belonged to someone else before.
@@ -31,7 +31,7 @@ const INJECT_FROM_CERTIFICATE: &str = "cert-manager.io/inject-ca-from";
 const INJECT_FROM_SECRET: &str = "cert-manager.io/inject-ca-from-secret";
 const INJECT_API_SERVER_CA: &str = "cert-manager.io/inject-apiserver-ca";
 
-/// Who writes the CA of an APIService. Two writers would undo each other's changes without end.
+/// The writer of the CA of an APIService. Two writers would revert each other's changes again and again.
 #[derive(Clone, Debug)]
 pub(super) enum Authority {
     /// claimgate, as PEM.
@@ -40,7 +40,7 @@ pub(super) enum Authority {
     Injected(CaInjection),
 }
 
-/// What each APIService contains.
+/// The fields that all APIServices have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pub(super) service: ServiceConfig,
@@ -69,16 +69,16 @@ pub(super) struct Conflict {
     pub(super) owner: Owner,
 }
 
-/// Who serves a group-version instead of claimgate.
+/// The server of a group-version that claimgate does not serve.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Owner {
-    /// kube-apiserver itself, mostly for a CRD.
+    /// kube-apiserver itself, usually for a CRD.
     Local,
     /// Another Service, as `NAMESPACE/NAME`.
     Service(String),
 }
 
-/// What to do.
+/// The writes, and the conflicts to report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Plan {
     pub(super) actions: Vec<Action>,
@@ -132,7 +132,7 @@ impl Plan {
         }
         let was_adopted = annotation(&current, ADOPTED).is_some();
         if is_own && was_adopted && !may_adopt {
-            // kube-apiserver then creates the one for the CRD again.
+            // kube-apiserver then creates the APIService for the CRD again.
             self.actions.push(Action::Delete {
                 name: group_version.api_service_name(),
                 uid: current.metadata.uid,
@@ -154,7 +154,7 @@ impl Plan {
 }
 
 impl Template {
-    /// Returns an APIService with claimgate's fields, and the others as they are.
+    /// Returns an APIService with claimgate's fields. All other fields stay.
     fn merged(
         &self,
         group_version: &GroupVersion,
