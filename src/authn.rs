@@ -85,7 +85,7 @@ impl Authenticator {
         self.watched.clone()
     }
 
-    /// Returns the place of the front proxy, for what follows a description of it.
+    /// Returns the cell with the front proxy, for the task that follows its description.
     pub fn front_proxy(&self) -> FrontProxyCell {
         self.front_proxy.clone()
     }

@@ -14,7 +14,7 @@
 //! - `context`: the routed request and its negotiated media types (`media`); every stage gets
 //!   it.
 //! - `plan`: the path and query in remote names.
-//! - `namespace_lifecycle`: what forbids creates in the local namespace.
+//! - `namespace_lifecycle`: checks whether the state of the local namespace forbids creates.
 //! - `unmapped_namespace`: the reply if the local namespace is not mapped.
 //! - `execution`: reads the body (`outbound`), reads the object before a write that needs it,
 //!   and sends the request (`dispatch`).
@@ -139,7 +139,7 @@ impl Proxy {
         let obstacle = Obstacle::find(&self.namespaces, context).await;
         let Some(remote) = planned else {
             return match obstacle {
-                // To map the namespace would not help.
+                // Mapping the namespace would not help.
                 Some(Obstacle::Missing) if context.request.verb == Verb::Create => {
                     Err(Obstacle::Missing.error(context, String::new()))
                 }

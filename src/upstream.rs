@@ -1,14 +1,13 @@
-//! A client for one API server: its connections, their streams, and how failures are handled.
+//! A client for one API server: connections, streams, retries and failures.
 //!
 //! [`Upstream::send`] takes a request and returns the response once its headers arrive. The
 //! response body occupies a stream of the connection until it ends. The client knows an
 //! [`Endpoint`] and [`Credentials`], but no namespaces or mappings.
 //!
-//! The connection pool is our own. hyper-util's client keeps one HTTP/2 connection for each host,
-//! and kube-apiserver allows 100 streams on a connection, so the 101st watch would wait forever.
-//! Watches and other requests use separate connections ([`ConnectionClass`]). The flow-control
-//! window of a connection is at least the sum of the windows of its streams. So a reader that stalls
-//! never blocks another one.
+//! claimgate has its own connection pool, because hyper-util's client keeps only one HTTP/2 connection for each host.
+//! kube-apiserver allows 100 streams on a connection, so the 101st watch would wait forever. Watches and other requests
+//! use separate connections ([`ConnectionClass`]). The flow-control window of a connection is at least the sum of the
+//! windows of its streams. So a reader that stalls never blocks another one.
 
 mod access_review;
 mod bad_responses;

@@ -17,7 +17,7 @@ pub(super) struct FrontProxy {
     pub(super) headers: RequestHeader,
 }
 
-/// The place of the front proxy. It is empty until the front proxy is known. Clones share the content.
+/// A cell with the front proxy. It is empty until the front proxy is known. Clones share the content.
 #[derive(Clone, Default)]
 pub struct FrontProxyCell(Arc<RwLock<Option<Arc<FrontProxy>>>>);
 
@@ -59,7 +59,7 @@ impl FrontProxy {
     }
 }
 
-/// Returns the user, or `None` if no header names one: the front proxy authenticated nobody.
+/// Returns the user, or `None` if no header names a user.
 fn user(config: &RequestHeader, headers: &HeaderMap) -> Option<User> {
     let name = first(headers, &config.username_headers)?;
     Some(User {

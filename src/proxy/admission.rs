@@ -104,7 +104,7 @@ impl ControlPlaneAdmission {
         }
     }
 
-    /// Returns a permit for a request of a user, or the exceeded limit.
+    /// Returns a permit for a request of a user, or the limit that the request exceeds.
     pub fn admit(
         &self,
         verb: Verb,
@@ -176,7 +176,7 @@ impl Drop for ControlPlanePermit {
     }
 }
 
-/// The number of requests of each user who has any.
+/// The number of requests of each user with at least one request.
 struct Users {
     hasher: RandomState,
     requests_max: usize,

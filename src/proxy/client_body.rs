@@ -14,16 +14,16 @@ use tokio::time::Sleep;
 pub(super) enum ClientBodyError {
     #[error(transparent)]
     Interrupted(#[from] hyper::Error),
-    #[error("the client sent nothing of the request body for {} s", .0.as_secs())]
+    #[error("the client sent no data of the request body for {} s", .0.as_secs())]
     Stalled(Duration),
 }
 
 /// A request body as it arrives.
 pub(super) struct ClientBody<B = Incoming> {
     incoming: B,
-    /// How long the client may send nothing.
+    /// Maximum time during which the client may send no data.
     limit: Duration,
-    /// The end of the current wait for the client.
+    /// The time when the current wait for the client ends.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

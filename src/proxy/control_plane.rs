@@ -40,7 +40,7 @@ impl ControlPlane {
         })
     }
 
-    /// Returns what is wrong with the control plane, as the rest of a sentence, or `None`.
+    /// Returns the problem of the control plane, or `None`. Completes a sentence that begins with its name.
     pub fn problem(&self) -> Option<String> {
         let outage = self.upstream.outage();
         let outage = outage.map(|why| format!("cannot be reached: {why}"));

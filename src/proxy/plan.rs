@@ -12,8 +12,8 @@ use kube_wire::request_info::{Query, ResourceRequest, Verb, path_segment_error};
 #[derive(Clone)]
 pub(super) struct RemoteRequest {
     pub(super) scope: RequestScope,
-    /// Whether the client requested a Table without objects. claimgate requests them nevertheless, because
-    /// they show which rows belong to mapped namespaces.
+    /// Whether the client requested a Table without objects. claimgate still requests the objects, because they show
+    /// which rows belong to mapped namespaces.
     pub(super) strips_row_objects: bool,
     /// The path without the subresource.
     path: String,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use claim_mapping::ReferencePaths;
 use json_rewrite::RuleError;
 
-/// The rules of one kind for all API groups. A group has rules of its own if it declares references to Secrets.
+/// The rules of one kind for all API groups. A group has separate rules if it declares references to Secrets.
 pub(super) struct RulesByGroup<T> {
     own: BTreeMap<String, T>,
     others: T,

@@ -1,4 +1,4 @@
-//! Asks an API server whether claimgate may do something there.
+//! Asks an API server whether claimgate has a right.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// control plane of `claimgate dev`. They allow everything.
 ///
 /// # Errors
-/// The server does not answer, or not as a Kubernetes API server.
+/// The server does not answer, or its answer is not an access review.
 pub async fn is_allowed(upstream: &Upstream, attributes: Value) -> Result<bool, String> {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",

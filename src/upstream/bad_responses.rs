@@ -20,7 +20,7 @@ pub(super) struct BadResponses {
 }
 
 impl BadResponses {
-    /// Counts the result of a request. A dial that failed counts neither way.
+    /// Counts the result of a request. Ignores failures that the server did not cause, and failed dials.
     pub(super) fn observe<B>(&self, result: &Result<Response<B>, UpstreamError>) {
         let problem = match result {
             Ok(response) => problem_of(response),
@@ -32,7 +32,7 @@ impl BadResponses {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = problem;
                 self.count.fetch_add(1, Ordering::Relaxed);
             }
-            // Reads first, because the threads share the counter.
+            // Reads the counter first, because threads share it and writes are more expensive.
             None if self.count.load(Ordering::Relaxed) > 0 => {
                 self.count.store(0, Ordering::Relaxed);
             }
@@ -40,7 +40,7 @@ impl BadResponses {
         }
     }
 
-    /// Returns why the server is degraded, or `None`.
+    /// Returns the reason why the server is degraded, or `None` if it is not.
     pub(super) fn problem(&self) -> Option<String> {
         let count = self.count.load(Ordering::Relaxed);
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ impl BadResponses {
     }
 }
 
-/// Returns what shows that a response does not come from a working API server.
+/// Returns the reason why a response does not come from a working API server, or `None` if it does.
 fn problem_of<B>(response: &Response<B>) -> Option<String> {
     let status = response.status();
     if status.is_server_error() {

@@ -98,7 +98,7 @@ impl Circuit {
         }
     }
 
-    /// Returns why the server cannot be reached, or `None` if the last dial succeeded.
+    /// Returns the reason why the server cannot be reached, or `None` if the last dial succeeded.
     pub(super) fn problem(&self) -> Option<String> {
         let outage = self.outage();
         let outage = outage.as_ref()?;

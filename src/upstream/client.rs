@@ -92,21 +92,22 @@ impl Upstream {
         self.0.request_timeout
     }
 
-    /// Returns the time in which a request body must make progress.
+    /// Returns the time within which a request body must make progress.
     pub fn request_body_stall(&self) -> Duration {
         self.0.request_body_stall
     }
 
-    /// Returns why the server cannot be reached, or `None` if the last dial succeeded or a connection is open.
+    /// Returns the reason why the server cannot be reached, or `None` if the last dial succeeded or a connection is
+    /// open.
     pub fn outage(&self) -> Option<String> {
         let mut pools = [&self.0.requests, &self.0.watches].into_iter();
         let problem = self.0.circuit.problem();
         problem.filter(|_| !pools.any(Pool::is_connected))
     }
 
-    /// Returns whether the server is starting: it says that it is not ready, and that has not lasted long. A kube-apiserver
-    /// that starts forbids requests until it has read its roles, and clients would conclude that they lost a right. Proxies
-    /// may hide `/readyz`, so any answer but a server error counts as ready.
+    /// Returns whether the server is starting: its `/readyz` has failed, but only for a short time. A kube-apiserver
+    /// that is starting forbids requests until it has read its roles, and clients would conclude that they lost a
+    /// right. Proxies may hide `/readyz`, so any response except a server error counts as ready.
     pub async fn is_starting(&self) -> bool {
         let readiness = &self.0.readiness;
         if let Some(known) = readiness.is_starting() {
@@ -119,7 +120,8 @@ impl Upstream {
         readiness.record(!reply.is_ok_and(|reply| reply.status().is_server_error()))
     }
 
-    /// Returns why the server is degraded: it can be reached, but serves no request.
+    /// Returns the reason why the server is degraded, or `None`. A degraded server can be reached, but serves no
+    /// request.
     pub fn degradation(&self) -> Option<String> {
         self.0.bad_responses.problem()
     }

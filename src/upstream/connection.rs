@@ -107,7 +107,7 @@ impl ConnectionDriver {
     /// # Errors
     /// The connection ended.
     pub(super) async fn first_stream(&mut self) -> Result<(), String> {
-        // hyper does not tell when the settings arrive.
+        // hyper does not report the arrival of the settings.
         let mut looks = tokio::time::interval(SETTINGS_INTERVAL);
         loop {
             let ended = tokio::select! {

@@ -150,15 +150,15 @@ impl DocumentClient {
         post_json(&self.upstream, path, body).await
     }
 
-    /// The same as [`access_review::is_allowed`].
+    /// Calls [`access_review::is_allowed`].
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`access_review::is_allowed`].
     pub async fn is_allowed(&self, attributes: Value) -> Result<bool, String> {
         access_review::is_allowed(&self.upstream, attributes).await
     }
 
-    /// The same as [`Upstream::is_starting`].
+    /// Calls [`Upstream::is_starting`].
     pub async fn is_starting(&self) -> bool {
         self.upstream.is_starting().await
     }

@@ -27,15 +27,15 @@ pub struct Endpoint {
 
 #[derive(Clone, Debug)]
 pub struct Timeouts {
-    /// From the name lookup to the end of the HTTP/2 handshake.
+    /// Maximum time from the name lookup to the end of the HTTP/2 handshake.
     pub connect: Duration,
-    /// From sending a request to the headers of its response.
+    /// Maximum time from sending a request to the headers of its response.
     pub request: Duration,
-    /// In which the server takes nothing of a request body.
+    /// Maximum time during which the server accepts no data of a request body.
     pub request_body_stall: Duration,
-    /// Between HTTP/2 PINGs.
+    /// Interval of HTTP/2 PINGs.
     pub ping_interval: Duration,
-    /// From a PING to its acknowledgement.
+    /// Maximum time from a PING to its acknowledgement.
     pub ping_timeout: Duration,
 }
 

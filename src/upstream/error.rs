@@ -37,7 +37,7 @@ pub enum UpstreamError {
     #[error("no response within {seconds} s")]
     ResponseTimeout { seconds: u64 },
     /// The server never got the end of the body, so it did not process the request.
-    #[error("the server took nothing of the request body for {seconds} s")]
+    #[error("the server accepted no data of the request body for {seconds} s")]
     RequestBodyStalled { seconds: u64 },
     #[error("the request body was aborted")]
     RequestBodyAborted,
@@ -90,7 +90,7 @@ impl UpstreamError {
         matches!(self, Self::ResponseTimeout { .. })
     }
 
-    /// Returns whether the server shows that it does not work, on a connection that it accepted.
+    /// Returns whether the error shows that the server does not work, although it accepted the connection.
     pub(super) fn is_from_server(&self) -> bool {
         match self {
             Self::Unprocessed

@@ -12,7 +12,7 @@ use super::connection_class::ConnectionClass;
 /// window limits the response, and it carries at least 8 times as much data with gzip.
 const LONG_ROUND_TRIP: Duration = Duration::from_millis(5);
 
-/// Whether the server is asked for gzip.
+/// The policy for requesting gzip.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GzipPolicy {
     /// Ask for gzip if the round trip is long.

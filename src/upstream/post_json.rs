@@ -12,10 +12,10 @@ use super::request_body::RequestBody;
 
 const JSON: &str = "application/json";
 
-/// Maximum size of a response in bytes. A review of the rules of a user with many rights is the largest.
+/// Maximum size of a response in bytes. The largest response is a SelfSubjectRulesReview of a user with many rights.
 const RESPONSE_BYTES_MAX: usize = 4 << 20;
 
-/// Returns the status and the body of the response. A body that is not JSON is null.
+/// Sends JSON. Returns the status and the body of the response; a body that is not JSON is null.
 ///
 /// # Errors
 /// The server does not answer, or its answer is too long.

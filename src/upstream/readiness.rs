@@ -1,12 +1,12 @@
-//! Remembers the last answer of an API server about its readiness.
+//! Caches the readiness of an API server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an answer is used. Requests that the server forbids may be many.
+/// How long an answer is used, because the server may forbid many requests.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After this time, a server that says that it is not ready counts as one that has started.
+/// Maximum time for which a server that is not ready counts as starting.
 pub const STARTING_MAX: Duration = Duration::from_secs(60);
 
 /// The last answer of `/readyz`.
@@ -16,7 +16,7 @@ pub(super) struct Readiness(Mutex<Option<Answer>>);
 #[derive(Clone, Copy)]
 struct Answer {
     at: Instant,
-    /// Since when the server says that it is not ready.
+    /// The time since which the server reports that it is not ready.
     not_ready_since: Option<Instant>,
 }
 
@@ -32,7 +32,7 @@ impl Readiness {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether the server is starting, or `None` if it must be asked again.
+    /// Returns whether the server is starting, or `None` if the last answer is too old.
     pub(super) fn is_starting(&self) -> Option<bool> {
         let answer = (*self.lock())?;
         (answer.at.elapsed() < CHECK_INTERVAL).then(|| answer.is_starting())

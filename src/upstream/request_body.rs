@@ -16,9 +16,9 @@ pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 pub enum RequestBody {
     #[default]
     Empty,
-    /// Can be replayed.
+    /// A body in memory, which can be sent again.
     Full(Bytes),
-    /// Can be sent once.
+    /// A streamed body, which can be sent once.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 

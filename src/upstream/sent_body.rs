@@ -1,4 +1,4 @@
-//! A request body while it is sent. Observes whether the server takes it.
+//! Sends a request body, and observes whether the server accepts the data.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::request_body::{BoxError, RequestBody};
 
-/// Largest size in bytes of one chunk. The server makes progress when it has taken a chunk. Nearly every body is one
-/// chunk.
+/// Largest size in bytes of one chunk. Progress means that the server has accepted a whole chunk. Nearly every body is
+/// one chunk.
 const CHUNK_BYTES_MAX: usize = 64 << 10;
 
 /// A request body whose chunks report when they were written to the connection.
@@ -34,7 +34,7 @@ struct ProgressState {
     changed_at: Instant,
 }
 
-/// A chunk. h2 drops it once it was written, which the server's flow control allows.
+/// A chunk. h2 drops it after it was written, which happens only when the server's flow control allows it.
 struct Chunk {
     bytes: Bytes,
     progress: Arc<Progress>,
@@ -82,8 +82,8 @@ impl Progress {
         state.changed_at = Instant::now();
     }
 
-    /// Returns once the server has taken nothing of the body for `limit`. Does not count the time in which there is
-    /// nothing to send, because the client has not sent it yet.
+    /// Waits until the server has accepted no data for `limit`. Does not count the time in which there is nothing to
+    /// send, because the client has not sent it yet.
     pub(super) async fn stalled(&self, limit: Duration) {
         loop {
             let (is_waiting, deadline) = {

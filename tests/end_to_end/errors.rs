@@ -340,7 +340,7 @@ async fn forbidden_write_is_reported_with_its_own_verb() {
 
 /// Otherwise a client that respects RBAC would forget the kind.
 #[tokio::test]
-async fn forbidden_by_a_control_plane_that_starts_is_503() {
+async fn forbidden_while_the_control_plane_starts_returns_503() {
     let env = TestEnv::start().await;
     let client = env.developer().await;
     let forbidden = UpstreamFailure::status(403, "Forbidden", "no roles yet", "{}", None);

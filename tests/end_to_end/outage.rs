@@ -138,7 +138,7 @@ async fn control_plane_that_allows_no_streams_gets_503_after_the_connect_timeout
 }
 
 #[tokio::test]
-async fn request_body_that_the_control_plane_does_not_take_gets_503() {
+async fn request_body_that_the_control_plane_does_not_accept_gets_503() {
     let setup = Setup {
         timeouts: ", requestBodyStall: 300ms",
         ..Setup::default()
@@ -158,7 +158,7 @@ async fn request_body_that_the_control_plane_does_not_take_gets_503() {
     let (status, message) = post("stalled".to_owned()).await;
     assert_eq!(status, 503, "{message}");
     assert!(
-        message.contains("took nothing of the request body"),
+        message.contains("accepted no data of the request body"),
         "{message}"
     );
     assert_eq!(client.json(CLAIMS).await.0, 200);

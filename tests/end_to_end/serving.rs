@@ -94,7 +94,7 @@ async fn watches_beyond_the_streams_of_one_connection_get_their_events() {
 }
 
 #[tokio::test]
-async fn control_plane_sees_only_the_connectors_identity() {
+async fn control_plane_sees_only_the_identity_of_claimgate() {
     let env = TestEnv::start().await;
     let proxy = env.front_proxy().await;
     let request = Request::get(CLAIMS)

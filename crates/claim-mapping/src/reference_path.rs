@@ -1,6 +1,6 @@
 //! Fields of a claim's spec that name Secrets, as an operator declares them.
 //!
-//! claimgate does not know the fields of an API. A declared path tells it where a claim names a Secret of its own
+//! claimgate does not know the fields of an API. A declared path is a field in which a claim names a Secret of its own
 //! namespace, so that the shared mapping maps the name like that of a connection Secret.
 
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Deletes the claims of a collection one by one.
 //!
-//! In a shared namespace, an object of someone else can carry the labels of a claim. The control plane would delete
-//! it with the collection. So claimgate lists the collection, and deletes only the objects that are claims of the
-//! request. Each deletion requires the uid that was listed.
+//! In a shared namespace, an object that is not a claim of this app cluster can have the labels of a claim. The control
+//! plane would delete it with the collection. So claimgate lists the collection, and deletes only the objects that are
+//! claims of the request. Each deletion requires the uid that was listed.
 //!
 //! kube-apiserver does the same for every object of a collection, and ignores those that no longer exist
 //! (`apiserver/pkg/registry/generic/registry/store.go`, `DeleteCollection`).
