@@ -43,15 +43,15 @@ enum Command {
         #[arg(long, env = "CLAIMGATE_CONFIG", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
     },
-    /// Check a configuration file; print the mapping, or all problems at once
+    /// Check a configuration file; print its mapping, or all problems
     Check {
         /// Configuration file; its extension selects YAML, TOML or JSON
         #[arg(long, env = "CLAIMGATE_CONFIG", default_value = DEFAULT_CONFIG)]
         config: PathBuf,
-        /// Also connect to each control plane: version, exposed resources, fields that refer to Secrets
+        /// Also connect to each control plane; print its version and exposed resources, and warn of missing rights
         #[arg(long)]
         online: bool,
-        /// The configuration that runs now; warn of claims that it stores elsewhere
+        /// Previous configuration file; warn if claims are stored in another place than before
         #[arg(long, value_name = "FILE")]
         previous: Option<PathBuf>,
         #[cfg(feature = "app-cluster")]
@@ -63,7 +63,7 @@ enum Command {
     },
     /// Show the state of a running daemon: control planes, APIs, copies, problems
     Status(status::Status),
-    /// Print where a claim is stored on the control plane, or the way back
+    /// Print the remote name of a claim, or the local name of a remote claim
     Map {
         /// Configuration file; its extension selects YAML, TOML or JSON
         #[arg(long, env = "CLAIMGATE_CONFIG", default_value = DEFAULT_CONFIG)]
@@ -77,7 +77,7 @@ enum Command {
     /// Remove what connect created, from both clusters
     #[cfg(feature = "app-cluster")]
     Disconnect(connect::Disconnect),
-    /// Print what a tool elsewhere needs to sync claims straight to the control plane
+    /// Print credentials and settings for kubectl, Argo CD or Flux to access claims on the control plane
     #[cfg(feature = "app-cluster")]
     Kubeconfig(kubeconfig::Kubeconfig),
     /// Run the daemon in front of an in-memory control plane with an example claim API

@@ -1,19 +1,19 @@
-//! The commands `connect` and `disconnect`: from two contexts of a kubeconfig to claims in the app cluster, and back.
-//! The command `kubeconfig`: access to claims for tools that sync them straight to the control plane.
+//! The commands `connect` and `disconnect`, which connect two clusters given by contexts of a kubeconfig. The command
+//! `kubeconfig`, which gives tools access to claims on the control plane.
 //!
 //! | module | content |
 //! |---|---|
-//! | `clusters`, `discovery`, `endpoint` | a cluster, and what must be known of it before anything is written |
+//! | `clusters`, `discovery`, `endpoint` | a cluster, its resources and its address |
 //! | `session`, `connection` | the names, and the two clusters |
 //! | `tenant` | the objects on the control plane |
 //! | `installation` | the objects in the app cluster |
 //! | `daemon_config` | the configuration of the daemon |
 //! | `preflight` | checks both clusters |
 //! | `manifest` | creates and deletes an object |
-//! | `secret_rights` | removes rights to copy Secrets, and the copies |
-//! | `plan`, `write` | what will be written, the question, and the writes |
+//! | `secret_rights` | removes rights to copy Secrets, and the copies themselves |
+//! | `plan`, `write` | show the plan, ask for confirmation, and write |
 //! | `token` | tokens of ServiceAccounts |
-//! | `oidc` | what the control plane needs in order to trust tokens of the app cluster, and the check |
+//! | `oidc` | the configuration with which the control plane trusts tokens of the app cluster, and its check |
 //! | `serve`, `workspace` | runs the daemon on this machine |
 //! | `served` | waits until the app cluster serves claims |
 //! | `pod_reports` | the status of daemons in pods |
@@ -65,21 +65,21 @@ use self::session::Session;
 pub use self::session::{Namespaces, Options};
 use self::write::CredentialSource;
 
-/// How long pods may take to start and serve claims. They may have to pull the image.
+/// Maximum time for pods to start and serve claims. They may have to pull the image.
 const INSTALLED_MAX: Duration = Duration::from_secs(180);
 
 /// The port of the Service of pods.
 const SERVICE_PORT: u16 = 443;
 
-/// How claimgate runs.
+/// Where the daemon runs.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// On this machine, until a signal arrives.
     Serve(ServeOptions),
     /// As a Deployment in the app cluster.
     Install { image: String },
-    /// As a Deployment that someone else applies. The objects go to stdout, and a Secret with the credential to the
-    /// file. There is a file unless the app cluster issues the tokens.
+    /// As a Deployment that the user applies. The objects are printed to stdout, and the Secret with the credential is
+    /// written to the file. There is no file if the app cluster issues the tokens.
     Print {
         image: String,
         credential_file: Option<PathBuf>,
@@ -184,7 +184,7 @@ pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
     }
     let on_control_plane = session.tenant.objects()?;
     let in_app_cluster = installation::all(&session.installation, CONTROL_PLANE)?;
-    // A connection in another way is the first thing that connect would reject.
+    // `connect` would reject a different connection before anything else.
     if session.choose_connection(Daemon::Deployment).await.is_err() {
         session
             .choose_connection(Daemon::OutsideOfTheCluster)

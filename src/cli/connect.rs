@@ -12,22 +12,22 @@ use crate::connect::{
 /// The namespace of the app cluster for claimgate's own objects.
 const SYSTEM_NAMESPACE: &str = "claimgate-system";
 
-/// What claimgate is called in the two clusters.
+/// The names of claimgate in the two clusters.
 #[derive(Args, Debug)]
 struct Names {
-    /// Table of local and remote namespaces, instead of one for all
+    /// Table of local and remote namespaces, instead of one remote namespace for all
     #[arg(long, value_name = "LOCAL=REMOTE", value_delimiter = ',', value_parser = pair, conflicts_with = "namespace")]
     map: Vec<(String, String)>,
     /// Context of the app cluster; by default the current context
     #[arg(long)]
     context: Option<String>,
-    /// Name of the app cluster on the control plane; by default made from its context
+    /// Name of the app cluster on the control plane; by default derived from its context
     #[arg(long, value_name = "CLUSTER")]
     name: Option<String>,
     /// Namespace of the app cluster for claimgate's own objects
     #[arg(long, value_name = "NAMESPACE", default_value = SYSTEM_NAMESPACE)]
     system_namespace: String,
-    /// API groups of the claims; by default all with claims
+    /// API groups of the claims; by default all groups with claims
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     apis: Vec<String>,
 }
@@ -168,9 +168,9 @@ pub(super) struct Disconnect {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Claims {
-    /// They stay on the control plane
+    /// Keep the claims on the control plane
     Keep,
-    /// They are deleted, with their infrastructure
+    /// Delete the claims and their infrastructure
     Delete,
 }
 

@@ -16,7 +16,7 @@ const DURATION_MAX: Duration = Duration::from_secs(1 << 32);
 
 #[derive(Args, Debug)]
 pub(super) struct Kubeconfig {
-    /// Tool that gets access
+    /// Tool that uses the output
     #[arg(long = "for", value_enum, value_name = "TOOL")]
     tool: ToolName,
     /// Context of the control plane in the kubeconfig
@@ -26,7 +26,7 @@ pub(super) struct Kubeconfig {
     /// ServiceAccount on the control plane; its Role and RoleBinding have the same name
     #[arg(long, value_name = "NAME", default_value = "claimgate-gitops")]
     account: String,
-    /// API groups of the claims; by default all with claims
+    /// API groups of the claims; by default all groups with claims
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     apis: Vec<String>,
     /// Lifetime of the token; the control plane may grant less

@@ -13,16 +13,16 @@ use claim_mapping::mapping::{
 };
 use claim_mapping::origin;
 
-/// The claim whose name on the other side is printed.
+/// The claim to look up.
 #[derive(Args, Debug)]
 pub(super) struct Lookup {
-    /// Only this control plane; otherwise all that are configured
+    /// Use only this control plane; by default all control planes
     #[arg(long, value_name = "NAME")]
     control_plane: Option<String>,
-    /// Read the name as that of a claim on the control plane, and print its name in the app cluster
+    /// Interpret the name as a remote name, and print the local name
     #[arg(long)]
     remote: bool,
-    /// Namespace of the claim in the app cluster; a shared mapping needs it for the way back
+    /// Namespace of the claim in the app cluster; with the shared mapping, --remote needs it to compute the local name
     #[arg(long, value_name = "NAMESPACE", requires = "remote")]
     local_namespace: Option<NamespaceName>,
     /// Namespace and name of the claim
@@ -147,13 +147,13 @@ fn answers(mappings: &[(&str, &Mapping)], lookup: &Lookup) -> Result<String, Str
     }
 }
 
-/// The answer of one mapping to the question for the name on the other side.
+/// The result of a lookup in one mapping.
 enum Answer {
     /// The name on the other side.
     Key(ObjectKey),
     /// Only the object on the control plane contains the local names.
     InObject,
-    /// This mapping has no answer, for this reason.
+    /// The mapping has no name for the claim, for this reason.
     NoKey(String),
 }
 
@@ -191,8 +191,8 @@ fn local_key(
     }
 }
 
-/// The hash in a remote name covers the local namespace, so the way back is certain only if that namespace is
-/// given and the name is not cut.
+/// Returns the local name of a claim in a shared mapping. The hash in a remote name covers the local namespace, so the
+/// local name is certain only if this namespace is given and the name is not truncated.
 fn local_key_of_shared(
     shared: &SharedNamespace,
     remote: &ObjectKey,

@@ -34,7 +34,7 @@ pub(super) struct Status {
 #[cfg(feature = "app-cluster")]
 #[derive(Args, Debug)]
 struct AppCluster {
-    /// Instead of an address: context of the app cluster, to read the daemons in its pods
+    /// Context of the app cluster, to read the daemons in its pods; replaces --address
     #[arg(long, conflicts_with = "address")]
     context: Option<String>,
     /// With --context: namespace of the pods
@@ -76,7 +76,7 @@ impl Status {
         }
         let report = read(&self.address).await.map_err(|problem| {
             format!(
-                "cannot read the status from {}: {problem}; is this the address of `admin` in the configuration?",
+                "cannot read the status from {}: {problem}; set --address to admin.address of the configuration",
                 self.address
             )
         })?;

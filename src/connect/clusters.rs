@@ -19,7 +19,7 @@ pub(super) struct ClaimKind {
     pub(super) kind: String,
 }
 
-/// One cluster and how the user reaches it.
+/// One cluster, and the user's access to it.
 pub(super) struct Cluster {
     pub(super) context: String,
     pub(super) client: Client,
@@ -94,7 +94,7 @@ impl Cluster {
     /// Returns the address of the API server, in a form that works on other machines too.
     ///
     /// # Errors
-    /// The kubeconfig has no such cluster, or a token would not be safe.
+    /// The kubeconfig has no such cluster, or the connection would not be secure.
     pub(super) fn endpoint(&self) -> Result<Endpoint, ConnectError> {
         Endpoint::new(self.entry()?).map_err(self.unusable())
     }

@@ -1,5 +1,5 @@
-//! What an app cluster is connected with. `connect` writes it as an annotation of the installation's ClusterRole, so that
-//! it does not change the connection of existing claims, and `disconnect` does not miss them.
+//! The connection of an app cluster. `connect` stores it in an annotation of the installation's ClusterRole. With it, a
+//! second `connect` does not hide existing claims, and `disconnect` finds them.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub(super) struct Connection {
     pub(super) cluster: String,
     /// The URL of the control plane.
     pub(super) server: String,
-    /// As in the configuration.
+    /// The mapping, as in the configuration.
     pub(super) mapping: Value,
     pub(super) daemon: Daemon,
     #[serde(default)]
@@ -64,7 +64,7 @@ impl Connection {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// Returns whether both store the same claims in the same place.
+    /// Returns whether both connections store the claims in the same place.
     pub(super) fn has_claims_of(&self, other: &Self) -> bool {
         self.cluster == other.cluster && self.mapping == other.mapping
     }

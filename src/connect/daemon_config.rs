@@ -1,4 +1,4 @@
-//! The configuration of the daemon, and the files that it refers to. Pure.
+//! The configuration of the daemon, and the files that it refers to. Does no I/O.
 
 use serde_json::{Value, json};
 

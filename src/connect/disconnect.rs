@@ -25,13 +25,13 @@ use crate::leader::LEASE_SUFFIX;
 use crate::registration::{MANAGED_BY, is_own};
 use claim_mapping::origin;
 
-/// How long claims may take to be deleted.
+/// Maximum time for the deletion of claims.
 const CLAIMS_GONE_MAX: Duration = Duration::from_secs(300);
 /// A placeholder: the command never reads the port.
 const ANY_PORT: u16 = 443;
-/// How long other objects may take to be deleted.
+/// Maximum time for the deletion of other objects.
 const OBJECTS_GONE_MAX: Duration = Duration::from_secs(60);
-/// How long objects of deleted claims may take to be collected.
+/// Maximum time for the garbage collection of objects of deleted claims.
 const COLLECTED_MAX: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_secs(1);
 
@@ -105,10 +105,10 @@ pub async fn disconnect(
     Ok(())
 }
 
-/// Changes only the app cluster, and says what stays on the control plane.
+/// Changes only the app cluster, and prints the objects that stay on the control plane.
 async fn forced(options: &Options, session: &Session) -> Result<(), ConnectError> {
     println!(
-        "App cluster {:?} (context {}) will no longer serve the claims. The control plane (context {}) stays as it is.",
+        "App cluster {:?} (context {}) will no longer serve the claims. Nothing changes on the control plane (context {}).",
         session.tenant.cluster, session.app.context, session.control_plane.context,
     );
     plan::confirm(options.yes, std::io::stdout())?;
@@ -287,7 +287,8 @@ async fn remove_namespace(session: &Session, name: &str) -> Result<(), ConnectEr
     delete(control_plane, vec![tenant.remote_namespace(name)?]).await
 }
 
-/// Deletes objects in the reverse order of their creation, and waits until they are gone: a namespace takes a while.
+/// Deletes objects in the reverse order of their creation, and waits until they are gone, because the deletion of a
+/// namespace takes a while.
 async fn delete(cluster: &Cluster, manifests: Vec<Manifest>) -> Result<(), ConnectError> {
     let mut deleted = Vec::new();
     for manifest in manifests.into_iter().rev() {

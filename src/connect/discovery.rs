@@ -1,4 +1,4 @@
-//! The namespaced resources in aggregated discovery (`apidiscovery/v2/types.go`). Pure.
+//! The namespaced resources in aggregated discovery (`apidiscovery/v2/types.go`). Does no I/O.
 
 use kube::api::{ApiResource, GroupVersionKind};
 use kube::core::discovery::v2::APIGroupDiscovery;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use kube::config::Cluster;
 use url::{Host, Url};
 
-/// The part of a kubeconfig that works on other machines too: it refers to no files.
+/// The address of a cluster without references to files, so that it works on other machines too.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Endpoint {
     pub(super) server: String,
@@ -60,7 +60,7 @@ impl Endpoint {
             .map_err(|_| "certificate-authority-data is not PEM; correct the kubeconfig".to_owned())
     }
 
-    /// Returns whether the address leads to the machine that uses it, as those of kind do.
+    /// Returns whether the address is a loopback address, as in kubeconfigs of kind.
     pub(super) fn is_loopback(&self) -> bool {
         let url = Url::parse(&self.server).ok();
         match url.as_ref().and_then(Url::host) {

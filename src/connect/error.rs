@@ -1,4 +1,4 @@
-//! Why `connect`, `disconnect` and `kubeconfig` fail.
+//! The errors of `connect`, `disconnect` and `kubeconfig`.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub enum ConnectError {
     Io(#[from] std::io::Error),
     #[error("nothing was changed, because checks failed; see docs/src/install/connect.md\n  {0}")]
     Preflight(String),
-    #[error("the kubeconfig has no current context; name one with --context")]
+    #[error("the kubeconfig has no current context; select a context with --context")]
     NoContext,
     #[error(
         "context {context:?}: the API group {group:?} has no namespaced resources; correct --apis"
@@ -52,7 +52,7 @@ pub enum ConnectError {
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
     #[error(
-        "the clusters are connected, but requests for {group} fail after 60 s: {problem}. The API server of the app cluster must reach {address}; name another address with --advertise-host, or disconnect the clusters"
+        "the clusters are connected, but requests for {group} fail after 60 s: {problem}. The API server of the app cluster must reach {address}; set another address with --advertise-host, or disconnect the clusters"
     )]
     NotServed {
         group: String,
@@ -108,17 +108,17 @@ pub enum ConnectError {
         error: std::io::Error,
     },
     #[error(
-        "the contexts {app:?} and {control_plane:?} lead to the same cluster; name two clusters, the app cluster with --context"
+        "the contexts {app:?} and {control_plane:?} lead to the same cluster; select another app cluster with --context"
     )]
     SameCluster { app: String, control_plane: String },
-    #[error("{0} is being deleted; repeat the command when it is gone")]
+    #[error("{0} is being deleted; wait until it is gone, and repeat the command")]
     BeingDeleted(String),
     #[error(
         "{count} claims of this app cluster exist on the control plane; add --claims keep or --claims delete"
     )]
     ClaimsExist { count: usize },
     #[error(
-        "claims still exist after 5 minutes; the control plane deletes them when their resources are gone. Repeat the command then"
+        "claims still exist after 5 minutes, because their resources are not deleted yet; repeat the command later"
     )]
     ClaimsRemain,
 }

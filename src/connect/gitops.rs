@@ -1,5 +1,5 @@
-//! The command `kubeconfig`: a restricted ServiceAccount on the control plane, and what kubectl, Argo CD or Flux needs
-//! to use it.
+//! The command `kubeconfig`: creates a restricted ServiceAccount on the control plane, and prints the documents with
+//! which kubectl, Argo CD or Flux uses it.
 
 mod access;
 mod argocd;
@@ -22,11 +22,11 @@ use super::token::Token;
 use super::{objects, plan};
 use claim_mapping::mapping::is_dns_label;
 
-/// A smaller difference between the requested and the granted lifetime is not reported: the clocks of the two machines
-/// can differ.
+/// Smaller differences between the requested and the granted lifetime are not reported, because the clocks of the two
+/// machines can differ.
 const DIFFERENCE_MIN: Duration = Duration::from_secs(60);
 
-/// What the user asks for.
+/// The options of the command.
 #[derive(Clone, Debug)]
 pub struct KubeconfigOptions {
     /// The tool that gets access.
@@ -37,13 +37,13 @@ pub struct KubeconfigOptions {
     pub namespace: String,
     /// Name of the ServiceAccount, its Role and its RoleBinding.
     pub account: String,
-    /// API groups; by default all with claims.
+    /// API groups; by default all groups with claims.
     pub groups: Vec<String>,
     /// Lifetime of the token.
     pub lifetime: Duration,
     /// Project of Argo CD.
     pub project: Option<String>,
-    /// Whether to go on without a question.
+    /// Whether to skip the question for confirmation.
     pub yes: bool,
 }
 

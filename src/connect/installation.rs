@@ -1,4 +1,4 @@
-//! The objects that `connect` creates in the app cluster. Pure. The Helm chart renders the same objects
+//! The objects that `connect` creates in the app cluster. Does no I/O. The Helm chart renders the same objects
 //! (`tests/kubernetes/chart_test.go` compares them).
 
 mod deployment;
@@ -33,7 +33,7 @@ pub(super) fn outside(
 ) -> Result<Vec<Manifest>, serde_json::Error> {
     Ok(vec![
         namespace(installation)?,
-        // Without rules: it only owns the APIServices.
+        // The ClusterRole has no rules, because it only owns the APIServices.
         Manifest::new(&ClusterRole {
             metadata: installation.owner(),
             rules: Some(Vec::new()),
@@ -130,7 +130,7 @@ fn namespace(installation: &Installation) -> Result<Manifest, serde_json::Error>
     })
 }
 
-/// Without data, so that applying it again keeps what the daemon wrote.
+/// Returns the Secret without data, so that applying it again keeps the data of the daemon.
 fn certificates(installation: &Installation) -> Result<Manifest, serde_json::Error> {
     Manifest::new(&Secret {
         metadata: installation.metadata(&installation.certificate_secret()),
@@ -139,7 +139,7 @@ fn certificates(installation: &Installation) -> Result<Manifest, serde_json::Err
     })
 }
 
-/// Without data, for the same reason.
+/// Returns the ConfigMap without data, for the same reason.
 fn discovery(installation: &Installation) -> Result<Manifest, serde_json::Error> {
     Manifest::new(&ConfigMap {
         metadata: installation.metadata(&installation.discovery_config_map()),

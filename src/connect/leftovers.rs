@@ -20,7 +20,7 @@ const OF_KUBERNETES: [(&str, &str); 4] = [
 /// not count.
 ///
 /// # Errors
-/// The cluster cannot be reached, or rejects a list. Then the namespace may have objects.
+/// The cluster cannot be reached or rejects a list, so it is unknown whether the namespace has objects.
 pub(super) async fn find(
     cluster: &Cluster,
     namespace: &str,
@@ -36,7 +36,7 @@ pub(super) async fn find(
             Api::namespaced_with(client, namespace, &resource.api_resource());
         let listed = match api.list_metadata(&ListParams::default()).await {
             Ok(listed) => listed.items,
-            // The resource is gone meanwhile.
+            // The resource was removed in the meantime.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => continue,
             Err(error) => return Err(cluster.failed(format!("list {name}"))(error)),
         };

@@ -11,7 +11,7 @@ use super::error::ConnectError;
 use crate::registration::MANAGED_BY;
 use kube_wire::yaml;
 
-/// The field manager of writes, or its beginning.
+/// The field manager of writes, or its prefix.
 const MANAGER: &str = "claimgate-connect";
 
 /// The API group of roles and bindings.
@@ -63,13 +63,14 @@ impl Manifest {
         })
     }
 
-    /// Returns the manifest with a field manager of its own.
+    /// Returns the manifest with a separate field manager.
     pub(super) fn with_manager(self, name: &str) -> Self {
         let manager = format!("{MANAGER}-{name}");
         Self { manager, ..self }
     }
 
-    /// Returns the manifest without the mark, for an object that existed before. Then `disconnect` leaves it.
+    /// Returns the manifest without the mark, for an object that existed before, so that `disconnect` does not delete
+    /// it.
     fn unmarked(&self) -> Self {
         let mut manifest = self.clone();
         manifest.object.labels_mut().clear();
@@ -80,7 +81,7 @@ impl Manifest {
         &self.resource.kind
     }
 
-    /// Returns what an access review asks about this object, without the verb.
+    /// Returns the attributes of an access review for this object, without the verb.
     pub(super) fn attributes(&self) -> ResourceAttributes {
         ResourceAttributes {
             group: Some(self.resource.group.clone()),
@@ -111,7 +112,7 @@ impl Manifest {
         manifest
     }
 
-    /// Returns what an access review asks about the role that this binding names, without the verb.
+    /// Returns the attributes of an access review for the role that this binding names, without the verb.
     pub(super) fn bound_role(&self) -> ResourceAttributes {
         let role = |field: &str| self.object.data.get("roleRef")?.get(field)?.as_str();
         let resource = match role("kind") {

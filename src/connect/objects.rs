@@ -1,4 +1,4 @@
-//! Parts of the objects that the commands create. Pure.
+//! Parts of the objects that the commands create. Does no I/O.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -93,7 +93,7 @@ pub(super) fn subject(namespace: &str, account: &str) -> Subject {
     }
 }
 
-/// Returns the subject of a user that no ServiceAccount stands for.
+/// Returns the subject of a user that is not a ServiceAccount.
 pub(super) fn user(name: &str) -> Subject {
     Subject {
         kind: "User".to_owned(),

@@ -1,5 +1,5 @@
-//! The trust of the control plane in tokens that the app cluster issues (`connect --credential oidc`): what the control
-//! plane needs for it, and whether it has it.
+//! Makes the control plane trust tokens of the app cluster (`connect --credential oidc`): prints the configuration for
+//! the control plane, and checks it.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use kube_wire::yaml;
 /// Where an API server describes the tokens that it issues (`kubernetes/pkg/serviceaccount/openidmetadata.go`).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
-/// Lets clients without credentials read the keys. The user creates it.
+/// The ClusterRoleBinding that lets clients without credentials read the keys. The user creates it.
 const DISCOVERY_BINDING: &str = "claimgate-issuer-discovery";
 
 /// The shortest lifetime that API servers grant. The check needs the token only once.
@@ -38,7 +38,7 @@ struct Discovery {
     issuer: String,
 }
 
-/// What the control plane must know of the tokens of the app cluster.
+/// The issuer of the app cluster's tokens, as the control plane must know it.
 #[derive(Debug)]
 pub(super) struct Issuer {
     url: String,
@@ -46,18 +46,18 @@ pub(super) struct Issuer {
     keys: Keys,
     /// The user of the pods in the app cluster, which is the subject of the tokens.
     subject: String,
-    /// What the control plane writes before the subject.
+    /// The prefix that the control plane adds to the subject.
     prefix: String,
 }
 
-/// Where the keys of an issuer are.
+/// The location of the keys of an issuer.
 #[derive(Debug, Eq, PartialEq)]
 enum Keys {
     /// At the URL of the issuer, which the system roots verify.
     AtIssuer,
     /// On the API server of the app cluster.
     OnApiServer {
-        /// The URL of the discovery document, if it does not follow from that of the issuer.
+        /// The URL of the discovery document, if it cannot be derived from the URL of the issuer.
         discovery_url: Option<String>,
         /// PEM; `None` for the system roots.
         authority: Option<String>,
@@ -78,7 +78,7 @@ impl Issuer {
                 "the issuer {url:?} of ServiceAccount tokens does not use https; start the API server with an https URL as --service-account-issuer"
             )));
         }
-        // Users without the right to read it can have an issuer of their own nevertheless.
+        // If the user may not read the issuer of the control plane, the issuers are assumed to differ.
         if discovery(&session.control_plane).await.ok().as_ref() == Some(&url) {
             return Err(app.unusable()(format!(
                 "both clusters have the issuer {url:?} of ServiceAccount tokens, so the control plane cannot tell them apart; start the API server of the app cluster with another --service-account-issuer"
@@ -156,11 +156,11 @@ impl Issuer {
         Ok(account.is_some())
     }
 
-    /// Checks that the control plane accepts a token of the app cluster, and knows its user by the expected name. The
+    /// Checks that the control plane accepts a token of the app cluster, and that its user has the expected name. The
     /// ServiceAccount of the pods must exist.
     ///
     /// # Errors
-    /// It does not, or a cluster rejects a request or cannot be reached.
+    /// The control plane does not trust the token, or a cluster rejects a request or cannot be reached.
     pub(super) async fn check(&self, session: &Session) -> Result<(), ConnectError> {
         let service = &session.installation.service;
         let token = Token::request(
@@ -202,7 +202,7 @@ impl Issuer {
     }
 }
 
-/// Returns what `disconnect` cannot remove.
+/// Returns instructions to remove what `disconnect` cannot remove.
 pub(super) fn leftovers(app_context: &str) -> String {
     format!(
         "The control plane still trusts tokens of the app cluster, which give no rights any more. Remove the entry from its \
@@ -232,8 +232,9 @@ async fn with_token(session: &Session, token: &str) -> Result<Cluster, ConnectEr
     Cluster::open(&kubeconfig, Some(name)).await
 }
 
-/// Decides where the control plane reads the keys. An issuer whose name only the app cluster itself resolves, such as
-/// `https://kubernetes.default.svc.cluster.local`, has them on the API server at `server`.
+/// Returns the location from which the control plane reads the keys. If only the app cluster itself can resolve the
+/// name of the issuer, such as `https://kubernetes.default.svc.cluster.local`, the keys are on the API server at
+/// `server`.
 fn keys(issuer: &str, server: &str, authority: Option<String>) -> Keys {
     let origin = |text: &str| Url::parse(text).ok().map(|url| url.origin());
     let is_server = origin(issuer) == origin(server);

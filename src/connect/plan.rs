@@ -1,4 +1,4 @@
-//! What a command will write: the plan, the question, and the writes.
+//! Shows what a command will write, asks for confirmation, and writes.
 
 use std::io::{BufRead, Write};
 
@@ -30,7 +30,7 @@ pub(super) async fn lines(
     Ok(lines)
 }
 
-/// Asks the user on `output`, unless the answer was given before.
+/// Asks the user for confirmation on `output`, unless `yes` is set.
 ///
 /// # Errors
 /// The answer is not yes.

@@ -43,7 +43,7 @@ pub async fn pod_reports(
         let request = request.map_err(|error| error.to_string())?;
         let report = app.client.request::<StatusReport>(request).await;
         let report = report
-            .map_err(|error| format!("the pod {name} has no status: {}", describe(&error)))?;
+            .map_err(|error| format!("cannot read the status of the pod {name}: {}", describe(&error)))?;
         reports.push((name, report));
     }
     Ok(reports)

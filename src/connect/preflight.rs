@@ -25,7 +25,8 @@ pub(super) async fn run(
     in_app_cluster: &[Manifest],
 ) -> Result<Vec<Finding>, ConnectError> {
     let mut findings = Vec::new();
-    // The control plane issues the daemon's token, or the app cluster one for the check.
+    // The control plane issues the token of the daemon. With OpenID Connect, the app cluster issues a token for the
+    // check.
     let from_app = session.installation.credential == Credential::Oidc;
     for (cluster, objects, needs_token) in [
         (&session.control_plane, on_control_plane, !from_app),

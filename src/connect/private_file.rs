@@ -7,9 +7,9 @@ use std::path::Path;
 
 use super::error::ConnectError;
 
-/// Writes a file, in place of an earlier one. A reader sees the old or the new content, never a part.
+/// Writes or replaces a file. A reader sees either the old or the new content, never a part.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // A new name, because an existing file would keep its mode.
+    // The file is written under a new name, because an existing file would keep its mode.
     let new = path.with_extension(format!("{}.new", uuid::Uuid::new_v4()));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
@@ -17,7 +17,7 @@ pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(new, path)
 }
 
-/// Checks that a file can be written, before anything else is.
+/// Checks that the folder of a file exists, before anything is written.
 ///
 /// # Errors
 /// Its folder does not exist.

@@ -1,4 +1,4 @@
-//! Removes rights to copy Secrets that are no longer wanted, and the copies.
+//! Removes rights to copy Secrets that are no longer needed, and the copies.
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
@@ -60,7 +60,8 @@ pub(super) async fn remove_unneeded(session: &Session) -> Result<(), ConnectErro
     Ok(())
 }
 
-/// Removes the copies of connection Secrets. The daemon must have lost its rights, or it makes them again.
+/// Removes the copies of connection Secrets. Call it after the rights are removed, because the daemon would otherwise
+/// create the copies again.
 ///
 /// # Errors
 /// The app cluster rejects a request or cannot be reached.

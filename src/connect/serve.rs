@@ -12,10 +12,10 @@ use crate::app::App;
 use crate::telemetry::log;
 use crate::{config, signals};
 
-/// How long the app cluster may take to serve claims.
+/// Maximum time until the app cluster serves claims.
 const SERVED_MAX: Duration = Duration::from_secs(60);
 
-/// A port for finding the own address; nothing is sent to it.
+/// A port that is used to find the address of this machine. Nothing is sent to it.
 const ANY_PORT: u16 = 443;
 
 /// Returns the address under which the host of an API server probably reaches this machine.
@@ -35,7 +35,7 @@ pub(super) fn own_host(api_server: &str) -> Result<String, ConnectError> {
     })
 }
 
-/// How the daemon runs on this machine.
+/// The options of a daemon on this machine.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// DNS name or address under which the API server of the app cluster reaches this machine.

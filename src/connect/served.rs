@@ -12,7 +12,7 @@ use crate::app_cluster::describe;
 
 const POLL: Duration = Duration::from_millis(500);
 
-/// Why the app cluster does not serve the claims of a group.
+/// The reason why the app cluster does not serve the claims of a group.
 pub(super) struct NotServed {
     pub(super) group: String,
     pub(super) problem: String,

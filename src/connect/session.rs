@@ -15,18 +15,18 @@ use super::tenant::{RemoteNamespaces, Tenant};
 use crate::config::{NamespaceSelection, ServiceConfig};
 use claim_mapping::mapping::{Mapping, is_dns_label, is_dns_subdomain};
 
-/// The remote namespaces that the user asks for.
+/// The remote namespaces that the user selects.
 #[derive(Clone, Debug)]
 pub enum Namespaces {
-    /// One for all local namespaces, with the name of the app cluster.
+    /// One namespace for all local namespaces, with the name of the app cluster.
     Default,
-    /// One for all local namespaces.
+    /// One namespace with this name for all local namespaces.
     Shared(String),
-    /// Local and remote ones.
+    /// A table of local and remote namespaces.
     Table(Vec<(String, String)>),
 }
 
-/// The two clusters, and what claimgate is called in them.
+/// The two clusters, and the names of claimgate in them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Context of the control plane.
@@ -35,16 +35,16 @@ pub struct Options {
     pub namespaces: Namespaces,
     /// Context of the app cluster; by default the current one.
     pub context: Option<String>,
-    /// Name of the app cluster; by default made from the context.
+    /// Name of the app cluster; by default derived from the context.
     pub name: Option<String>,
     /// Namespace of the app cluster for claimgate's own objects.
     pub system_namespace: String,
-    /// API groups; by default all with claims.
+    /// API groups; by default all groups with claims.
     pub groups: Vec<String>,
     /// Local namespaces into which connection Secrets are copied.
     pub secrets: NamespaceSelection,
     pub credential: Credential,
-    /// Whether to go on without a question.
+    /// Whether to skip the question for confirmation.
     pub yes: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens both clusters and reads what must be known before anything is written. `port` is that of the Service.
+    /// Opens both clusters and reads their identities. `port` is the port of the Service.
     ///
     /// # Errors
     /// A cluster cannot be reached, or a name is invalid.
@@ -138,7 +138,7 @@ impl Session {
         };
     }
 
-    /// Takes all groups with claims if the user names none. Checks the groups that the user names.
+    /// Selects all groups with claims if the user selects none. Otherwise, checks the groups that the user selects.
     ///
     /// # Errors
     /// There are none, one is not served, or the control plane rejects the request.
@@ -154,7 +154,7 @@ impl Session {
         }
     }
 
-    /// Returns the connection that the user asks for.
+    /// Returns the connection that the options describe.
     pub(super) fn connection(&self, daemon: Daemon) -> Connection {
         Connection {
             cluster: self.tenant.cluster.clone(),
@@ -165,10 +165,10 @@ impl Session {
         }
     }
 
-    /// Checks that the app cluster is not connected in another way, and remembers the connection for the objects.
+    /// Checks that the app cluster does not have a different connection, and stores the connection for the objects.
     ///
     /// # Errors
-    /// It is, or the app cluster cannot be reached.
+    /// It has a different connection, or the app cluster cannot be reached.
     pub(super) async fn choose_connection(&mut self, daemon: Daemon) -> Result<(), ConnectError> {
         let connection = self.connection(daemon);
         let known = Connection::read(&self.app, &self.installation.cluster_role()).await?;
@@ -181,7 +181,7 @@ impl Session {
         }
     }
 
-    /// Returns the command that removes everything.
+    /// Returns the `disconnect` command for this connection.
     pub(super) fn undo(&self) -> String {
         let namespaces = match &self.tenant.namespaces {
             RemoteNamespaces::Shared(namespace) => namespace.clone(),
@@ -234,7 +234,7 @@ fn check_label(name: &str, option: &str) -> Result<(), ConnectError> {
     }
 }
 
-/// Checks that a group can be one of claims. Rights on another one would be rights on Kubernetes itself.
+/// Checks that a group can contain claims. Rights on a group of Kubernetes would be rights on Kubernetes itself.
 fn check_group(group: &str) -> Result<(), ConnectError> {
     let is_own = group.contains('.') && !group.ends_with(".k8s.io");
     match is_own && is_dns_subdomain(group) {

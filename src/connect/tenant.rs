@@ -1,4 +1,4 @@
-//! One app cluster as a control plane sees it, and the objects there. Pure.
+//! One app cluster as a control plane sees it, and the objects there. Does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use super::manifest::Manifest;
 use super::objects::{account, named, role, role_ref, subject, texts, user};
 
-/// The beginning of the annotation of a remote namespace, before the name of the app cluster.
+/// The prefix of the annotation of a remote namespace, before the name of the app cluster.
 pub(super) const ID_ANNOTATION: &str = "cluster-id.claimgate.dev/";
 
 /// Where the control plane stores the claims.
 #[derive(Clone, Debug)]
 pub(super) enum RemoteNamespaces {
-    /// All local namespaces in this one.
+    /// One remote namespace for all local namespaces.
     Shared(String),
-    /// Remote namespaces by local ones. There is at least one.
+    /// A table of remote namespaces by local namespaces. It has at least one row.
     Table(BTreeMap<String, String>),
 }
 
@@ -84,8 +84,8 @@ impl Tenant {
         format!("{ID_ANNOTATION}{}", self.cluster)
     }
 
-    /// Returns what precedes the user names of tokens that the app cluster issues. It keeps them apart from the control
-    /// plane's own users, and from those of other app clusters.
+    /// Returns the prefix of the user names of tokens that the app cluster issues. It distinguishes them from users of
+    /// the control plane and of other app clusters.
     pub(super) fn user_prefix(&self) -> String {
         format!("claimgate:{}:", self.cluster)
     }
@@ -151,7 +151,7 @@ impl Tenant {
         Ok(objects)
     }
 
-    /// Returns who has the rights.
+    /// Returns the subject that gets the rights.
     fn subject(&self) -> Subject {
         match &self.user {
             Some(name) => user(name),
@@ -181,12 +181,14 @@ impl Tenant {
         rules
     }
 
-    /// All verbs on all resources of the groups, so that a claim API that is added later works at once.
+    /// Returns all verbs on all resources of the groups, so that a claim API that is added later works without a
+    /// change.
     fn claims(&self) -> PolicyRule {
         self.rule(&["*"])
     }
 
-    /// A list of all local namespaces reads all remote ones, if there are several.
+    /// Returns the rights to read all namespaces. If there are several remote namespaces, a list of all local
+    /// namespaces needs them.
     fn lists(&self) -> PolicyRule {
         self.rule(&["list", "watch"])
     }
@@ -201,7 +203,7 @@ impl Tenant {
     }
 }
 
-/// Events about claims, which the daemon copies to the app cluster.
+/// Returns the rights on events about claims, which the daemon copies to the app cluster.
 fn events() -> PolicyRule {
     PolicyRule {
         api_groups: Some(texts(&[""])),
@@ -211,7 +213,7 @@ fn events() -> PolicyRule {
     }
 }
 
-/// Kubernetes cannot restrict the right to a type or an owner.
+/// Returns the rights on Secrets. Kubernetes cannot restrict them to a type or an owner.
 fn connection_secrets() -> PolicyRule {
     PolicyRule {
         api_groups: Some(texts(&[""])),
@@ -232,7 +234,7 @@ fn renewal(account: &str) -> PolicyRule {
     }
 }
 
-/// Discovery and OpenAPI, for clusters that do not grant them to every ServiceAccount.
+/// Returns the rights on discovery and OpenAPI, for clusters that do not grant them to every ServiceAccount.
 fn documents() -> PolicyRule {
     PolicyRule {
         non_resource_urls: Some(texts(&[
@@ -248,7 +250,8 @@ fn documents() -> PolicyRule {
     }
 }
 
-/// The limits of names are in the CRDs. Their names are not known before a claim API is added.
+/// Returns the right to read CRDs, which contain the limits of names. It covers all CRDs, because the names of future
+/// claim APIs are not known.
 fn crds() -> PolicyRule {
     PolicyRule {
         api_groups: Some(texts(&["apiextensions.k8s.io"])),

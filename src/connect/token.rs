@@ -31,7 +31,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Requests a token for an audience, or else for the API server itself. The server may grant a shorter lifetime.
+    /// Requests a token for an audience. Without an audience, the token is for the API server itself. The server may
+    /// grant a shorter lifetime.
     ///
     /// # Errors
     /// The cluster rejects the request or cannot be reached.

@@ -1,4 +1,4 @@
-//! Shows what will be written, asks, and writes to both clusters.
+//! Shows the plan, asks for confirmation, and writes to both clusters.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,12 +15,12 @@ use super::{installation, plan, preflight, private_file};
 pub(super) enum CredentialSource {
     /// From a Secret.
     Secret,
-    /// From the app cluster, if the control plane trusts it.
+    /// The app cluster issues the token, if the control plane trusts it.
     Issuer(Issuer),
 }
 
-/// Shows the plan, asks, and writes to both clusters. What the credential needs comes first in the app cluster: pods
-/// cannot start without it.
+/// Shows the plan, asks for confirmation, and writes to both clusters. In the app cluster, writes the objects for the
+/// credential first, because pods cannot start without it.
 pub(super) async fn apply(
     session: &Session,
     source: &CredentialSource,
@@ -56,8 +56,8 @@ pub(super) async fn apply(
     plan::apply(&session.app, rest).await
 }
 
-/// Shows the plan, asks, writes to the control plane, and prints the objects of the app cluster. A credential that must
-/// be stored goes to the file.
+/// Shows the plan, asks for confirmation, writes to the control plane, and prints the objects of the app cluster.
+/// Writes a credential that must be stored to the file.
 pub(super) async fn print(
     session: &Session,
     source: &CredentialSource,
@@ -81,7 +81,7 @@ pub(super) async fn print(
         let written = private_file::replace(path, &text);
         let path = path.to_owned();
         note = format!(
-            "Apply the credential too: kubectl --context {context} apply -f {}\nDo not commit it: the daemon renews the token, and writes it to the Secret.",
+            "Apply the credential too: kubectl --context {context} apply -f {}\nDo not commit this file, because the daemon writes renewed tokens to the Secret.",
             path.display()
         );
         written.map_err(|error| ConnectError::File { path, error })?;
@@ -93,7 +93,7 @@ pub(super) async fn print(
                 issuer.check(session).await?;
                 "The control plane trusts tokens of the app cluster.".to_owned()
             }
-            false => "Run this command again when the objects are applied: it then checks whether the control plane trusts tokens of the app cluster.".to_owned(),
+            false => "After you have applied the objects, run this command again. It then checks whether the control plane trusts tokens of the app cluster.".to_owned(),
         };
     }
     Ok(writeln!(stderr, "{note}")?)

@@ -3,7 +3,7 @@
 use super::super::clusters::ClaimKind;
 use super::super::endpoint::Endpoint;
 
-/// What a tool needs to know. Has no `Debug`, because it contains a token.
+/// The data that a tool needs. Has no `Debug`, because it contains a token.
 pub(super) struct Access {
     /// The name under which the tool knows the control plane.
     pub(super) name: String,

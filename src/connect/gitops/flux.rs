@@ -14,13 +14,13 @@ const NAMESPACE: &str = "flux-system";
 /// The key of the kubeconfig in the Secret.
 const KEY: &str = "value";
 
-/// A claim is ready. `exists` is false for an empty list, where `all` would be true.
+/// Checks that a claim is ready. `exists` is false for an empty list, while `all` would be true.
 const CURRENT: &str = "has(status.conditions) &&
 status.conditions.exists(c, c.type == 'Synced' && c.status == 'True') &&
 status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')
 ";
 
-/// The control plane cannot process a claim.
+/// Checks that the control plane cannot process a claim.
 const FAILED: &str = "has(status.conditions) &&
 status.conditions.exists(c, c.type == 'Synced' && c.status == 'False')
 ";
@@ -49,7 +49,7 @@ pub(super) struct Kustomization<'a> {
 struct KustomizationSpec<'a> {
     interval: &'static str,
     retry_interval: &'static str,
-    /// How long claims may take to become ready.
+    /// Maximum time for claims to become ready.
     timeout: &'static str,
     path: &'static str,
     prune: bool,

@@ -1,4 +1,4 @@
-//! The pods of the daemon, and how many of them may be missing at a time.
+//! The Deployment of the daemon and its PodDisruptionBudget.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) type Files = BTreeMap<String, String>;
 
 const REPLICAS: i32 = 2;
 
-/// Longer than the configured delay and drain together.
+/// Must be longer than the configured delay and drain together.
 const GRACE_PERIOD_S: i64 = 45;
 
 const CONFIG_DIRECTORY: &str = "/etc/claimgate";
@@ -63,7 +63,7 @@ pub(super) fn objects(
                 metadata: Some(ObjectMeta {
                     labels: Some(installation.labels()),
                     annotations: Some(BTreeMap::from([(
-                        // Restarts the pods when the configuration changes.
+                        // The annotation changes with the configuration, which restarts the pods.
                         "checksum/config".to_owned(),
                         checksum(files),
                     )])),

@@ -9,7 +9,7 @@ use crate::config::{NamespaceSelection, ServiceConfig};
 use crate::connect::connection::{ANNOTATION, Credential};
 use crate::connect::objects::named;
 
-/// claimgate in one app cluster.
+/// An installation of claimgate in one app cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Installation {
     pub(crate) service: ServiceConfig,

@@ -1,4 +1,4 @@
-//! The identity of the daemon in the app cluster, and its rights: only what it uses.
+//! The identity of the daemon in the app cluster, and the minimal rights that it needs.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{
@@ -72,7 +72,8 @@ pub(super) fn objects(
     Ok(objects)
 }
 
-/// The rights to copy Secrets, where the user wants that. Kubernetes cannot restrict them to some Secrets.
+/// Returns the rights to copy Secrets, in the namespaces that the user selects. Kubernetes cannot restrict them to some
+/// Secrets.
 fn secrets(installation: &Installation) -> Result<Vec<Manifest>, serde_json::Error> {
     let name = installation.secrets_role();
     let labeled = || ObjectMeta {
@@ -117,7 +118,8 @@ fn secrets(installation: &Installation) -> Result<Vec<Manifest>, serde_json::Err
     Ok([vec![role], bindings].concat())
 }
 
-/// The rights in other namespaces: to write events of APIServices, which have no namespace, and to read the front proxy.
+/// Returns the rights in other namespaces: to write events of APIServices, which have no namespace, and to read the
+/// front proxy.
 fn elsewhere(installation: &Installation) -> Result<[Manifest; 3], serde_json::Error> {
     let name = installation.cluster_role();
     let in_namespace = |namespace: &str| ObjectMeta {
@@ -147,7 +149,7 @@ fn elsewhere(installation: &Installation) -> Result<[Manifest; 3], serde_json::E
     ])
 }
 
-/// Binds a role to the ServiceAccount.
+/// Returns a RoleBinding of a role to the ServiceAccount.
 fn binding(
     installation: &Installation,
     metadata: ObjectMeta,
@@ -161,7 +163,8 @@ fn binding(
     })
 }
 
-/// The objects of the installation itself, each by name. Kubernetes cannot restrict `create` to a name.
+/// Returns the rights on the objects of the installation itself, each by name. Kubernetes cannot restrict `create` to a
+/// name.
 fn own_objects(installation: &Installation, control_plane: &str) -> Vec<PolicyRule> {
     let service = &installation.service.name;
     let lease = format!("{service}{LEASE_SUFFIX}");

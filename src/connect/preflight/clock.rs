@@ -12,13 +12,13 @@ use super::finding::Outcome;
 use crate::connect::clusters::Cluster;
 use crate::connect::error::ConnectError;
 
-/// A larger difference makes tokens invalid before they are used.
+/// Maximum difference between two clocks. A larger difference can make new tokens invalid.
 const DIFFERENCE_MAX: Duration = Duration::seconds(60);
 
 /// The version and the time that an API server reports.
 pub(super) struct Server {
     pub(super) version: String,
-    /// The time at which it answered, and this machine's. `None` if it does not say.
+    /// The time of the API server when it answered, and the time of this machine. `None` if the response has no time.
     pub(super) date: Option<(OffsetDateTime, OffsetDateTime)>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn ask(cluster: &Cluster) -> Result<Server, ConnectError> {
 pub(super) fn difference(date: Option<(OffsetDateTime, OffsetDateTime)>) -> Outcome {
     let Some((theirs, ours)) = date else {
         return Outcome::warning(
-            "the API server does not send its time",
+            "the API server does not return its time",
             "compare its clock with yours",
         );
     };

@@ -1,5 +1,5 @@
-//! Checks that the user may grant the rights in the objects. RBAC lets nobody grant rights that they lack, unless they have
-//! the verbs `escalate` and `bind` (`kubernetes/pkg/registry/rbac/escalation_check.go`).
+//! Checks that the user may grant the rights in the objects. RBAC allows users to grant only rights that they have,
+//! unless they have the verbs `escalate` and `bind` (`kubernetes/pkg/registry/rbac/escalation_check.go`).
 
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 
@@ -12,10 +12,10 @@ use crate::connect::manifest::{Manifest, State};
 /// The end of the message of a rejection, before the rights.
 const NOT_HELD: &str = "RBAC permissions not currently held:";
 
-/// A namespace of each cluster. It stands for those that do not exist yet.
+/// A namespace that exists in each cluster. Dry runs use it instead of namespaces that do not exist yet.
 const ANY_NAMESPACE: &str = "default";
 
-/// Asks the cluster to write each Role and each binding, as a dry run.
+/// Asks the cluster to write each role and each binding, as a dry run.
 ///
 /// # Errors
 /// The cluster cannot be reached.

@@ -28,7 +28,7 @@ pub(super) async fn all(
             }
         }
     }
-    // Without it, connect has no credential for the daemon.
+    // Without a token, connect has no credential for the daemon.
     for account in manifests
         .iter()
         .filter(|manifest| manifest.kind() == "ServiceAccount")

@@ -13,7 +13,7 @@ use crate::connect::session::Session;
 use crate::registration::is_own;
 use claim_mapping::mapping::NameLimit;
 
-/// The first minor version with aggregated discovery by default (KEP-3352).
+/// The first minor version that serves the version v2 of aggregated discovery (KEP-3352), which `kube` requests.
 const MINOR_MIN: u32 = 30;
 
 /// Checks the version of an API server, such as `v1.37.2`.
@@ -25,7 +25,7 @@ pub(super) fn supported(version: &str) -> Outcome {
     match minor {
         Some(minor) if minor >= MINOR_MIN => Outcome::passed(version),
         Some(_) => Outcome::failed(
-            format!("Kubernetes {version} does not serve aggregated discovery"),
+            format!("Kubernetes {version} does not serve the version v2 of aggregated discovery"),
             format!("upgrade to 1.{MINOR_MIN} or later"),
         ),
         None => Outcome::warning(
@@ -35,7 +35,8 @@ pub(super) fn supported(version: &str) -> Outcome {
     }
 }
 
-/// Checks that nobody else serves the groups in the app cluster. Otherwise a request could succeed without claimgate.
+/// Checks that no CRD and no other API server serves the groups in the app cluster. Otherwise, requests could succeed
+/// without claimgate.
 pub(super) async fn taken(session: &Session) -> Result<Outcome, ConnectError> {
     let app = &session.app;
     let api: Api<APIService> = Api::all(app.client.clone());
@@ -50,10 +51,10 @@ pub(super) async fn taken(session: &Session) -> Result<Outcome, ConnectError> {
         }
     }
     Ok(match taken.is_empty() {
-        true => Outcome::passed("no one else serves the groups"),
+        true => Outcome::passed("no CRD and no other API server serves the groups"),
         false => Outcome::failed(
             format!("the app cluster already has {}", taken.join(", ")),
-            "delete its CRDs or the APIService, or name other groups with --apis",
+            "delete its CRDs or the APIService, or select other groups with --apis",
         ),
     })
 }
@@ -67,7 +68,7 @@ pub(super) async fn name_limits(session: &Session) -> Result<Outcome, ConnectErr
         Err(kube::Error::Api(status)) if status.code == 403 => {
             return Ok(Outcome::warning(
                 "you may not list CRDs, so the limits of names are unknown",
-                "ask an administrator whether an XRD limits names to less than 18 characters",
+                "ask an administrator whether an XRD limits names to fewer than 18 characters",
             ));
         }
         Err(error) => return Err(control_plane.failed("list the CRDs")(error)),
