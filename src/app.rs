@@ -46,7 +46,7 @@ use crate::tls::{self, ServingCertificate};
 use crate::upstream::DocumentClient;
 use crate::websocket::WatchLimits;
 
-/// How long the release of the Lease may delay the end of the process.
+/// Maximum delay of the process's end while the Lease is released.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
 
 /// The daemon, with open listeners.
@@ -188,7 +188,8 @@ impl App {
         draining.cancel();
         drain(accepting, connections, &self.shutdown, &self.stop).await;
         if let Some(election) = election {
-            // It only releases its Lease now. The app cluster may be unavailable.
+            // The election only releases its Lease now. The wait is limited, because the app cluster may be
+            // unavailable.
             let _ = tokio::time::timeout(RELEASE_MAX, election).await;
         }
         ended.cancel();
@@ -210,7 +211,7 @@ impl App {
     }
 }
 
-/// Returns how the documents of each control plane are kept current.
+/// Returns the tasks that keep the documents of each control plane current.
 fn refreshes(
     config: &Config,
     documents: Vec<(Arc<DocumentClient>, Exposure)>,
@@ -232,7 +233,7 @@ fn refreshes(
     with_options.collect()
 }
 
-/// Returns the namespaces of a control plane that local ones are mapped to.
+/// Returns the remote namespaces of a control plane.
 fn namespaces(settings: &Arc<ControlPlaneConfig>) -> Vec<String> {
     let namespaces = settings.mapping.remote_namespaces().into_iter();
     namespaces.map(str::to_owned).collect()

@@ -32,7 +32,7 @@ use crate::upstream::Credentials;
 pub(super) struct AppClusterAccess {
     client: Option<kube::Client>,
     certificate: Option<CertificateKeeper>,
-    /// By the name of the control plane.
+    /// The tokens, by the name of the control plane.
     tokens: BTreeMap<String, TokenKeeper>,
 }
 
@@ -69,7 +69,7 @@ impl AppClusterAccess {
         Ok(access)
     }
 
-    /// Reads the self-managed certificate, or makes the first one.
+    /// Reads the self-managed certificate, or creates the first one.
     ///
     /// # Errors
     /// The Secret is unusable.
@@ -92,13 +92,13 @@ impl AppClusterAccess {
         Ok(self)
     }
 
-    /// Returns where discovery is kept in the app cluster: beside the Service that `register` names.
+    /// Returns the store for discovery in the app cluster. It is in the namespace of the Service that `register` names.
     pub(super) fn discovery_store(&self, config: &Config) -> Option<Arc<dyn DocumentStore>> {
         let (client, register) = (self.client.clone()?, config.register.as_ref()?);
         Some(Arc::new(DiscoveryStore::new(client, &register.service)))
     }
 
-    /// Returns what keeps the daemon from working in the app cluster. Writes nothing.
+    /// Returns warnings about problems with the app cluster, such as missing rights. Writes nothing.
     pub(super) async fn warnings(&self, config: &Config) -> Vec<Warning> {
         match &self.client {
             Some(client) => rights::warnings(client, config).await,
@@ -106,7 +106,7 @@ impl AppClusterAccess {
         }
     }
 
-    /// Returns the certificate of the Secret, if the daemon makes its own.
+    /// Returns the self-managed certificate, if there is one.
     pub(super) fn certificate(&self) -> Option<ServingCertificate> {
         let keeper = self.certificate.as_ref()?;
         Some(ServingCertificate::Managed(keeper.certificate()))
@@ -202,7 +202,7 @@ impl AppClusterTasks {
         self.namespaces.clone()
     }
 
-    /// Returns the APIs that are not registered, and why.
+    /// Returns one line for each API that is not registered.
     pub(super) fn registration_problems(&self) -> watch::Receiver<Vec<String>> {
         match &self.registrar {
             Some(registrar) => registrar.problems(),

@@ -1,4 +1,4 @@
-//! Where discovery is kept over restarts.
+//! The stores that keep discovery across restarts.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Asks the control planes of a configuration what they serve, for `claimgate check --online`.
+//! Checks a configuration against its clusters, for `claimgate check --online`.
 
 mod event_rights;
 mod rights;
@@ -18,15 +18,15 @@ use claim_mapping::mapping::Mapping;
 
 const SECRETS: &str = "secrets";
 
-/// What the clusters say of a configuration.
+/// The results of the check.
 #[derive(Debug, Default)]
 pub struct Online {
     pub control_planes: Vec<OnlineControlPlane>,
-    /// About the app cluster.
+    /// Warnings about the app cluster.
     pub warnings: Vec<Warning>,
 }
 
-/// What is known of one control plane.
+/// The results for one control plane.
 #[derive(Debug)]
 pub struct OnlineControlPlane {
     pub name: String,
@@ -154,7 +154,7 @@ fn missing_rights(
             let cure = "grant the rights to its user on the control plane";
             let missing = missing.into_iter();
             let problems = missing
-                .map(|(place, verbs)| format!("claimgate may not {} {place}", verbs.join(", ")));
+                .map(|(place, verbs)| format!("claimgate lacks the right to {} {place}", verbs.join(", ")));
             problems.map(|problem| warning(problem, cure)).collect()
         }
         Err(error) => vec![warning(

@@ -6,7 +6,7 @@ use crate::tls::watched::LoadError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[cfg(feature = "app-cluster")]
-    #[error("the API of the app cluster: {0}")]
+    #[error("cannot use the API of the app cluster: {0}")]
     AppCluster(#[from] crate::app_cluster::ClientError),
     #[cfg(feature = "app-cluster")]
     #[error("authentication.requestHeader.fromCluster: {0}")]
@@ -35,8 +35,8 @@ pub enum StartError {
     NoCertificate,
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("rewrite rules: {0}")]
+    #[error("cannot compile the rewrite rules: {0}")]
     Rules(#[from] json_rewrite::RuleError),
-    #[error("TLS: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
 }

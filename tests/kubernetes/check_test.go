@@ -21,8 +21,8 @@ func TestCheckOnlineNamesMissingRightsInTheAppCluster(t *testing.T) {
 	startRegistrar(t)
 	text := checkOnline(t, "registrar.yaml")
 	for _, wanted := range []string{
-		"claimgate may not get, list, watch the namespaces of the app cluster",
-		"claimgate may not get, create, update the events of the app cluster",
+		"claimgate lacks the right to get, list, watch the namespaces of the app cluster",
+		"claimgate lacks the right to get, create, update the events of the app cluster",
 	} {
 		if !strings.Contains(text, wanted) || strings.Count(text, "of the app cluster") != 2 {
 			t.Errorf("check does not say %q, and one thing more:\n%s", wanted, text)
@@ -53,8 +53,8 @@ func TestCheckOnlineNamesMissingRightsOnComposites(t *testing.T) {
 	env.tryKubectl(env.controlPlane.kubeconfig, eventRights, "delete", "--ignore-not-found", "-f", "-")
 	c := startCopierWith(t, "check-composites", "events: {composite: true, composed: true}", "events.yaml", secretRights)
 	missing := []string{
-		`claimgate may not list, watch events in the namespace "default"`,
-		"claimgate may not get disks.plain.starter.org;",
+		`claimgate lacks the right to list, watch events in the namespace "default"`,
+		"claimgate lacks the right to get disks.plain.starter.org;",
 	}
 	await(t, deadline, func() error {
 		text := checkOnline(t, c.name+".yaml")
@@ -67,14 +67,14 @@ func TestCheckOnlineNamesMissingRightsOnComposites(t *testing.T) {
 	})
 	kubectl(t, env.controlPlane, eventRights, "apply", "-f", "-")
 	await(t, deadline, func() error {
-		if text := checkOnline(t, c.name+".yaml"); strings.Contains(text, "disks.plain.starter.org") || strings.Contains(text, "may not list, watch events") {
+		if text := checkOnline(t, c.name+".yaml"); strings.Contains(text, "disks.plain.starter.org") || strings.Contains(text, "lacks the right to list, watch events") {
 			return fmt.Errorf("with all rights, check says:\n%s", text)
 		}
 		return nil
 	})
 
 	restrictConnector(t, `"get","list","watch","create","update"`, "DELETE")
-	if text := checkOnline(t, c.name+".yaml"); !strings.Contains(text, "claimgate may not get, list, watch xkubernetesclusters.k8s.starter.org;") {
+	if text := checkOnline(t, c.name+".yaml"); !strings.Contains(text, "claimgate lacks the right to get, list, watch xkubernetesclusters.k8s.starter.org;") {
 		t.Errorf("check does not name the composite resources:\n%s", text)
 	}
 }
@@ -84,16 +84,16 @@ func TestCheckOnlineNamesMissingRights(t *testing.T) {
 		t.Helper()
 		return checkOnline(t, "claimgate.yaml")
 	}
-	if text := check(); strings.Contains(text, "may not") {
+	if text := check(); strings.Contains(text, "lacks the right") {
 		t.Errorf("with all rights, check says:\n%s", text)
 	}
 	restrictConnector(t, `"get","list","watch","create","update"`, "DELETE")
 	text := check()
-	wanted := `claimgate may not patch, delete, deletecollection networks.k8s.starter.org in the namespace "` + mapping[writeNamespaces.local] + `"`
+	wanted := `claimgate lacks the right to patch, delete, deletecollection networks.k8s.starter.org in the namespace "` + mapping[writeNamespaces.local] + `"`
 	if !strings.Contains(text, wanted) {
 		t.Errorf("check does not say %q:\n%s", wanted, text)
 	}
-	if strings.Contains(text, "may not get") || strings.Contains(text, "kubernetesclusters.k8s.starter.org in the namespace") {
+	if strings.Contains(text, "lacks the right to get") || strings.Contains(text, "kubernetesclusters.k8s.starter.org in the namespace") {
 		t.Errorf("check names rights that claimgate has:\n%s", text)
 	}
 }

@@ -1,4 +1,4 @@
-//! Keeps discovery in the app cluster over restarts.
+//! Saves discovery in the app cluster across restarts.
 
 use futures_util::future::BoxFuture;
 

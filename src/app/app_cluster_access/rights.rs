@@ -13,9 +13,9 @@ struct Right {
     key: &'static str,
     group: &'static str,
     resource: &'static str,
-    /// Empty for the whole cluster.
+    /// The namespace. Empty for the whole cluster.
     namespace: String,
-    /// Empty for all names.
+    /// The name of the object. Empty for all names.
     name: String,
     verbs: &'static [&'static str],
 }
@@ -107,7 +107,7 @@ fn needed(config: &Config) -> Vec<Right> {
     rights
 }
 
-/// Returns the rights to copy Secrets and ConfigMaps, in each namespace where the configuration wants that.
+/// Returns the rights to copy Secrets and ConfigMaps, in each namespace that the configuration selects.
 fn secrets(config: &Config) -> Vec<Right> {
     let apis = config.apis.iter().filter(|api| !api.secrets.is_off());
     let mut rights = Vec::new();
@@ -159,7 +159,7 @@ impl Right {
         Warning {
             key: self.key.to_owned(),
             problem: format!(
-                "claimgate may not {} the {}{name} of the app cluster",
+                "claimgate lacks the right to {} the {}{name} of the app cluster",
                 verbs.join(", "),
                 self.resource
             ),

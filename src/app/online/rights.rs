@@ -1,4 +1,4 @@
-//! Asks a control plane which rights claimgate lacks there.
+//! Finds the rights that claimgate lacks on a control plane.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ const READS: [&str; 3] = ["get", "list", "watch"];
 /// `get` is also needed for updates, and `patch` for deletions with a policy.
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
-/// What a controller needs to follow the objects of a namespace.
+/// The verbs that a controller needs to watch the objects of a namespace.
 const FOLLOW: [&str; 2] = ["list", "watch"];
 
 /// The namespace of events about objects without a namespace.
 const CLUSTER_SCOPED: &str = "default";
 
-/// All namespaces, or none.
+/// The namespace of a review for all namespaces, or for resources without a namespace.
 const EVERYWHERE: &str = "";
 
-/// A resource, and what claimgate does with it.
+/// A resource, and the access that claimgate needs.
 pub(super) struct Resource {
     pub(super) group: String,
     pub(super) plural: String,
@@ -30,27 +30,27 @@ pub(super) struct Resource {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Access {
-    /// Claims: lists across several namespaces of a table read all of the control plane.
+    /// Claims. With a table of several rows, lists of all namespaces read the whole control plane.
     Claims,
     ReadOnlyClaims,
-    /// Secrets and ConfigMaps: each namespace apart.
+    /// Secrets and ConfigMaps, in each namespace separately.
     Read,
     Copies,
-    /// Events in the namespaces of claims: a controller follows them.
+    /// Events in the namespaces of claims, which a controller watches.
     Follow,
     /// Events about objects without a namespace.
     FollowClusterScoped,
-    /// Composite resources, which have no namespace: a controller finds and follows them.
+    /// Composite resources, which have no namespace. A controller reads and watches them.
     Composites,
     /// Composed resources without a namespace.
     Composed,
 }
 
 /// Returns the verbs that claimgate lacks, by place: `kubernetesclusters.k8s.starter.org in the namespace "team-a"`. A
-/// control plane without access reviews allows everything, such as that of `claimgate dev`.
+/// control plane without access reviews, such as that of `claimgate dev`, allows everything.
 ///
 /// # Errors
-/// The control plane does not answer, or not as a Kubernetes API server.
+/// The control plane does not answer, or its answer is not an access review.
 pub(super) async fn missing(
     upstream: &Upstream,
     mapping: &Mapping,
