@@ -1,4 +1,4 @@
-//! Asks a cluster whether the client may do something.
+//! Asks a cluster whether the user of the client has a right.
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -9,7 +9,7 @@ use kube::api::PostParams;
 /// Returns whether the user of the client has a right.
 ///
 /// # Errors
-/// The cluster rejects the question or cannot be reached.
+/// The cluster rejects the request or cannot be reached.
 pub(crate) async fn is_allowed(
     client: &kube::Client,
     attributes: ResourceAttributes,

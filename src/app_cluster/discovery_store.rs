@@ -15,8 +15,8 @@ use serde_json::json;
 use super::errors::{describe, has_status};
 use crate::config::ServiceConfig;
 
-/// The name of the ConfigMap without that of the Service. Whoever installs claimgate creates it, so that claimgate needs
-/// rights on this name only, and so that it goes with the installation.
+/// The end of the name of the ConfigMap, after the name of the Service. The installation creates the ConfigMap, so
+/// claimgate needs rights only on this name, and an uninstallation deletes it.
 pub(crate) const DISCOVERY_SUFFIX: &str = "-discovery";
 
 /// Largest size in bytes of a compressed document. kube-apiserver limits a ConfigMap with all documents to 1 MiB
@@ -26,7 +26,7 @@ const COMPRESSED_BYTES_MAX: usize = 900 << 10;
 /// Largest size in bytes of a document after decompression.
 const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// The documents of all control planes, each compressed under a key of its own.
+/// The documents of all control planes. Each is compressed and has a separate key.
 #[derive(Clone)]
 pub(crate) struct DiscoveryStore {
     api: Api<ConfigMap>,
@@ -34,7 +34,7 @@ pub(crate) struct DiscoveryStore {
 }
 
 impl DiscoveryStore {
-    /// Creates the store beside the Service.
+    /// Creates the store, in the namespace of the Service.
     pub(crate) fn new(client: kube::Client, service: &ServiceConfig) -> Self {
         Self {
             api: Api::namespaced(client, &service.namespace),
@@ -72,7 +72,7 @@ impl DiscoveryStore {
         let compressed = compressed.map_err(|error| error.to_string())?;
         if compressed.len() > COMPRESSED_BYTES_MAX {
             return Err(format!(
-                "{} bytes are too many for ConfigMap {}; set stateDirectory",
+                "the compressed documents have {} bytes, which is too much for the ConfigMap {}; set stateDirectory",
                 compressed.len(),
                 self.name
             ));
@@ -87,7 +87,7 @@ impl DiscoveryStore {
         match patched.await {
             Ok(_) => Ok(()),
             Err(error) if has_status(&error, 404) => Err(format!(
-                "ConfigMap {} does not exist; create it without data",
+                "the ConfigMap {} does not exist; create it without data",
                 self.name
             )),
             Err(error) => Err(self.problem("write", &error)),

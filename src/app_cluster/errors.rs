@@ -1,6 +1,6 @@
 //! Reads the errors of requests to the app cluster.
 
-/// Returns what a user needs to know of an error: the message of a rejection, without the rest of its Status.
+/// Returns the message of an error. For a rejection, this is only the message of its Status.
 pub(crate) fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
@@ -13,7 +13,7 @@ pub(crate) fn has_status(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
-/// Returns whether a create failed because its namespace is being deleted, with everything in it
+/// Returns whether a create failed because its namespace is being deleted
 /// (`k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle`).
 pub(crate) fn is_namespace_terminating(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {

@@ -17,7 +17,7 @@ use crate::config::RequestHeader;
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
 
-/// The header of the uid on clusters before Kubernetes 1.32, which do not publish it.
+/// The default header with the UID. Clusters before Kubernetes 1.32 do not publish this header.
 const UID_HEADER: &str = "x-remote-uid";
 
 /// The reason why the front proxy is not known.
@@ -55,7 +55,8 @@ impl FrontProxyWatch {
         Ok(watch)
     }
 
-    /// Follows the description until `stop` is cancelled. An invalid one is logged, and the last one stays in use.
+    /// Follows the description until `stop` is cancelled. If a new description is invalid, logs this and continues to
+    /// use the last one.
     pub(crate) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             let objects = watch_object(self.api.clone(), NAME);

@@ -1,4 +1,4 @@
-//! Watches the namespaces of the app cluster, only their metadata.
+//! Watches the metadata of the app cluster's namespaces.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,12 +24,12 @@ type NamespaceMetadata = PartialObjectMeta<Namespace>;
 pub(crate) struct NamespaceWatch {
     api: Api<NamespaceMetadata>,
     store: NamespaceStore,
-    /// Whether the log says that the namespaces cannot be read.
+    /// Whether it was logged that the namespaces cannot be read.
     is_reported: bool,
 }
 
 impl NamespaceWatch {
-    /// Creates the watch, and what answers from it.
+    /// Creates the watch, and the [`LocalNamespaces`] that answer from it.
     pub(crate) fn new(client: kube::Client, metrics: Metrics) -> (Self, LocalNamespaces) {
         let api: Api<NamespaceMetadata> = Api::all(client);
         let store = NamespaceStore::new();

@@ -255,8 +255,8 @@ fn mapping(cluster: Option<&str>, control_plane: &Section<'_>) -> Option<Mapping
 const MODES: &str = "set one of them: namespace: REMOTE for all local namespaces, or namespaces: {LOCAL: REMOTE, ...} \
                      for a table";
 
-/// Reads the mapping of all local namespaces to one remote one. Returns `None` also if the app cluster's name is
-/// invalid, which is a problem of its own.
+/// Reads the mapping of all local namespaces to one remote one. Also returns `None` if the app cluster's name is
+/// invalid, which is reported separately.
 fn shared_mapping(cluster: Option<&str>, section: &Section<'_>) -> Option<Mapping> {
     let namespace = section.text("namespace")?;
     let error = match Mapping::shared(cluster.unwrap_or(ANY_CLUSTER), &namespace) {

@@ -10,7 +10,7 @@ use claim_mapping::mapping::is_dns_label;
 /// The type of the Secrets that Crossplane writes for claims (`crossplane-runtime/pkg/resource/resource.go`).
 const CONNECTION: &str = "connection.crossplane.io/v1alpha1";
 
-/// The types that are ever copied. Controllers act on others, such as those of tokens.
+/// The types that can be copied. Controllers act on other types, for example on tokens.
 const TYPES: [&str; 4] = [
     CONNECTION,
     "Opaque",
@@ -32,7 +32,7 @@ const RESERVED_DOMAINS: [&str; 5] = [
 pub struct SecretsConfig {
     /// `None` if connection Secrets are not copied.
     pub connection: Option<ConnectionSecretsConfig>,
-    /// What is copied to the control plane.
+    /// The objects that are copied to the control plane.
     pub inputs: Vec<InputConfig>,
     /// Local namespaces whose Secrets claimgate may read and write.
     pub namespaces: NamespaceSelection,
@@ -43,7 +43,7 @@ pub struct SecretsConfig {
 pub struct ConnectionSecretsConfig {
     /// The types of Secrets on the control plane that are copied. There is at least one.
     pub types: BTreeSet<String>,
-    /// The type of the copies, or `None` for that of the source.
+    /// The type of the copies, or `None` for the type of the source.
     pub target_type: Option<String>,
     pub labels: KeySelection,
     pub annotations: KeySelection,
@@ -109,7 +109,7 @@ impl NamespaceSelection {
     }
 }
 
-/// Keys of labels or annotations that are copied: names, or beginnings that end in `*`.
+/// Keys of labels or annotations that are copied: names, or prefixes that end in `*`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KeySelection(Vec<String>);
 

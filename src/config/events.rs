@@ -9,7 +9,7 @@ pub struct EventsConfig {
     pub claim: bool,
     /// Warnings about the composite resources of claims, and their conditions.
     pub composite: bool,
-    /// Warnings about the resources of which these composite resources consist.
+    /// Warnings about the composed resources of these composite resources.
     pub composed: bool,
     /// Whether the names of composite resources are left out.
     pub hide_composite_names: bool,

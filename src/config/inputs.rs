@@ -20,12 +20,12 @@ pub enum InputKind {
     ConfigMap,
 }
 
-/// Which objects of a claim's local namespace are copied.
+/// Selects the objects of a claim's local namespace that are copied.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InputSource {
-    /// The one that the claim names.
+    /// The object that the claim names in a field.
     Reference(ReferencePath),
-    /// All with these labels.
+    /// All objects with these labels.
     Labels(BTreeMap<String, String>),
 }
 

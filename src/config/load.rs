@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_of_other_services_are_no_keys() {
+    fn variables_of_other_services_are_ignored() {
         for name in [
             "TEAM_A_SERVICE_HOST",
             "TEAM_A_SERVICE_PORT_HTTPS",

@@ -1,7 +1,7 @@
-//! Where claims are stored, and which changes of that hide claims.
+//! The places where claims are stored, and warnings about changes that hide claims.
 //!
-//! The garbage collector of the app cluster asks for the owner of an object by name. If the claims of a namespace are
-//! stored elsewhere than before, it gets 404 or another claim, and deletes what the old claims own.
+//! The garbage collector of the app cluster reads the owner of an object by name. If the claims of a namespace are
+//! stored in another place than before, it gets 404 or another claim, and deletes the objects that the old claims own.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ struct Place {
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 enum Namespaces {
-    /// Remote namespaces by local ones.
+    /// A table of remote namespaces by local namespaces.
     Table(BTreeMap<String, String>),
-    /// All local namespaces of a cluster in one.
+    /// One remote namespace for all local namespaces of a cluster.
     Shared { cluster: String, remote: String },
 }
 
@@ -60,8 +60,8 @@ impl Places {
         Self(places.collect())
     }
 
-    /// Returns a warning for each place that has changed since `before`. Rows that were added or removed are no such
-    /// change: requests in a namespace that is not mapped get 403.
+    /// Returns a warning for each place that has changed since `before`. Added or removed rows cause no warning,
+    /// because requests in a namespace that is not mapped get 403.
     pub fn changes_since(&self, before: &Self) -> Vec<Warning> {
         let both = self
             .0

@@ -33,7 +33,8 @@ pub struct Config {
     /// `None` if claimgate registers no APIServices.
     pub register: Option<Register>,
     pub outage: OutageConfig,
-    /// Where the daemon keeps discovery and the places of claims over restarts. `None` if the configuration names none.
+    /// The folder in which the daemon saves discovery and the places of claims across restarts. `None` if it is not
+    /// configured.
     pub state_directory: Option<PathBuf>,
     pub limits: LimitsConfig,
     /// `None` disables the admin listener.
@@ -61,7 +62,7 @@ pub enum ServingCertificateConfig {
     SelfManaged(SelfManaged),
 }
 
-/// The certificate is made and renewed by the daemon.
+/// The daemon creates and renews the certificate.
 #[derive(Clone, Debug)]
 pub struct SelfManaged {
     /// The name of a Secret in the namespace of the Service.
@@ -98,7 +99,7 @@ impl Authentication {
     }
 }
 
-/// Where the front proxy of the app cluster is described.
+/// The source of the description of the front proxy.
 #[derive(Clone, Debug)]
 pub enum FrontProxyConfig {
     File {
@@ -109,7 +110,7 @@ pub enum FrontProxyConfig {
     FromCluster,
 }
 
-/// Who the front proxy is, and the headers in which it passes the user.
+/// The identity of the front proxy, and the headers in which it passes the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestHeader {
     /// Common names that the certificate of the front proxy may have. Empty means any name.
@@ -253,7 +254,7 @@ pub struct TimeoutsConfig {
     pub connect: Duration,
     /// From sending a request to the headers of its response.
     pub request: Duration,
-    /// How long the control plane may read nothing of a request body.
+    /// Maximum time during which a request body may make no progress.
     pub request_body_stall: Duration,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,

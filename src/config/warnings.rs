@@ -68,8 +68,8 @@ fn one_shared_namespace(
     })
 }
 
-/// Finds two local namespaces in two tables that map to the same remote one. Two control planes with an equal
-/// row are no mistake: they can have different credentials for different APIs.
+/// Finds two local namespaces in two tables that map to the same remote one. An equal row in two control planes is not
+/// a mistake, because they can have different credentials for different APIs.
 fn rows_with_one_remote_namespace(
     (first_name, first): Named<'_, NamespaceTable>,
     (second_name, second): Named<'_, NamespaceTable>,
