@@ -17,11 +17,11 @@
 //! | `openapi` | the same for OpenAPI |
 //! | `name_limits` | reads the limits of names from CRDs |
 //! | `rights` | the rights of claimgate on a control plane |
-//! | `rights_review`, `rights_reader` | read them once, and whenever they may have changed |
-//! | `offered` | limits discovery to these rights, and in an outage |
+//! | `rights_review`, `rights_reader` | read these rights: once, and whenever they may have changed |
+//! | `offered` | limits discovery to these rights, and during an outage |
 //! | `outage` | decides when a control plane is in an outage |
 //! | `offers` | what the catalog offers, for the registration of APIServices |
-//! | `discovery_cache` | keeps discovery and OpenAPI over restarts |
+//! | `discovery_cache` | saves discovery and OpenAPI across restarts |
 //! | `store` | the [`Catalog`] |
 //! | `saved_copy` | decides when documents are saved, and when the saved ones are served |
 //! | `serve`, `refresh` | read and write the catalog |

@@ -8,7 +8,7 @@ pub struct ClaimResource {
     pub group: String,
     pub version: String,
     pub kind: String,
-    /// As in paths.
+    /// The plural name, as in paths.
     pub plural: String,
 }
 

@@ -1,7 +1,7 @@
-//! Keeps discovery and OpenAPI of a control plane over restarts of the daemon.
+//! Saves discovery and OpenAPI of a control plane across restarts of the daemon.
 //!
-//! After a restart during an outage, the app cluster would otherwise see no APIs: the APIServices become unavailable, and
-//! no namespace can be deleted. Claims and credentials are never kept.
+//! Without the saved documents, the APIServices would become unavailable after a restart during an outage, and no
+//! namespace could be deleted. Claims and credentials are never saved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::discovery::{Group, ResourceListEntry, ResourceVerbs};
 use super::openapi::OpenApi;
 use claim_mapping::mapping::NameLimit;
 
-/// Changes with the shape of [`Content`].
+/// The version of the format. Increase it if the fields of [`Content`] change.
 const FORMAT: u32 = 1;
 
-/// Keeps one document for each control plane.
+/// Stores one document for each control plane.
 pub trait DocumentStore: Send + Sync {
     /// Reads the document of a control plane. Returns `None` if the store lacks it.
     fn read<'a>(&'a self, control_plane: &'a str)
@@ -35,7 +35,7 @@ pub trait DocumentStore: Send + Sync {
 #[derive(Clone)]
 pub struct DiscoveryCache {
     pub store: Arc<dyn DocumentStore>,
-    /// The address of the control plane and what is exposed of it. Documents of another one are not used.
+    /// The address of the control plane and the exposed APIs. Documents with another value are not used.
     pub configuration: String,
 }
 
@@ -69,8 +69,8 @@ struct Details {
 }
 
 impl DiscoveryCache {
-    /// Reads what was saved of a control plane. Returns `None` if nothing was, if it is damaged, or if it belongs to another
-    /// configuration.
+    /// Reads the saved documents of a control plane. Returns `None` if there are none, if they are damaged, or if they
+    /// belong to another configuration.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -84,7 +84,7 @@ impl DiscoveryCache {
                 tracing::warn!(
                     control_plane,
                     problem,
-                    "the discovery that was saved before the restart is damaged, and is not used"
+                    "the saved discovery is damaged; claimgate ignores it"
                 );
                 return Ok(None);
             }
@@ -96,8 +96,8 @@ impl DiscoveryCache {
         content.format == FORMAT && content.configuration == self.configuration
     }
 
-    /// Saves the documents of a control plane, with the verbs that other replicas have offered. Writes nothing if the same
-    /// documents are saved already.
+    /// Saves the documents of a control plane, with the verbs that other replicas have offered. Writes nothing if the
+    /// saved documents are equal.
     ///
     /// # Errors
     /// The document cannot be written.
@@ -130,7 +130,7 @@ impl DiscoveryCache {
         self.store.write(control_plane, document).await
     }
 
-    /// Returns what is saved now, if it is usable.
+    /// Returns the saved documents, if they are usable.
     async fn saved(&self, control_plane: &str) -> Option<Content> {
         let document = self.store.read(control_plane).await.ok()??;
         let content = decode(&document).ok()?;

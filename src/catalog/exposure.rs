@@ -16,7 +16,7 @@ pub struct Exposure {
 #[derive(Clone, Debug)]
 pub struct ExposedApi {
     pub group: String,
-    /// Empty for all versions.
+    /// The exposed versions. Empty for all versions.
     pub versions: BTreeSet<String>,
     pub resources: ResourceSelection,
     pub read_only: bool,

@@ -16,7 +16,7 @@ const OPENAPI_BYTES_MAX: usize = 32 << 20;
 /// Depth of fields in a schema that are searched. A schema can contain itself.
 const DEPTH_MAX: usize = 32;
 
-/// What a control plane serves of the exposed APIs.
+/// The exposed APIs that a control plane serves.
 #[derive(Debug, Default)]
 pub struct Inspection {
     /// The version of Kubernetes.
@@ -32,7 +32,7 @@ pub struct Inspection {
 pub struct ClusterScoped {
     pub group: String,
     pub version: String,
-    /// As in paths.
+    /// The plural name, as in paths.
     pub plural: String,
     pub kind: String,
     /// Whether Crossplane made it for composite resources (`crossplane/internal/xcrd/crd.go`, `CategoryComposite`).
@@ -145,7 +145,7 @@ fn secret_fields(
     found
 }
 
-/// Adds the fields below a schema whose names end like that of a reference to a Secret.
+/// Adds the fields below a schema whose names look like a reference to a Secret.
 fn search(schema: &Value, path: &str, depth_left: usize, found: &mut BTreeSet<String>) {
     let Some(depth_left) = depth_left.checked_sub(1) else {
         return;

@@ -1,9 +1,9 @@
 //! The limits of names, for a control plane on which objects have other names.
 //!
-//! Only the CRD contains the limit: OpenAPI describes metadata by a reference. claimgate may lack the right to read CRDs.
-//! Then Crossplane's limit is assumed, and the control plane rejects names that exceed the real one. If the CRD
-//! cannot be read for another reason, nothing is assumed, because a wrong limit gives wrong remote names: objects would
-//! look deleted.
+//! Only the CRD contains the limit, because OpenAPI describes metadata by a reference. If claimgate lacks the right to
+//! read CRDs, it assumes Crossplane's limit, and the control plane rejects names that exceed the real limit. If the CRD
+//! cannot be read for another reason, claimgate assumes nothing: with a wrong limit, remote names would be wrong, and
+//! objects would look deleted.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl NameLimits {
     /// removed any.
     ///
     /// # Errors
-    /// A limit could not be read, and is not known from an earlier time.
+    /// A limit could not be read, and was never read before.
     pub(super) async fn apply(
         &mut self,
         client: &DocumentClient,
@@ -84,7 +84,7 @@ impl NameLimits {
     }
 }
 
-/// Reads the limits of a resource. If they cannot be read, those that were known stay.
+/// Reads the limits of a resource. If they cannot be read, returns the previous limits.
 async fn limits(
     client: &DocumentClient,
     group: &str,
@@ -106,7 +106,7 @@ async fn limits(
     }
 }
 
-/// Returns whether an error will not go away by itself: the right or the CRD is missing, or the CRD cannot be read.
+/// Returns whether an error is permanent: the right or the CRD is missing, or the CRD is invalid.
 fn is_final(error: &FetchError) -> bool {
     match error {
         FetchError::Status { status, .. } => {

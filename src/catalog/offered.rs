@@ -10,16 +10,18 @@ const WATCH: &str = "watch";
 
 const LIST: &str = "list";
 
-/// The verbs that the namespace controller looks for. Without them, it would delete a namespace over live claims, so a
-/// resource that was offered with one of them keeps it. The controller remembers for its whole life that a resource lacks
-/// `list` or `deletecollection` (`pkg/controller/namespace/deletion/namespaced_resources_deleter.go`).
+/// The verbs that the namespace controller requires. Without them, it would delete a namespace whose claims still
+/// exist, so a resource that was offered with one of these verbs keeps it. The controller remembers until its restart
+/// that a resource lacks `list` or `deletecollection`
+/// (`pkg/controller/namespace/deletion/namespaced_resources_deleter.go`).
 const KEPT: [&str; 3] = [LIST, "delete", "deletecollection"];
 
-/// Returns the groups with the verbs that claimgate may use, and without resources that it may not list.
+/// Returns the groups with the verbs that claimgate has the right to use, and without resources that it has no right to
+/// list.
 ///
-/// During an outage, `watch` is removed. It is also removed from resources that claimgate can no longer list. The
-/// controllers that follow every resource then leave these out, and go on with all others: the garbage collector
-/// (`pkg/controller/garbagecollector/garbagecollector.go`, GetDeletableResources), the quota controller
+/// During an outage, `watch` is removed. It is also removed from resources that claimgate can no longer list.
+/// Controllers that watch every resource then ignore these resources, and continue with all others: the garbage
+/// collector (`pkg/controller/garbagecollector/garbagecollector.go`, GetDeletableResources), the quota controller
 /// (`pkg/controller/resourcequota`, GetQuotableResourcesFunc) and Argo CD (gitops-engine, `utils/kube/ctl.go`,
 /// GetAPIResources).
 pub(super) fn offered(
@@ -57,7 +59,7 @@ pub(super) fn offered(
     groups
 }
 
-/// Removes the verbs that claimgate may not use. Returns whether the resource is offered.
+/// Removes the verbs that claimgate has no right to use. Returns whether the resource is offered.
 fn restrict(
     resource: &mut ApiResource,
     rights: &ResourceRights,
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_claimgate_may_do_is_offered() {
+    fn verbs_without_rights_are_not_offered() {
         let new = ResourceVerbs::default;
         let all = "get list watch delete deletecollection";
         let without_watch = "get list delete deletecollection";
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_offered_before_is_offered_without_known_rights() {
+    fn offer_does_not_grow_while_rights_are_unknown() {
         assert_eq!(
             verbs(&Rights::Unknown, &mut ResourceVerbs::default(), false),
             "none"
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_that_was_offered_keeps_what_protects_namespaces() {
+    fn offered_resource_keeps_verbs_that_protect_namespaces() {
         for lost in ["list", "delete", "deletecollection"] {
             let mut before = ResourceVerbs::default();
             verbs(&Rights::Unlimited, &mut before, false);

@@ -1,4 +1,4 @@
-//! What the catalog offers to the app cluster, by group-version.
+//! The group-versions that the catalog offers to the app cluster.
 
 use std::collections::BTreeMap;
 #[cfg(all(test, feature = "app-cluster"))]
@@ -17,7 +17,7 @@ pub struct Offers {
     pub digests: BTreeMap<GroupVersion, String>,
     /// The group-versions whose control plane is in an outage, and its name.
     pub degraded: BTreeMap<GroupVersion, String>,
-    /// What the configuration exposes of control planes that have not been reached yet.
+    /// The exposures of control planes that have not been reached yet.
     unknown: Vec<Exposure>,
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// For this time, every read must succeed before an outage ends. A control plane that comes and goes would otherwise
-/// change discovery each time, and clients discover all kinds again after a change.
+/// Time for which every read must succeed before an outage ends. Otherwise, an unstable control plane would change
+/// discovery again and again, and clients discover all kinds after each change.
 const RECOVER_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows the reads of one control plane.
@@ -30,12 +30,12 @@ impl OutageDetector {
         }
     }
 
-    /// Begins an outage at once.
+    /// Begins an outage immediately.
     pub(super) fn begin_outage(&mut self) {
         self.state = State::Outage;
     }
 
-    /// Takes the result of a read.
+    /// Records the result of a read.
     pub(super) fn observe(&mut self, has_succeeded: bool, at: Instant) {
         self.state = match (&self.state, has_succeeded) {
             (State::Available | State::Failing(_), true) => State::Available,

@@ -50,7 +50,7 @@ pub struct RefreshOptions {
     pub degrade_after: Duration,
     /// The mapped namespaces of the control plane.
     pub namespaces: Vec<String>,
-    /// Where discovery is saved for a restart.
+    /// The cache that saves discovery across restarts.
     pub cache: Option<DiscoveryCache>,
 }
 
@@ -188,7 +188,7 @@ impl Refresher {
             match is_degraded {
                 true => tracing::warn!(
                     control_plane = name,
-                    "discovery now lists the resources of the control plane without the verb watch, so that controllers of the app cluster leave them out"
+                    "discovery now lists the resources of the control plane without the verb watch, so that controllers of the app cluster ignore them"
                 ),
                 false => tracing::info!(
                     control_plane = name,
@@ -199,27 +199,27 @@ impl Refresher {
         self.catalog.set_degraded(name, is_degraded);
     }
 
-    /// Logs which rights are missing now, and which no longer are.
+    /// Logs newly missing rights, and rights that are no longer missing.
     fn report_rights(&self, name: &str, rights: &Rights) {
         let (before, now) = (self.catalog.missing_rights(name), rights.missing());
         for (scope, verbs) in by_scope(now.difference(&before)) {
             tracing::warn!(
                 control_plane = name,
                 cure = "grant the rights of config/rbac/control-plane.yaml to its user on the control plane",
-                "claimgate may not {} {scope}; discovery does not offer what it may not do",
+                "claimgate lacks the right to {} {scope}; discovery does not list these verbs",
                 verbs.join(", ")
             );
         }
         for (scope, verbs) in by_scope(before.difference(&now)) {
             tracing::info!(
                 control_plane = name,
-                "claimgate may {} {scope} now",
+                "claimgate now has the right to {} {scope}",
                 verbs.join(", ")
             );
         }
     }
 
-    /// Reads what the control plane serves of the exposed APIs, and the rights on it.
+    /// Reads the exposed APIs that the control plane serves, and the rights on them.
     async fn served(
         &mut self,
         client: &DocumentClient,

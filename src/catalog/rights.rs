@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The rights on the exposed resources.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Rights {
-    /// They were not read since the start.
+    /// The rights were not read since the start.
     Unknown,
-    /// Everything is allowed, or the control plane cannot tell: that of `claimgate dev` has no access reviews.
+    /// Everything is allowed, or the control plane has no access reviews, like that of `claimgate dev`.
     Unlimited,
     /// The verbs that are forbidden, by group and resource.
     Known(BTreeMap<(String, String), ResourceRights>),

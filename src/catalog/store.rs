@@ -36,7 +36,7 @@ pub(super) struct Documents {
 
 struct ControlPlaneState {
     exposure: Exposure,
-    /// The exposed APIs that the control plane serves. `None` before the first sync.
+    /// The exposed groups that the control plane serves. `None` before the first sync.
     groups: Option<Vec<Group>>,
     rights: Rights,
     /// Whether the control plane has forbidden a request since the rights were read.
@@ -49,7 +49,7 @@ struct ControlPlaneState {
     confirmed_at: Instant,
     /// Whether the last attempt to read the documents succeeded.
     is_reachable: bool,
-    /// Whether the control plane has been unreachable for so long that its resources are offered without `watch`.
+    /// Whether the resources are offered without `watch`, because the control plane has been unreachable for too long.
     is_degraded: bool,
     openapi: OpenApi,
     /// Whether OpenAPI was read or an attempt failed.
@@ -226,7 +226,7 @@ impl Catalog {
 
     /// Offers the saved documents of a control plane, as in an outage. `age` is the time since they were saved.
     ///
-    /// The rights are not known then, so only what was offered before is offered.
+    /// The rights are not known, so only resources and verbs that were offered before are offered.
     pub(super) fn restore(&self, control_plane: &str, saved: SavedDiscovery, age: Duration) {
         self.write(control_plane, |state| {
             let now = Instant::now();
@@ -349,7 +349,7 @@ impl Catalog {
         self.read_one(control_plane, |state| state.is_degraded)
     }
 
-    /// Returns what is offered now.
+    /// Returns the current offers.
     pub fn offers(&self) -> Offers {
         self.read(|state| {
             let mut offers = Offers::default();
@@ -398,7 +398,7 @@ impl Catalog {
         names
     }
 
-    /// Returns whether the documents of a control plane could be read last time.
+    /// Returns whether the last attempt to read the documents of a control plane succeeded.
     pub fn is_reachable(&self, control_plane: &str) -> bool {
         self.read_one(control_plane, |state| state.is_reachable)
     }

@@ -111,7 +111,7 @@ impl ServedResource {
 }
 
 impl Version {
-    /// The control plane could not read the discovery of the API server behind this version.
+    /// Returns whether the control plane could not read the discovery of the API server behind this version.
     pub(super) fn is_stale(&self) -> bool {
         self.freshness == STALE
     }

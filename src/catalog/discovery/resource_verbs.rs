@@ -1,4 +1,4 @@
-//! The verbs of resources, whatever their versions.
+//! The verbs of resources, over all versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -71,7 +71,8 @@ pub(super) async fn update(
     Ok(is_changed)
 }
 
-/// Reads a document without a condition. Returns `None` if the server replies 304 nevertheless.
+/// Reads a document without a condition. Returns `None` if the server replies 304 although the request has no
+/// condition.
 async fn read(
     client: &DocumentClient,
     path: &str,

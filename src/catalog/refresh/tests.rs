@@ -288,9 +288,9 @@ async fn lookup_distinguishes_resources_that_are_not_exposed_from_missing_ones()
     assert_eq!(claims(&instance), "NotExposed");
 }
 
-/// Controllers of the app cluster leave resources without `watch` out, and go on with all others.
+/// Controllers of the app cluster ignore resources without `watch`, and continue with all others.
 #[tokio::test]
-async fn only_the_verb_watch_goes_in_an_outage() {
+async fn outage_removes_only_the_verb_watch() {
     let control_plane = control_plane().await;
     let mut instance = Instance::new(&control_plane);
     let before = instance.refresh().await;
@@ -334,7 +334,7 @@ fn unavailable() -> Fault {
     }
 }
 
-/// Keeps one document.
+/// Stores one document.
 #[derive(Default)]
 struct OneDocument(Mutex<Option<Vec<u8>>>);
 
@@ -352,7 +352,7 @@ impl DocumentStore for OneDocument {
 
 /// Otherwise the APIServices would be unavailable after a restart, and no namespace could be deleted.
 #[tokio::test]
-async fn a_restart_in_an_outage_serves_what_was_known_before() {
+async fn restart_during_outage_serves_saved_documents() {
     let control_plane = control_plane().await;
     let store = Arc::new(OneDocument::default());
     let cache = |configuration: &str| {
@@ -406,8 +406,8 @@ async fn a_restart_in_an_outage_serves_what_was_known_before() {
     assert_eq!(differing(&restarted.documents(), &before), [APIS]);
 }
 
-/// A kube-apiserver that starts forbids what it does not know yet. Without any API, namespaces could be deleted over live
-/// claims.
+/// A kube-apiserver that is starting forbids everything until it has read its roles. Without any API, namespaces could
+/// be deleted while their claims exist.
 #[tokio::test]
 async fn rights_that_are_missing_at_the_start_must_be_confirmed() {
     const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";

@@ -1,5 +1,5 @@
-//! Parses an OpenAPI v2 document while it is received, on a thread of its own. Everything that is
-//! not needed is skipped without being stored.
+//! Parses an OpenAPI v2 document while it is received, on a separate thread. Skips everything that is not needed
+//! without storing it.
 
 use std::collections::BTreeSet;
 use std::fmt;
