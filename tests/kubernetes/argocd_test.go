@@ -198,9 +198,9 @@ func withArgoCD(t *testing.T) {
 	}
 }
 
-// TestArgoCDGoesOnInAnOutage starts Argo CD during an outage with its default degradeAfter. The group of the claims has a
+// TestArgoCDContinuesDuringOutage starts Argo CD during an outage with its default degradeAfter. The group of the claims has a
 // kind that claimgate may not list, which must not break Argo CD's cache at any time.
-func TestArgoCDGoesOnInAnOutage(t *testing.T) {
+func TestArgoCDContinuesDuringOutage(t *testing.T) {
 	withArgoCD(t)
 	r := startRegistrarForOutages(t, 30*time.Second)
 	createForbiddenGadgets(t)
@@ -276,9 +276,9 @@ func createForbiddenGadgets(t *testing.T) {
 	})
 }
 
-// TestArgoCDGoesOnWithoutRegistration starts Argo CD during an outage. Nobody touches the APIService, so the app cluster
+// TestArgoCDContinuesWithoutRegistration starts Argo CD during an outage. Nobody touches the APIService, so the app cluster
 // reads discovery once a minute.
-func TestArgoCDGoesOnWithoutRegistration(t *testing.T) {
+func TestArgoCDContinuesWithoutRegistration(t *testing.T) {
 	withArgoCD(t)
 	apps := startRepository(t)
 	apps.commit(t, "plain", unrelatedConfigMap("one"))

@@ -19,7 +19,7 @@ func TestCABundleHasOneWriter(t *testing.T) {
 	awaitSuccess(t, env.app, "", "get", "apiservice", queueService)
 	const source = `.metadata.annotations.cert-manager\.io/inject-ca-from`
 	if got := fieldOfQueueService(t, source); got != "claimgate-system/claimgate-tls" {
-		t.Errorf("cert-manager is told to inject from %q", got)
+		t.Errorf("the annotation makes cert-manager inject from %q", got)
 	}
 	if got := fieldOfQueueService(t, ".spec.caBundle"); got != "" {
 		t.Errorf("claimgate has written the CA %q", got)

@@ -211,7 +211,7 @@ func addDisk(t *testing.T, name, owners string) {
 	remoteEvent{object: object, namespace: "default", name: name, kind: "Warning", reason: "CannotCreate", message: "no space"}.write(t)
 }
 
-func TestEventsAboutCompositeResourcesAppearByOption(t *testing.T) {
+func TestEventsAboutCompositeResourcesAppearIfEnabled(t *testing.T) {
 	kubectl(t, env.controlPlane, compositeCRD, "apply", "-f", "-")
 	t.Cleanup(func() {
 		env.tryKubectl(env.controlPlane.kubeconfig, compositeCRD, "delete", "--ignore-not-found", "-f", "-")

@@ -198,8 +198,8 @@ func TestConnectWithATable(t *testing.T) {
 	awaitObjectNames(t, env.controlPlane, platform)
 }
 
-// TestConnectRefusesASecondClusterOfTheSameName checks that nothing is written then.
-func TestConnectRefusesASecondClusterOfTheSameName(t *testing.T) {
+// TestConnectRejectsSecondClusterWithSameName checks that nothing is written then.
+func TestConnectRejectsSecondClusterWithSameName(t *testing.T) {
 	createQueueAPI(t)
 	createNamespace(t, "taken")
 	kubectl(t, env.controlPlane, "", "annotate", "namespace", "taken", "cluster-id.claimgate.dev/app-one=other")

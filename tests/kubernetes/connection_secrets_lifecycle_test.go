@@ -99,7 +99,7 @@ func TestConnectionSecretsSurviveAppClusterOutage(t *testing.T) {
 		awaitValue(t, slowDeadline, "default", "cleared", "user", "")
 		awaitValue(t, slowDeadline, "default", "gone", "user", "")
 		if after := uid(t, env.app, "-n", "default", "secret", "rotated"); after != before {
-			t.Errorf("after the %s outage, the copy was made anew", outage.name)
+			t.Errorf("after the %s outage, the copy was created again", outage.name)
 		}
 		cleared.publish(t, map[string]string{"user": "back"})
 		orders["gone"] = orderClaim(t, "default", "gone", "gone")

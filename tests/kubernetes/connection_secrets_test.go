@@ -289,6 +289,6 @@ func TestConnectionSecretsSurviveOutagesAndRestarts(t *testing.T) {
 	awaitValue(t, slowDeadline, "default", "kept", "more", "x")
 	after := kubectl(t, env.app, "", "-n", "default", "get", "secret", "kept", "-o", "jsonpath={.metadata.uid}")
 	if !strings.HasPrefix(before, after) {
-		t.Errorf("the copy was made anew: %s, %s", before, after)
+		t.Errorf("the copy was created again: %s, %s", before, after)
 	}
 }

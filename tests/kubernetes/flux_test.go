@@ -132,8 +132,8 @@ func awaitKustomization(t *testing.T, within time.Duration, name, ready string) 
 	t.Logf("Ready of %s is %s after %s", name, ready, time.Since(begin).Round(100*time.Millisecond))
 }
 
-// TestFluxGoesOnInAnOutage starts Flux during an outage.
-func TestFluxGoesOnInAnOutage(t *testing.T) {
+// TestFluxContinuesDuringOutage starts Flux during an outage.
+func TestFluxContinuesDuringOutage(t *testing.T) {
 	if os.Getenv("TEST_FLUX_BIN") == "" {
 		t.Skip("only with `run flux`")
 	}

@@ -36,8 +36,8 @@ func awaitVerbs(t *testing.T, resource string, want ...string) {
 	})
 }
 
-// TestDiscoveryOffersOnlyWhatClaimgateMayDo changes the rights of claimgate on the control plane.
-func TestDiscoveryOffersOnlyWhatClaimgateMayDo(t *testing.T) {
+// TestDiscoveryOffersOnlyPermittedVerbs changes the rights of claimgate on the control plane.
+func TestDiscoveryOffersOnlyPermittedVerbs(t *testing.T) {
 	createQueueAPI(t)
 	gadgets := fmt.Sprintf(queueCRD, "gadget", "Gadget")
 	kubectl(t, env.controlPlane, gadgets, "apply", "-f", "-")

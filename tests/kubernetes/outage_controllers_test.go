@@ -162,8 +162,8 @@ func startRegistrarForOutages(t *testing.T, degradeAfter time.Duration) *registr
 	return r
 }
 
-// TestOutageHarmsNothingElse starts the app cluster's controllers while the control plane is unavailable.
-func TestOutageHarmsNothingElse(t *testing.T) {
+// TestOutageDoesNotAffectOtherResources starts the app cluster's controllers while the control plane is unavailable.
+func TestOutageDoesNotAffectOtherResources(t *testing.T) {
 	r := startRegistrarForOutages(t, degradeAfter)
 	own := r.link
 	inAppCluster(t, "create", "namespace", "doomed")
@@ -268,8 +268,8 @@ func assertLogOfOutage(t *testing.T, daemon *process) {
 	}
 }
 
-// TestSilentControlPlaneHarmsNothingElse starts the app cluster's controllers while the network drops everything.
-func TestSilentControlPlaneHarmsNothingElse(t *testing.T) {
+// TestSilentControlPlaneDoesNotAffectOtherResources starts the app cluster's controllers while the network drops everything.
+func TestSilentControlPlaneDoesNotAffectOtherResources(t *testing.T) {
 	r := startRegistrarForOutages(t, degradeAfter)
 	r.link.stopForwarding()
 	awaitWatchVerb(t, false, recoveryTime)
@@ -296,8 +296,8 @@ func awaitQueueQuota(t *testing.T, count int, within time.Duration) {
 	t.Logf("claims are counted after %s", time.Since(begin).Round(100*time.Millisecond))
 }
 
-// TestRestartInAnOutageKeepsTheAPI restarts a daemon that keeps discovery in the app cluster.
-func TestRestartInAnOutageKeepsTheAPI(t *testing.T) {
+// TestRestartDuringOutageKeepsTheAPI restarts a daemon that keeps discovery in the app cluster.
+func TestRestartDuringOutageKeepsTheAPI(t *testing.T) {
 	createQueueAPI(t)
 	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
 	must(err)

@@ -169,8 +169,8 @@ func TestAPIServicesFollowTheControlPlane(t *testing.T) {
 	})
 }
 
-// TestVersionsOfOthersAreReportedAndAdopted checks a group-version that a CRD of the app cluster already serves.
-func TestVersionsOfOthersAreReportedAndAdopted(t *testing.T) {
+// TestForeignVersionsAreReportedAndAdopted checks a group-version that a CRD of the app cluster already serves.
+func TestForeignVersionsAreReportedAndAdopted(t *testing.T) {
 	queues := fmt.Sprintf(queueCRD, "queue", "Queue")
 	t.Cleanup(func() {
 		for _, c := range []*cluster{env.app, env.controlPlane} {
