@@ -12,10 +12,10 @@ use crate::upstream::{DocumentClient, STARTING_MAX};
 /// plane forbids a request.
 const READ_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Time for a reading.
+/// Maximum time to read the rights.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time between the review that lacks rights and the one that confirms it.
+/// Time between a review in which rights are missing and the review that confirms this.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);
 
 /// Reads the rights when they may have changed.
@@ -33,7 +33,7 @@ struct LastRead {
     rights: Rights,
 }
 
-/// A review that lacks rights, and that a later one must confirm.
+/// A review in which rights are missing. A later review must confirm it.
 struct Loss {
     seen_at: Instant,
     missing: BTreeSet<MissingRight>,
@@ -48,10 +48,10 @@ impl RightsReader {
         }
     }
 
-    /// Returns the current rights on the resources of `groups`. `are_stale` reads them now.
+    /// Returns the current rights on the resources of `groups`. If `are_stale` is set, reads them now.
     ///
-    /// If they cannot be read, the previous ones stay. A control plane that never answers reviews cannot tell, so
-    /// everything is offered. Rights count as lost only if a second review confirms that.
+    /// If the rights cannot be read, returns the previous rights. If the control plane never answers reviews,
+    /// everything is offered. A right counts as lost only if a second review confirms this.
     ///
     /// # Errors
     /// The rights were never read, and the control plane does not answer or must confirm a loss.
@@ -80,7 +80,7 @@ impl RightsReader {
                 return Ok(last.rights.clone());
             }
             (Err(error), None) if error.is_final => {
-                tracing::warn!(control_plane = client.name(), %error, "cannot read the rights; discovery offers everything");
+                tracing::warn!(control_plane = client.name(), %error, "cannot read the rights; discovery lists all verbs");
                 Rights::Unlimited
             }
             (Err(error), None) => return Err(error),
@@ -97,8 +97,8 @@ impl RightsReader {
         Ok(rights)
     }
 
-    /// Returns whether rights are missing that were not missing before only if that was seen twice. A kube-apiserver that
-    /// starts forbids what it does not know yet.
+    /// Returns whether the rights can be used: either no additional rights are missing, or a second review confirms
+    /// this. A kube-apiserver that is starting forbids everything until it has read its roles.
     async fn is_confirmed(&mut self, client: &DocumentClient, rights: &Rights) -> bool {
         let missing = rights.missing();
         let before = self.last.as_ref().map(|last| last.rights.missing());
@@ -118,7 +118,7 @@ impl RightsReader {
         }
     }
 
-    /// Returns the rights that were read before, and the new ones for new resources.
+    /// Returns the previous rights, and the new rights for new resources.
     fn unconfirmed(&self, resources: &ResourceVerbs, new: &Rights) -> Result<Rights, RightsError> {
         let Some(last) = &self.last else {
             return Err(RightsError {

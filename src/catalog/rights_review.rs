@@ -15,7 +15,7 @@ use super::discovery::ResourceVerbs;
 use super::rights::{ResourceRights, Rights};
 use crate::upstream::DocumentClient;
 
-/// Largest number of access reviews in a reading. With rules that are incomplete, each right needs one.
+/// Maximum number of access reviews in one reading. If the rules are incomplete, each right needs a review.
 const ACCESS_REVIEWS_MAX: usize = 1000;
 
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -34,12 +34,12 @@ const VERBS: [&str; 8] = [
     "deletecollection",
 ];
 
-/// The verbs that a list of all namespaces needs.
+/// The verbs that a read of all namespaces needs.
 const FOLLOW: [&str; 2] = ["list", "watch"];
 
 const ALL: &str = "*";
 
-/// All namespaces, in a review.
+/// The value for all namespaces in a review.
 const EVERYWHERE: &str = "";
 
 /// The reason why rights cannot be read.
@@ -84,7 +84,7 @@ struct Rule {
     api_groups: Vec<String>,
     #[serde(default)]
     resources: Vec<String>,
-    /// Not empty if the rule is for these objects only.
+    /// If not empty, the rule applies only to these objects.
     #[serde(default)]
     resource_names: Vec<String>,
 }

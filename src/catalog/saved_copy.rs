@@ -5,14 +5,14 @@ use std::time::SystemTime;
 use super::discovery_cache::{DiscoveryCache, SavedDiscovery};
 use super::store::Catalog;
 
-/// What is saved of one control plane.
+/// The saved documents of one control plane, and whether they are current.
 pub(super) struct SavedCopy {
     cache: DiscoveryCache,
-    /// Whether the cache was read. It stays so for the life of the daemon.
+    /// Whether the cache was read. It is read only once.
     is_loaded: bool,
     /// The documents that were saved before the restart.
     before_restart: Option<SavedDiscovery>,
-    /// Whether the catalog differs from what is saved.
+    /// Whether the catalog differs from the saved documents.
     pub(super) must_save: bool,
     has_save_failed: bool,
 }
@@ -28,7 +28,7 @@ impl SavedCopy {
         }
     }
 
-    /// Reads what was saved before the restart, once.
+    /// Reads the documents that were saved before the restart, once.
     pub(super) async fn load(&mut self, name: &str, catalog: &Catalog) {
         if self.is_loaded {
             return;
@@ -45,7 +45,7 @@ impl SavedCopy {
                 tracing::debug!(
                     control_plane = name,
                     error,
-                    "cannot read the discovery that was saved before the restart"
+                    "cannot read the saved discovery"
                 );
             }
         }
@@ -60,14 +60,14 @@ impl SavedCopy {
         tracing::warn!(
             control_plane = name,
             saved_seconds_ago = age.as_secs(),
-            "the control plane cannot be reached; serving discovery and OpenAPI as they were before the restart"
+            "the control plane cannot be reached; claimgate serves the discovery and OpenAPI that it saved before the restart"
         );
         catalog.restore(name, saved, age);
         true
     }
 
-    /// Saves the documents of the catalog if they must be. Before the saved ones are loaded, nothing is saved, because the
-    /// verbs that were offered before would be lost.
+    /// Saves the documents of the catalog if they have changed. Saves nothing before the saved documents were loaded,
+    /// because the verbs that were offered before would be lost.
     pub(super) async fn save(&mut self, name: &str, catalog: &Catalog) {
         let Some(groups) = catalog.groups(name) else {
             return;
@@ -86,7 +86,7 @@ impl SavedCopy {
             tracing::warn!(
                 control_plane = name,
                 error,
-                "cannot save discovery for a restart during an outage"
+                "cannot save discovery; after a restart during an outage, the APIs would be unavailable"
             );
         }
         self.has_save_failed = saved.is_err();
