@@ -30,23 +30,23 @@ pub(super) enum EndpointError {
         service: ServiceConfig,
         error: Box<kube::Error>,
     },
-    #[error("the Service has neither a cluster IP nor an external name")]
+    #[error("the Service has neither a cluster IP nor an external name; set one of them")]
     NoAddress,
     #[error("no connection to {address}: {error}")]
     Connect { address: String, error: io::Error },
     #[error("{address} has not answered within 5 s")]
     Timeout { address: String },
-    #[error("the CA bundle {0}")]
+    #[error("the CA bundle of the APIServices {0}")]
     CertificateAuthority(#[from] pem::PemError),
-    #[error("TLS: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the name of the Service is not a DNS name: {0}")]
     Name(#[from] InvalidDnsNameError),
-    #[error("HTTP: {0}")]
+    #[error("the HTTP request failed: {0}")]
     Http(#[from] hyper::Error),
-    #[error("HTTP: {0}")]
+    #[error("cannot create the HTTP request: {0}")]
     Request(#[from] http::Error),
-    #[error("/readyz answered {0}")]
+    #[error("/readyz returned {0}")]
     NotReady(StatusCode),
 }
 
