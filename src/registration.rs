@@ -57,7 +57,9 @@ const CONTROLLER: &str = "registration";
 enum RegistrationError {
     #[error("the app cluster rejects a request: {}", describe(.0))]
     Api(#[from] kube::Error),
-    #[error("claimgate cannot reach itself through the Service, as kube-apiserver does: {0}; check register.service and the serving certificate")]
+    #[error(
+        "claimgate cannot reach itself through the Service, as kube-apiserver does: {0}; check register.service and the serving certificate"
+    )]
     Endpoint(#[from] EndpointError),
 }
 

@@ -153,8 +153,9 @@ fn missing_rights(
         Ok(missing) => {
             let cure = "grant the rights to its user on the control plane";
             let missing = missing.into_iter();
-            let problems = missing
-                .map(|(place, verbs)| format!("claimgate lacks the right to {} {place}", verbs.join(", ")));
+            let problems = missing.map(|(place, verbs)| {
+                format!("claimgate lacks the right to {} {place}", verbs.join(", "))
+            });
             problems.map(|problem| warning(problem, cure)).collect()
         }
         Err(error) => vec![warning(

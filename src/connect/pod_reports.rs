@@ -42,8 +42,12 @@ pub async fn pod_reports(
         let request = Request::get(path).body(Vec::new());
         let request = request.map_err(|error| error.to_string())?;
         let report = app.client.request::<StatusReport>(request).await;
-        let report = report
-            .map_err(|error| format!("cannot read the status of the pod {name}: {}", describe(&error)))?;
+        let report = report.map_err(|error| {
+            format!(
+                "cannot read the status of the pod {name}: {}",
+                describe(&error)
+            )
+        })?;
         reports.push((name, report));
     }
     Ok(reports)

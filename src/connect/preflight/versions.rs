@@ -13,7 +13,7 @@ use crate::connect::session::Session;
 use crate::registration::is_own;
 use claim_mapping::mapping::NameLimit;
 
-/// The first minor version that serves the version v2 of aggregated discovery (KEP-3352), which `kube` requests.
+/// The first supported minor version. Aggregated discovery is stable since this version (KEP-3352).
 const MINOR_MIN: u32 = 30;
 
 /// Checks the version of an API server, such as `v1.37.2`.
@@ -25,7 +25,7 @@ pub(super) fn supported(version: &str) -> Outcome {
     match minor {
         Some(minor) if minor >= MINOR_MIN => Outcome::passed(version),
         Some(_) => Outcome::failed(
-            format!("Kubernetes {version} does not serve the version v2 of aggregated discovery"),
+            format!("Kubernetes {version} is not supported"),
             format!("upgrade to 1.{MINOR_MIN} or later"),
         ),
         None => Outcome::warning(
