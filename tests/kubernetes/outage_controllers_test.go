@@ -91,43 +91,74 @@ func startAllControllers(t *testing.T) {
 	})
 }
 
-// assertUnrelatedWorks checks that the controllers enforce a quota, collect garbage and delete a namespace.
-func assertUnrelatedWorks(t *testing.T, when string) {
+// unrelatedNamespaces counts the namespaces of assertUnrelatedWorks.
+var unrelatedNamespaces int
+
+// assertUnrelatedWorks checks that the controllers enforce a quota, collect garbage and delete a namespace without claims. It
+// returns the name of the namespace. In an outage, only a table tells that the namespace has no claims. With the shared
+// mapping, the namespace stays until the outage ends.
+func assertUnrelatedWorks(t *testing.T, when string, isOutage bool) string {
 	t.Helper()
+	unrelatedNamespaces++
+	namespace := fmt.Sprintf("unrelated-%d", unrelatedNamespaces)
 	begin := time.Now()
 	report := func(what string) {
 		t.Logf("%s: %s after %s", when, what, time.Since(begin).Round(100*time.Millisecond))
 	}
-	inAppCluster(t, "create", "namespace", "unrelated")
-	kubectl(t, env.app, unrelatedQuota, "create", "-n", "unrelated", "-f", "-")
+	inAppCluster(t, "create", "namespace", namespace)
+	kubectl(t, env.app, unrelatedQuota, "create", "-n", namespace, "-f", "-")
 	await(t, unrelatedTime, func() error {
-		used, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "unrelated", "resourcequota", "one", "-o", "jsonpath={.status.used.count/configmaps}")
+		used, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", namespace, "resourcequota", "one", "-o", "jsonpath={.status.used.count/configmaps}")
 		if err == nil && used != "0" {
 			err = fmt.Errorf("the quota has used %q", used)
 		}
 		return err
 	})
-	inAppCluster(t, "create", "-n", "unrelated", "configmap", "owner")
-	_, err := env.tryKubectl(env.app.kubeconfig, "", "create", "-n", "unrelated", "configmap", "second")
+	inAppCluster(t, "create", "-n", namespace, "configmap", "owner")
+	_, err := env.tryKubectl(env.app.kubeconfig, "", "create", "-n", namespace, "configmap", "second")
 	if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
 		t.Errorf("%s: a second ConfigMap: %v", when, err)
 	}
 	report("the quota is enforced")
 
-	uid := inAppCluster(t, "get", "-n", "unrelated", "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
+	uid := inAppCluster(t, "get", "-n", namespace, "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
 	owned := fmt.Sprintf(`{apiVersion: v1, kind: Secret, metadata: {name: owned, ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: owner, uid: %s}]}}`, uid)
-	kubectl(t, env.app, owned, "create", "-n", "unrelated", "-f", "-")
-	inAppCluster(t, "delete", "-n", "unrelated", "configmap", "owner")
+	kubectl(t, env.app, owned, "create", "-n", namespace, "-f", "-")
+	inAppCluster(t, "delete", "-n", namespace, "configmap", "owner")
 	await(t, unrelatedTime, func() error {
-		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", "unrelated", "secret", "owned", "--ignore-not-found", "-o", "name")
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "-n", namespace, "secret", "owned", "--ignore-not-found", "-o", "name")
 		if err == nil && out != "" {
 			err = fmt.Errorf("the garbage collector left %s", out)
 		}
 		return err
 	})
 	report("garbage is collected")
-	inAppCluster(t, "delete", "namespace", "unrelated", fmt.Sprintf("--timeout=%s", unrelatedTime))
+	if isOutage && isShared() {
+		inAppCluster(t, "delete", "namespace", namespace, "--wait=false")
+		awaitDeletionFails(t, namespace)
+		return namespace
+	}
+	inAppCluster(t, "delete", "namespace", namespace, fmt.Sprintf("--timeout=%s", unrelatedTime))
 	report("the namespace is deleted")
+	return namespace
+}
+
+// awaitDeletionFails waits until a namespace that is being deleted reports that the control plane does not answer.
+func awaitDeletionFails(t *testing.T, namespace string) {
+	t.Helper()
+	await(t, slowDeadline, func() error {
+		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "namespace", namespace, "-o", `jsonpath={.status.conditions[?(@.type=="NamespaceDeletionContentFailure")].message}`)
+		if err == nil && !strings.Contains(out, `control plane "platform" does not answer`) {
+			err = fmt.Errorf("the namespace reports %q", out)
+		}
+		return err
+	})
+}
+
+// awaitNamespaceGone waits until a namespace is gone.
+func awaitNamespaceGone(t *testing.T, namespace string) {
+	t.Helper()
+	inAppCluster(t, "wait", "--for=delete", "namespace/"+namespace, fmt.Sprintf("--timeout=%s", recoveryTime))
 }
 
 // awaitEventsOfQueueService waits until the events about the APIService have these reasons.
@@ -173,7 +204,7 @@ func TestOutageDoesNotAffectOtherResources(t *testing.T) {
 		return err
 	})
 	startAllControllers(t)
-	assertUnrelatedWorks(t, "before the outage")
+	assertUnrelatedWorks(t, "before the outage", false)
 	owned := ownConfigMapByQueue(t)
 	storedQueue := func() (string, error) {
 		return env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "queues", "-A", "-o", "name")
@@ -184,9 +215,42 @@ func TestOutageDoesNotAffectOtherResources(t *testing.T) {
 	metric := `claimgate_api_degraded{control_plane="platform",group="queues.example.org",version="v1"} 1`
 	assertContains(t, metricsOf(t, r.adminPort), metric)
 	awaitEventsOfQueueService(t, "Degraded")
-	assertUnrelatedWorks(t, "with controllers that ran before the outage")
+	unrelated := []string{assertUnrelatedWorks(t, "with controllers that ran before the outage", true)}
 
-	// A daemon that restarts now knows discovery only from its state directory.
+	restartInOutage(t, r)
+	startAllControllers(t)
+	unrelated = append(unrelated, assertUnrelatedWorks(t, "with controllers that start in the outage", true))
+	// A namespace with claims must stay, because nobody can list them.
+	inAppCluster(t, "delete", "namespace", "doomed", "--wait=false")
+	awaitDeletionFails(t, "doomed")
+	if stored, err := storedQueue(); err != nil || !strings.Contains(stored, "orders") {
+		t.Fatalf("the control plane stores %q, %v", stored, err)
+	}
+
+	// Once the Lease of the killed daemon has expired, the new one reports too.
+	awaitEventsOfQueueService(t, "Degraded\nDegraded")
+	must(own.restore())
+	begin := time.Now()
+	awaitWatchVerb(t, true, recoveryTime)
+	awaitNamespaceGone(t, "doomed")
+	t.Logf("the namespace with claims is deleted %s after the return", time.Since(begin).Round(100*time.Millisecond))
+	if stored, err := storedQueue(); err != nil || strings.Contains(stored, "orders") || !strings.Contains(stored, "owner") {
+		t.Errorf("the control plane stores %q, %v", stored, err)
+	}
+	for _, namespace := range unrelated {
+		awaitNamespaceGone(t, namespace)
+	}
+	awaitEventsOfQueueService(t, "Recovered")
+	awaitQueueQuota(t, 1, recoveryTime)
+	assertLogOfOutage(t, r.process)
+	if uid := uidOfOwnedConfigMap(t); uid != owned {
+		t.Errorf("the ConfigMap that a claim owns was replaced: %s instead of %s", uid, owned)
+	}
+}
+
+// restartInOutage restarts a daemon that knows discovery only from its state directory. Its log begins anew.
+func restartInOutage(t *testing.T, r *registrar) {
+	t.Helper()
 	r.process.kill()
 	must(os.Truncate(r.process.log, 0))
 	r.start(t)
@@ -198,38 +262,6 @@ func TestOutageDoesNotAffectOtherResources(t *testing.T) {
 		return nil
 	})
 	awaitWatchVerb(t, false, recoveryTime)
-
-	startAllControllers(t)
-	assertUnrelatedWorks(t, "with controllers that start in the outage")
-	// A namespace with claims must stay, because nobody can list them.
-	inAppCluster(t, "delete", "namespace", "doomed", "--wait=false")
-	await(t, slowDeadline, func() error {
-		out, err := env.tryKubectl(env.app.kubeconfig, "", "get", "namespace", "doomed", "-o", `jsonpath={.status.conditions[?(@.type=="NamespaceDeletionContentFailure")].message}`)
-		if err == nil && !strings.Contains(out, `control plane "platform" does not answer`) {
-			err = fmt.Errorf("the namespace reports %q", out)
-		}
-		return err
-	})
-	if stored, err := storedQueue(); err != nil || !strings.Contains(stored, "orders") {
-		t.Fatalf("the control plane stores %q, %v", stored, err)
-	}
-
-	// Once the Lease of the killed daemon has expired, the new one reports too.
-	awaitEventsOfQueueService(t, "Degraded\nDegraded")
-	must(own.restore())
-	begin := time.Now()
-	awaitWatchVerb(t, true, recoveryTime)
-	inAppCluster(t, "wait", "--for=delete", "namespace/doomed", fmt.Sprintf("--timeout=%s", recoveryTime))
-	t.Logf("the namespace with claims is deleted %s after the return", time.Since(begin).Round(100*time.Millisecond))
-	if stored, err := storedQueue(); err != nil || strings.Contains(stored, "orders") || !strings.Contains(stored, "owner") {
-		t.Errorf("the control plane stores %q, %v", stored, err)
-	}
-	awaitEventsOfQueueService(t, "Recovered")
-	awaitQueueQuota(t, 1, recoveryTime)
-	assertLogOfOutage(t, r.process)
-	if uid := uidOfOwnedConfigMap(t); uid != owned {
-		t.Errorf("the ConfigMap that a claim owns was replaced: %s instead of %s", uid, owned)
-	}
 }
 
 // ownConfigMapByQueue creates a claim that lives through the outage, and a ConfigMap of the app cluster that it owns. It
@@ -274,9 +306,10 @@ func TestSilentControlPlaneDoesNotAffectOtherResources(t *testing.T) {
 	r.link.stopForwarding()
 	awaitWatchVerb(t, false, recoveryTime)
 	startAllControllers(t)
-	assertUnrelatedWorks(t, "while the network is silent")
+	unrelated := assertUnrelatedWorks(t, "while the network is silent", true)
 	must(r.link.restore())
 	awaitWatchVerb(t, true, recoveryTime)
+	awaitNamespaceGone(t, unrelated)
 }
 
 // awaitQueueQuota waits until the quota controller counts this many queues.
