@@ -157,7 +157,7 @@ pub enum RequestError {
     ReadOnly { group: String },
     #[error(
         "{resource}.{group} is not exposed in version {version:?}; add it to apis in claimgate's \
-         configuration"
+         configuration, or see claimgate's log if it is there"
     )]
     ResourceNotExposed {
         resource: String,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::discovery::Group;
+use super::discovery::{Group, ServedResource};
 use crate::upstream::{DocumentClient, DocumentFetch, FetchError, FetchedDocument};
 use claim_mapping::mapping::{NameLimit, NameLimitTooSmall};
 
@@ -35,8 +35,8 @@ struct Known {
 }
 
 impl NameLimits {
-    /// Sets the limit of each resource, and removes resources whose limit leaves no room for the hash. Returns whether it
-    /// removed any.
+    /// Sets the limit of each resource, and removes resources whose limit leaves no room for the hash. Returns those that it
+    /// removed.
     ///
     /// # Errors
     /// A limit could not be read, and was never read before.
@@ -44,8 +44,8 @@ impl NameLimits {
         &mut self,
         client: &DocumentClient,
         groups: &mut [Group],
-    ) -> Result<bool, FetchError> {
-        let mut has_removed = false;
+    ) -> Result<Vec<ServedResource>, FetchError> {
+        let mut removed = Vec::new();
         for group in groups {
             let name = &group.metadata.name;
             for version in &mut group.versions {
@@ -57,13 +57,17 @@ impl NameLimits {
                             resource.name_limit = limit;
                             exposed.push(resource);
                         }
-                        Err(_) => has_removed = true,
+                        Err(_) => removed.push(ServedResource::new(
+                            name,
+                            &version.version,
+                            &resource.resource,
+                        )),
                     }
                 }
                 version.resources = exposed;
             }
         }
-        Ok(has_removed)
+        Ok(removed)
     }
 
     async fn known(

@@ -228,11 +228,15 @@ impl Refresher {
         let mut groups = self.groups(client, before).await?;
         // Read on every refresh, because a changed storage version changes no ETag.
         add_list_entries(client, before, &mut groups).await;
-        if self.exposure.translates_names && self.name_limits.apply(client, &mut groups).await? {
-            // So that a resource returns once its limit has changed, which does not change discovery.
-            self.etag = None;
-        }
         let name = client.name();
+        if self.exposure.translates_names {
+            let removed = self.name_limits.apply(client, &mut groups).await?;
+            if !removed.is_empty() {
+                // So that a resource returns once its limit has changed, which does not change discovery.
+                self.etag = None;
+                self.catalog.add_not_exposed(name, removed);
+            }
+        }
         let are_rights_stale = self.catalog.are_rights_stale(name);
         self.catalog.set_rights_stale(name, false);
         let rights = self.rights.read(client, &groups, are_rights_stale).await;

@@ -44,8 +44,8 @@ struct ControlPlaneState {
     /// The part of `groups` that discovery lists.
     offered: Vec<Group>,
     offered_before: ResourceVerbs,
-    /// Resources in the exposed group-versions that are served but not exposed.
-    not_exposed: BTreeSet<ServedResource>,
+    /// Resources in the exposed group-versions that are served but not exposed. `None` if that was not read since the start.
+    not_exposed: Option<BTreeSet<ServedResource>>,
     confirmed_at: Instant,
     /// Whether the last attempt to read the documents succeeded.
     is_reachable: bool,
@@ -92,7 +92,7 @@ impl Catalog {
                 are_rights_stale: false,
                 offered: Vec::new(),
                 offered_before: ResourceVerbs::default(),
-                not_exposed: BTreeSet::new(),
+                not_exposed: None,
                 confirmed_at: Instant::now(),
                 is_reachable: false,
                 is_degraded: false,
@@ -152,9 +152,10 @@ impl Catalog {
             let mut resources = resources.into_iter().flatten();
             let Some(resource) = resources.find(|resource| resource.resource == plural) else {
                 let served = ServedResource::new(group, version, plural);
-                return match state.not_exposed.contains(&served) {
-                    true => ResourceLookup::NotExposed,
-                    false => ResourceLookup::NotServed,
+                return match &state.not_exposed {
+                    None => ResourceLookup::NotSynced(control_plane),
+                    Some(all) if all.contains(&served) => ResourceLookup::NotExposed,
+                    Some(_) => ResourceLookup::NotServed,
                 };
             };
             let subresources = resource.subresources.iter();
@@ -307,7 +308,16 @@ impl Catalog {
     /// Stores the resources that a control plane serves now and that are not exposed.
     pub(super) fn set_not_exposed(&self, control_plane: &str, resources: BTreeSet<ServedResource>) {
         self.write(control_plane, |state| {
-            state.not_exposed = resources;
+            state.not_exposed = Some(resources);
+            false
+        });
+    }
+
+    /// Adds resources to those that a control plane serves and that are not exposed.
+    pub(super) fn add_not_exposed(&self, control_plane: &str, resources: Vec<ServedResource>) {
+        self.write(control_plane, |state| {
+            let all = state.not_exposed.get_or_insert_default();
+            all.extend(resources);
             false
         });
     }

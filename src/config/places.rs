@@ -60,8 +60,7 @@ impl Places {
         Self(places.collect())
     }
 
-    /// Returns a warning for each place that has changed since `before`. Added or removed rows cause no warning,
-    /// because requests in a namespace that is not mapped get 403.
+    /// Returns a warning for each place that has changed since `before`. Added rows cause no warning.
     pub fn changes_since(&self, before: &Self) -> Vec<Warning> {
         let both = self
             .0
@@ -88,16 +87,34 @@ impl Place {
         }
         match (&before.namespaces, &self.namespaces) {
             (Namespaces::Table(before), Namespaces::Table(now)) => {
-                let moved = now.iter().filter_map(|(local, to)| {
-                    let from = before.get(local).filter(|from| *from != to)?;
+                let changed = before
+                    .iter()
+                    .filter(|(local, from)| now.get(*local) != Some(from));
+                let warnings = changed.map(|(local, from)| {
                     let key = format!("mapping.namespaces.{local}");
-                    Some(warning(&key, &format!("{from:?}"), &format!("{to:?}")))
+                    match now.get(local) {
+                        Some(to) => warning(&key, &format!("{from:?}"), &format!("{to:?}")),
+                        None => removed_row(key, from, group),
+                    }
                 });
-                moved.collect()
+                warnings.collect()
             }
             (before, now) if before == now => Vec::new(),
             (before, now) => vec![warning("mapping", &before.to_string(), &now.to_string())],
         }
+    }
+}
+
+/// The garbage collector gets 403 for claims in a namespace that is not mapped. But if it has seen them, and they are missing
+/// when it lists all namespaces again, it does not read them.
+fn removed_row(key: String, from: &str, group: &str) -> Warning {
+    Warning {
+        key,
+        problem: format!(
+            "the claims of {group} in {from:?} are hidden now; a running garbage collector of the app cluster can delete \
+             what they own"
+        ),
+        cure: "restore the row, or first remove the owner references to these claims".to_owned(),
     }
 }
 
@@ -143,13 +160,13 @@ mod tests {
             (
                 places("x", one()),
                 places("x", table(&[("default", "a")])),
-                0,
+                1,
             ),
             (places("x", table(&[])), places("x", one()), 0),
             (
                 places("x", one()),
                 places("x", table(&[("default", "c")])),
-                1,
+                2,
             ),
             (places("x", one()), places("y", one()), 1),
             (places("x", one()), places("x", shared("team-a", "a")), 1),
@@ -171,5 +188,7 @@ mod tests {
         let warnings = now.changes_since(&places("x", one()));
         assert_eq!(warnings[0].key, "mapping.namespaces.default");
         assert!(warnings[0].problem.contains("stored in \"a\" before"));
+        assert_eq!(warnings[1].key, "mapping.namespaces.tools");
+        assert!(warnings[1].problem.contains("in \"b\" are hidden now"));
     }
 }

@@ -110,7 +110,7 @@ async fn resource_that_is_not_exposed_returns_403_for_requests_by_name() {
     assert_eq!(
         body["message"],
         "clusternetworkpolicies.k8s.starter.org is not exposed in version \"v1alpha1\"; add it to apis in \
-         claimgate's configuration"
+         claimgate's configuration, or see claimgate's log if it is there"
     );
     assert_eq!(
         (&body["kind"], &body["reason"]),

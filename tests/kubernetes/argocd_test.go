@@ -256,10 +256,10 @@ func TestArgoCDContinuesDuringOutage(t *testing.T) {
 	t.Logf("a claim that left Git is gone %s after the return", time.Since(returned).Round(100*time.Millisecond))
 }
 
-// createForbiddenGadgets creates a kind that is in the control plane's discovery, but that claimgate may not use.
+// createForbiddenGadgets creates a kind that is in the control plane's discovery, but that claimgate may not list.
 func createForbiddenGadgets(t *testing.T) {
 	t.Helper()
-	kubectl(t, env.controlPlane, fmt.Sprintf(rightsOnQueues, `"*"`, ""), "apply", "-f", "-")
+	kubectl(t, env.controlPlane, fmt.Sprintf(rightsOnQueues, `"*"`, "get"), "apply", "-f", "-")
 	t.Cleanup(func() { kubectl(t, env.controlPlane, queueRole, "apply", "-f", "-") })
 	gadgets := fmt.Sprintf(queueCRD, "gadget", "Gadget")
 	kubectl(t, env.controlPlane, gadgets, "apply", "-f", "-")
