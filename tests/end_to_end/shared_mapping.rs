@@ -1,5 +1,6 @@
 //! The shared mapping: all namespaces of the app cluster in one namespace of the control plane.
 
+use dev_control_plane::RecordedRequest;
 use serde_json::json as value;
 
 use super::*;
@@ -126,6 +127,31 @@ async fn generated_names_are_generated_here() {
     assert_eq!(reply["metadata"]["generateName"], "gen-");
     let (status, _) = client.json(&format!("{CLAIMS}/{name}")).await;
     assert_eq!(status, 200);
+}
+
+/// kube-apiserver also tries eight names.
+#[tokio::test]
+async fn taken_generated_names_are_replaced() {
+    let (env, client) = env_with_claims().await;
+    let mut claim = example::claim("default", "x", 1);
+    claim["metadata"] = value!({"generateName": "gen-"});
+    for (taken, expected) in [(7, 201), (8, 409)] {
+        let conflict = Fault::Answer {
+            status: StatusCode::CONFLICT,
+            headers: HeaderMap::new(),
+            body: value!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "AlreadyExists", "code": 409})
+                .to_string()
+                .into(),
+        };
+        let is_create = |request: &RecordedRequest| {
+            request.method == Method::POST && request.path.ends_with("/kubernetesclusters")
+        };
+        env.control_plane
+            .faults()
+            .add_times(taken, is_create, conflict);
+        let (status, reply) = client.write("POST", CLAIMS, JSON, &claim.to_string()).await;
+        assert_eq!(status, expected, "{reply}");
+    }
 }
 
 #[tokio::test]
