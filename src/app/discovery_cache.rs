@@ -58,9 +58,7 @@ pub(super) fn of(
     let server = &settings.server;
     DiscoveryCache {
         store,
-        configuration: format!(
-            "{}:{}{} {exposure:?}",
-            server.host, server.port, server.path
-        ),
+        server: format!("{}:{}{}", server.host, server.port, server.path),
+        exposure: format!("{exposure:?}"),
     }
 }

@@ -35,8 +35,19 @@ pub trait DocumentStore: Send + Sync {
 #[derive(Clone)]
 pub struct DiscoveryCache {
     pub store: Arc<dyn DocumentStore>,
-    /// The address of the control plane and the exposed APIs. Documents with another value are not used.
-    pub configuration: String,
+    /// The address of the control plane. Nothing that was saved for another address is used.
+    pub server: String,
+    /// The exposed APIs. Documents with another value are not used.
+    pub exposure: String,
+}
+
+/// What is saved of a control plane.
+#[derive(Default)]
+pub(super) struct Saved {
+    /// The verbs that discovery offered, also with other APIs in the configuration. Without them, a kind that claimgate can
+    /// no longer list would be left out, and namespaces would be deleted while their claims exist.
+    pub(super) offered_before: ResourceVerbs,
+    pub(super) documents: Option<SavedDiscovery>,
 }
 
 /// The saved documents of a control plane.
@@ -44,13 +55,13 @@ pub(super) struct SavedDiscovery {
     pub(super) saved_at: SystemTime,
     pub(super) groups: Vec<Group>,
     pub(super) openapi: OpenApi,
-    pub(super) offered_before: ResourceVerbs,
 }
 
 #[derive(Deserialize, Serialize)]
 struct Content {
     format: u32,
-    configuration: String,
+    server: String,
+    exposure: String,
     /// Seconds since 1970.
     saved_at: u64,
     groups: Vec<Group>,
@@ -69,14 +80,14 @@ struct Details {
 }
 
 impl DiscoveryCache {
-    /// Reads the saved documents of a control plane. Returns `None` if there are none, if they are damaged, or if they
+    /// Reads what is saved of a control plane. The documents are missing if there are none, if they are damaged, or if they
     /// belong to another configuration.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(super) async fn load(&self, control_plane: &str) -> Result<Option<SavedDiscovery>, String> {
+    pub(super) async fn load(&self, control_plane: &str) -> Result<Saved, String> {
         let Some(document) = self.store.read(control_plane).await? else {
-            return Ok(None);
+            return Ok(Saved::default());
         };
         let content = match decode(&document) {
             Ok(content) => content,
@@ -86,14 +97,20 @@ impl DiscoveryCache {
                     problem,
                     "the saved discovery is damaged; claimgate ignores it"
                 );
-                return Ok(None);
+                return Ok(Saved::default());
             }
         };
-        Ok(self.is_own(&content).then(|| content.into_saved()))
+        if !self.is_own(&content) {
+            return Ok(Saved::default());
+        }
+        Ok(Saved {
+            offered_before: content.offered_before.clone(),
+            documents: (content.exposure == self.exposure).then(|| content.into_saved()),
+        })
     }
 
     fn is_own(&self, content: &Content) -> bool {
-        content.format == FORMAT && content.configuration == self.configuration
+        content.format == FORMAT && content.server == self.server
     }
 
     /// Saves the documents of a control plane, with the verbs that other replicas have offered. Writes nothing if the
@@ -105,16 +122,18 @@ impl DiscoveryCache {
         &self,
         control_plane: &str,
         documents: SavedDiscovery,
+        offered_before: ResourceVerbs,
     ) -> Result<(), String> {
         let saved_at = documents.saved_at.duration_since(UNIX_EPOCH);
         let mut content = Content {
             format: FORMAT,
-            configuration: self.configuration.clone(),
+            server: self.server.clone(),
+            exposure: self.exposure.clone(),
             saved_at: saved_at.map_or(0, |time| time.as_secs()),
             details: details(&documents.groups),
             groups: documents.groups,
             openapi: documents.openapi,
-            offered_before: documents.offered_before,
+            offered_before,
         };
         let saved = self.saved(control_plane).await;
         if let Some(saved) = &saved {
@@ -130,7 +149,7 @@ impl DiscoveryCache {
         self.store.write(control_plane, document).await
     }
 
-    /// Returns the saved documents, if they are usable.
+    /// Returns what is saved, if it is usable.
     async fn saved(&self, control_plane: &str) -> Option<Content> {
         let document = self.store.read(control_plane).await.ok()??;
         let content = decode(&document).ok()?;
@@ -158,7 +177,6 @@ impl Content {
             saved_at: UNIX_EPOCH + Duration::from_secs(self.saved_at),
             groups: self.groups,
             openapi: self.openapi,
-            offered_before: self.offered_before,
         }
     }
 }

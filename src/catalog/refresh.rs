@@ -74,7 +74,7 @@ pub async fn refresh(
             () = stop.cancelled() => return,
             refreshed = refresh => refreshed,
         };
-        if refreshed.is_err() && !refresher.catalog.is_synced(&name) {
+        if refreshed.is_err() && refresher.must_restore(&name) {
             refresher.restore(&name);
         }
         let is_up = refreshed.is_ok();
@@ -145,7 +145,9 @@ impl Refresher {
         }
         // Before the first sync, nothing is offered that could become degraded.
         if before.is_some() {
-            self.outage.observe(served.is_ok(), Instant::now());
+            // API servers answer discovery from memory while etcd is down, and lists then fail.
+            let is_healthy = served.is_ok() && !has_failed(client).await;
+            self.outage.observe(is_healthy, Instant::now());
             self.report_outage(name);
         }
         let (groups, rights) = served?;
@@ -171,6 +173,12 @@ impl Refresher {
         if let Some(saved) = &mut self.saved {
             saved.load(name, &self.catalog).await;
         }
+    }
+
+    /// Returns whether a failed refresh leaves nothing to serve. While only the loss of rights must be confirmed, the control
+    /// plane answers, and the next refresh succeeds.
+    fn must_restore(&self, name: &str) -> bool {
+        !self.catalog.is_synced(name) && !self.rights.is_confirming_loss()
     }
 
     /// Serves the documents that were saved before the restart, as in an outage.
@@ -294,6 +302,12 @@ impl Refresher {
         }
         Ok(groups)
     }
+}
+
+/// Returns whether the control plane reports a failure, or does not say in time.
+async fn has_failed(client: &DocumentClient) -> bool {
+    let reports = tokio::time::timeout(DISCOVERY_TIMEOUT, client.reports_failure());
+    reports.await.unwrap_or(true)
 }
 
 fn incomplete(timeout: Duration) -> FetchError {

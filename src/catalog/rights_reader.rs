@@ -54,7 +54,7 @@ impl RightsReader {
     /// everything is offered. A right counts as lost only if a second review confirms this.
     ///
     /// # Errors
-    /// The rights were never read, and the control plane does not answer or must confirm a loss.
+    /// The rights on some resource were never read, and the control plane does not answer or must confirm a loss.
     pub(super) async fn read(
         &mut self,
         client: &DocumentClient,
@@ -75,15 +75,15 @@ impl RightsReader {
         let reviewed = reviewed.unwrap_or_else(|_| Err(timeout()));
         let rights = match (reviewed, &self.last) {
             (Ok(rights), _) => rights,
-            (Err(error), Some(last)) => {
+            (Err(error), Some(last)) if last.covers(&resources) => {
                 tracing::debug!(control_plane = client.name(), %error, "cannot read the rights");
                 return Ok(last.rights.clone());
             }
-            (Err(error), None) if error.is_final => {
+            (Err(error), _) if error.is_final => {
                 tracing::warn!(control_plane = client.name(), %error, "cannot read the rights; discovery lists all verbs");
                 Rights::Unlimited
             }
-            (Err(error), None) => return Err(error),
+            (Err(error), _) => return Err(error),
         };
         if !self.is_confirmed(client, &rights).await {
             return self.unconfirmed(&resources, &rights);
@@ -95,6 +95,11 @@ impl RightsReader {
             rights: rights.clone(),
         });
         Ok(rights)
+    }
+
+    /// Returns whether the last review lacks rights that a later one must confirm.
+    pub(super) fn is_confirming_loss(&self) -> bool {
+        self.loss.is_some()
     }
 
     /// Returns whether the rights can be used: either no additional rights are missing, or a second review confirms
@@ -138,6 +143,15 @@ impl RightsReader {
             }
         }
         Ok(Rights::Known(all))
+    }
+}
+
+impl LastRead {
+    /// Returns whether the rights on all these resources were read.
+    fn covers(&self, resources: &ResourceVerbs) -> bool {
+        resources
+            .iter()
+            .all(|(key, _)| self.resources.get(key).is_some())
     }
 }
 

@@ -1,9 +1,12 @@
 //! Decides when the documents of a control plane are saved, and when the saved ones are served.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::discovery_cache::{DiscoveryCache, SavedDiscovery};
 use super::store::Catalog;
+
+/// Time for a read or a write of the store. Otherwise, an app cluster that does not answer would stop the refresh.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The saved documents of one control plane, and whether they are current.
 pub(super) struct SavedCopy {
@@ -33,12 +36,11 @@ impl SavedCopy {
         if self.is_loaded {
             return;
         }
-        match self.cache.load(name).await {
+        let loaded = tokio::time::timeout(STORE_TIMEOUT, self.cache.load(name)).await;
+        match loaded.unwrap_or_else(|_| Err(no_answer())) {
             Ok(saved) => {
-                if let Some(saved) = &saved {
-                    catalog.add_offered_before(name, &saved.offered_before);
-                }
-                self.before_restart = saved;
+                catalog.add_offered_before(name, &saved.offered_before);
+                self.before_restart = saved.documents;
                 self.is_loaded = true;
             }
             Err(error) => {
@@ -79,9 +81,11 @@ impl SavedCopy {
             saved_at: SystemTime::now(),
             groups,
             openapi: catalog.openapi(name),
-            offered_before: catalog.offered_before(name),
         };
-        let saved = self.cache.save(name, documents).await;
+        let offered_before = catalog.offered_before(name);
+        let save = self.cache.save(name, documents, offered_before);
+        let saved = tokio::time::timeout(STORE_TIMEOUT, save).await;
+        let saved = saved.unwrap_or_else(|_| Err(no_answer()));
         if let (Err(error), false) = (&saved, self.has_save_failed) {
             tracing::warn!(
                 control_plane = name,
@@ -92,4 +96,8 @@ impl SavedCopy {
         self.has_save_failed = saved.is_err();
         self.must_save = saved.is_err();
     }
+}
+
+fn no_answer() -> String {
+    format!("no answer after {} s", STORE_TIMEOUT.as_secs())
 }

@@ -163,6 +163,13 @@ impl DocumentClient {
         self.upstream.is_starting().await
     }
 
+    /// Returns whether `/readyz` reports a failure, for example that etcd does not answer. Proxies may hide `/readyz`, so
+    /// any response except a server error counts as healthy.
+    pub async fn reports_failure(&self) -> bool {
+        let response = self.get("/readyz", "*/*", None).await;
+        !response.is_ok_and(|response| !response.status().is_server_error())
+    }
+
     /// Returns whether `/readyz` reports that the server is ready.
     pub async fn is_ready(&self) -> bool {
         let response = self.get("/readyz", "*/*", None).await;

@@ -24,6 +24,8 @@ const V2: &str = "/openapi/v2";
 const V3: &str = "/openapi/v3";
 const GROUP_VERSION: &str = "/openapi/v3/apis/k8s.starter.org/v1alpha1";
 
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+
 const NONE: [&str; 0] = [];
 
 /// ETags and bodies, by path.
@@ -320,6 +322,19 @@ async fn outage_removes_only_the_verb_watch() {
     assert_eq!(differing(&instance.refresh().await, &outage), NONE);
 }
 
+/// API servers answer discovery from memory while etcd is down.
+#[tokio::test]
+async fn failed_readyz_removes_the_verb_watch() {
+    let control_plane = control_plane().await;
+    let mut instance = Instance::new(&control_plane);
+    let before = instance.refresh().await;
+    let faults = control_plane.faults();
+    faults.add(|request| request.path == "/readyz", unavailable());
+    let outage = instance.refresh().await;
+    assert_eq!(differing(&outage, &before), [APIS]);
+    assert!(!verbs(&outage[APIS].1).to_string().contains("watch"));
+}
+
 /// Returns the verbs of the claims.
 fn verbs(discovery: &Bytes) -> Value {
     let discovery: Value = serde_json::from_slice(discovery).unwrap();
@@ -355,10 +370,11 @@ impl DocumentStore for OneDocument {
 async fn restart_during_outage_serves_saved_documents() {
     let control_plane = control_plane().await;
     let store = Arc::new(OneDocument::default());
-    let cache = |configuration: &str| {
+    let cache = |exposure: &str| {
         Some(DiscoveryCache {
             store: store.clone(),
-            configuration: configuration.to_owned(),
+            server: "platform".to_owned(),
+            exposure: exposure.to_owned(),
         })
     };
     let name = "platform";
@@ -383,10 +399,12 @@ async fn restart_during_outage_serves_saved_documents() {
     );
     assert!(restarted.refresher.catalog.ready().is_ok());
 
+    let offered = instance.refresher.catalog.offered_before(name);
     let mut other = Instance::with_cache(&control_plane, cache("two"));
     other.refresher.load(name).await;
     other.refresher.restore(name);
     assert!(matches!(other.reply(APIS), DocumentReply::NotSynced(_)));
+    assert_eq!(other.refresher.catalog.offered_before(name), offered);
 
     let kept = store.0.lock().unwrap().clone().unwrap();
     for damaged in [&kept[..kept.len() - 1], &kept[1..], b"", b"{}"] {
@@ -410,7 +428,6 @@ async fn restart_during_outage_serves_saved_documents() {
 /// be deleted while their claims exist.
 #[tokio::test]
 async fn rights_that_are_missing_at_the_start_must_be_confirmed() {
-    const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
     let control_plane = control_plane().await;
     let no_rights = Fault::Answer {
         status: StatusCode::CREATED,
@@ -425,8 +442,35 @@ async fn rights_that_are_missing_at_the_start_must_be_confirmed() {
     for _ in 0..3 {
         instance.fail_to_refresh().await;
         assert!(matches!(instance.reply(APIS), DocumentReply::NotSynced(_)));
+        // The control plane answers, so there is no outage.
+        assert!(!instance.refresher.must_restore("platform"));
     }
     faults.clear();
     let documents = instance.refresh().await;
     assert_eq!(verbs(&documents[APIS].1).as_array().unwrap().len(), 8);
+}
+
+/// Otherwise it would be offered with all verbs, and would keep those that protect namespaces.
+#[tokio::test]
+async fn resource_is_not_offered_before_its_rights_are_read() {
+    let control_plane = control_plane().await;
+    let mut instance = Instance::new(&control_plane);
+    instance.refresh().await;
+    let faults = control_plane.faults();
+    faults.add(|request| request.path == REVIEWS, unavailable());
+    instance
+        .refresher
+        .catalog
+        .set_rights_stale("platform", true);
+    instance.refresh().await;
+    control_plane.add_resources([Resource {
+        categories: vec!["claim".to_owned()],
+        ..Resource::new("k8s.starter.org", "v1alpha1", "Volume")
+    }]);
+    instance.fail_to_refresh().await;
+    let (_, body) = instance.document(APIS);
+    assert!(!String::from_utf8_lossy(&body).contains("volumes"));
+    faults.clear();
+    let documents = instance.refresh().await;
+    assert!(String::from_utf8_lossy(&documents[APIS].1).contains("volumes"));
 }
