@@ -116,9 +116,18 @@ impl OwnedObjects {
         self.state().not_listed == 0
     }
 
-    /// Stores an object that was written or seen. Returns the claims to which it belonged and belongs.
-    pub(crate) fn set(&self, key: ObjectKey, object: KnownObject) -> Vec<Key> {
-        self.state().set(key, object)
+    /// Stores an object that was written, unless the watch has changed the stored one since `before`. The watch then has this
+    /// object already, or a newer one that must not be lost.
+    pub(crate) fn set_written(
+        &self,
+        key: ObjectKey,
+        before: Option<&KnownObject>,
+        object: KnownObject,
+    ) {
+        let mut state = self.state();
+        if state.objects.get(&key) == before {
+            state.set(key, object);
+        }
     }
 
     /// Removes an object. Returns the claims to which it belonged.
@@ -287,6 +296,22 @@ mod tests {
             claim_kind: Default::default(),
             labels: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn written_object_does_not_replace_a_newer_one() {
+        let store = OwnedObjects::new(0);
+        let key = ObjectKey::new("default", "a");
+        let version = |version: &str| KnownObject {
+            resource_version: version.to_owned(),
+            ..object(&["a"])
+        };
+        store.set_written(key.clone(), None, version("1"));
+        assert_eq!(store.get(&key), Some(version("1")));
+        // Someone edits the object right after it was written again, and the watch is faster than the response.
+        store.changed(key.clone(), Some(version("3")));
+        store.set_written(key.clone(), Some(&version("1")), version("2"));
+        assert_eq!(store.get(&key), Some(version("3")));
     }
 
     #[test]

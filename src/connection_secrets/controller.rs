@@ -340,8 +340,8 @@ impl ConnectionSecrets {
         {
             return Err(CopyError::NotOwned(key));
         }
-        let written = match known {
-            Some(known) => self.replace(&api, copy, &known).await?,
+        let written = match &known {
+            Some(known) => self.replace(&api, copy, known).await?,
             None => self.create(&api, copy, claim, &key).await?,
         };
         let Some((key, copy)) = copy::written(&written) else {
@@ -358,7 +358,7 @@ impl ConnectionSecrets {
             copy: copy.resource_version.clone(),
         };
         self.written().insert(key.clone(), versions);
-        self.copies.set(key, copy);
+        self.copies.set_written(key, known.as_ref(), copy);
         Ok(())
     }
 
@@ -390,8 +390,8 @@ impl ConnectionSecrets {
         }
     }
 
-    /// Replaces a copy, unless someone has changed it since the watch reported it. The type of a Secret is immutable,
-    /// so a copy of another type is deleted first.
+    /// Replaces a copy, unless someone has changed it since the watch reported it. The type of a Secret is immutable, and a
+    /// user can make its data immutable too. Such a copy is deleted first.
     async fn replace(
         &self,
         api: &Api<Secret>,
@@ -405,7 +405,9 @@ impl ConnectionSecrets {
             Err(error) if has_status(&error, 422) => {
                 let live = api.get_opt(&name).await;
                 let live = live.map_err(CopyError::api("cannot read the copy"))?;
-                if live.is_none_or(|live| live.type_ == copy.type_) {
+                let can_change =
+                    |live: Secret| live.type_ == copy.type_ && live.immutable != Some(true);
+                if live.is_none_or(can_change) {
                     return Err(CopyError::api("cannot replace the copy")(error));
                 }
                 let preconditions = Preconditions {
@@ -414,7 +416,9 @@ impl ConnectionSecrets {
                 };
                 let delete = DeleteParams::default().preconditions(preconditions);
                 let deleted = api.delete(&name, &delete).await;
-                deleted.map_err(CopyError::api("cannot delete a copy of another type"))?;
+                deleted.map_err(CopyError::api(
+                    "cannot delete a copy that cannot be changed",
+                ))?;
                 copy.metadata.resource_version = None;
                 let created = api.create(&write_parameters(), &copy).await;
                 created.map_err(CopyError::api("cannot create the copy"))

@@ -250,6 +250,7 @@ impl<K: InputObject> InputObjects<K> {
             labels.is_some_and(|labels| labels.get(OPT_IN).is_some_and(|value| value == "true"))
         };
         let source = source.filter(is_enabled).ok_or_else(not_found)?;
+        let stored = self.copies.get(key);
         let copies: Api<K> = Api::namespaced(self.control_plane.clone(), &key.namespace);
         let before = copies.get_opt(&key.name).await;
         let before = before.map_err(InputError::api("cannot read a copy"))?;
@@ -277,7 +278,7 @@ impl<K: InputObject> InputObjects<K> {
         ) {
             let version = copy.resource_version.clone();
             self.written().insert(key.clone(), (source, version));
-            self.copies.set(key.clone(), copy);
+            self.copies.set_written(key.clone(), stored.as_ref(), copy);
         }
         Ok(())
     }
@@ -316,19 +317,21 @@ impl<K: InputObject> InputObjects<K> {
         if let Some(mut object) = own {
             let owners = object.meta_mut().owner_references.get_or_insert_default();
             owners.retain(|owner| owner.uid != claim.uid);
-            let is_last = owners.is_empty();
-            let released = if is_last {
-                let preconditions = Preconditions {
-                    uid: object.meta().uid.clone(),
-                    resource_version: object.meta().resource_version.clone(),
-                };
-                let parameters = DeleteParams::default().preconditions(preconditions);
-                api.delete(&key.name, &parameters).await.map(|_| ())
-            } else {
+            if !owners.is_empty() {
                 let replaced = api.replace(&key.name, &write_parameters(), &object).await;
-                replaced.map(|_| ())
+                let replaced = replaced.map_err(InputError::api("cannot remove an owner"))?;
+                if let Some(replaced) = copy::recognize_copy(replaced.meta()) {
+                    self.copies.set_written(key.clone(), Some(copy), replaced);
+                }
+                return Ok(());
+            }
+            let preconditions = Preconditions {
+                uid: object.meta().uid.clone(),
+                resource_version: object.meta().resource_version.clone(),
             };
-            released.map_err(InputError::api("cannot remove a copy"))?;
+            let parameters = DeleteParams::default().preconditions(preconditions);
+            let deleted = api.delete(&key.name, &parameters).await;
+            deleted.map_err(InputError::api("cannot delete a copy"))?;
         }
         self.written().remove(key);
         self.copies.remove(key);

@@ -202,6 +202,10 @@ func TestConnectionSecretsFollowTheControlPlane(t *testing.T) {
 	kubectl(t, env.app, "", "-n", "default", "delete", "secret", "conn")
 	awaitValue(t, copyTime, "default", "conn", "user", "c")
 
+	kubectl(t, env.app, "", "-n", "default", "patch", "secret", "conn", "--type=merge", "-p", `{"immutable":true}`)
+	kubectl(t, env.controlPlane, "", "-n", first.namespace, "patch", "secret", first.secret, "--type=merge", "-p", `{"stringData":{"user":"e"}}`)
+	awaitValue(t, copyTime, "default", "conn", "url", "x://e@h")
+
 	// Another reference.
 	kubectl(t, env.app, "", "-n", "default", "patch", "kubernetescluster", "with-secret", "--type=merge", "-p", `{"spec":{"writeConnectionSecretToRef":{"name":"other"}}}`)
 	awaitValue(t, copyTime, "default", "conn", "user", "")
