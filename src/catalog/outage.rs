@@ -57,6 +57,11 @@ impl OutageDetector {
         }
     }
 
+    /// Returns whether the last read succeeded, and no outage has to end first.
+    pub(super) fn is_available(&self) -> bool {
+        matches!(self.state, State::Available)
+    }
+
     /// Returns whether the control plane is in an outage.
     pub(super) fn is_outage(&self) -> bool {
         matches!(self.state, State::Outage | State::Recovering(_))

@@ -94,7 +94,7 @@ pub async fn refresh(
             _ => {}
         }
         was_up = Some(is_up);
-        let interval = if is_up && !refresher.outage.is_outage() {
+        let interval = if is_up && refresher.outage.is_available() {
             REFRESH_INTERVAL
         } else {
             RETRY_INTERVAL

@@ -243,7 +243,12 @@ fn files_of(path: &str) -> String {
 
 #[test]
 fn fault_matrix_names_tests_that_exist() {
-    let tests = files_of("tests/kubernetes") + &files_of("tests/end_to_end");
+    let folders = [
+        "tests/kubernetes",
+        "tests/end_to_end",
+        "src/catalog/refresh",
+    ];
+    let tests: String = folders.into_iter().map(files_of).collect();
     let page = read("docs/src/operations/fault-matrix.md");
     let code = page.split('`').skip(1).step_by(2);
     let names: BTreeSet<&str> = code
