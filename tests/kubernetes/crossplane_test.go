@@ -39,7 +39,7 @@ spec:
     served: true
     referenceable: true
     schema:
-      openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}
+      openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}, passwordSecretRef: {type: object, properties: {name: {type: string}}}}}}}
 ---
 apiVersion: apiextensions.crossplane.io/v1
 kind: Composition
@@ -51,7 +51,10 @@ spec:
   resources:
   - name: machine
     base: {apiVersion: plain.starter.org/v1, kind: Machine, spec: {}}
-    patches: [{fromFieldPath: spec.size, toFieldPath: spec.size}]
+    patches:
+    - {fromFieldPath: spec.size, toFieldPath: spec.size}
+    - {fromFieldPath: spec.passwordSecretRef.name, toFieldPath: spec.password.name}
+    - {fromFieldPath: spec.claimRef.namespace, toFieldPath: spec.password.namespace}
     connectionDetails: [{name: url, type: FromValue, value: "https://db.example.com"}]
     readinessChecks: [{type: None}]
 `
