@@ -52,7 +52,7 @@ struct ClaimApi {
 }
 
 /// Removes what `connect` created. Nothing is removed while claims exist, unless `claims` says what to do with them.
-/// With `force`, only the app cluster is changed, because the control plane cannot be reached.
+/// With `force`, only the app cluster is changed, and no request is sent to the control plane.
 ///
 /// # Errors
 /// A cluster cannot be reached, a right is missing, claims exist, or the user does not confirm.
@@ -62,7 +62,10 @@ pub async fn disconnect(
     force: bool,
 ) -> Result<(), ConnectError> {
     crate::tls::provider::install();
-    let mut session = Session::open(options, ANY_PORT).await?;
+    let mut session = match force {
+        true => Session::open_app_cluster(options, ANY_PORT).await?,
+        false => Session::open(options, ANY_PORT).await?,
+    };
     let cluster_role = session.installation.cluster_role();
     if let Some(installed) = Connection::read(&session.app, &cluster_role).await? {
         if !installed.has_claims_of(&session.connection(installed.daemon)) {
@@ -114,11 +117,13 @@ async fn forced(options: &Options, session: &Session) -> Result<(), ConnectError
     plan::confirm(options.yes, std::io::stdout())?;
     remove_from_app_cluster(session).await?;
     println!(
-        "These objects stay on the control plane. Run the command without --force to delete them:"
+        "The claims stay on the control plane, and these objects. When it can be reached, run the command without --force to delete the objects:"
     );
-    let tenant = &session.tenant;
-    for manifest in tenant.objects()?.iter().rev() {
+    for manifest in session.tenant.objects()?.iter().rev() {
         println!("  {manifest}");
+    }
+    if session.installation.credential == Credential::Oidc {
+        println!("{}", oidc::leftovers(&session.app.context));
     }
     Ok(())
 }

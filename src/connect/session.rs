@@ -62,40 +62,54 @@ impl Session {
     /// Opens both clusters and reads their identities. `port` is the port of the Service.
     ///
     /// # Errors
-    /// A cluster cannot be reached, or a name is invalid.
+    /// A cluster cannot be reached, both are the same, or a name is invalid.
     pub(super) async fn open(options: &Options, port: u16) -> Result<Self, ConnectError> {
         let kubeconfig = Kubeconfig::read()?;
-        let app = Cluster::open(&kubeconfig, options.context.as_deref()).await?;
         let control_plane = Cluster::open(&kubeconfig, Some(&options.control_plane)).await?;
+        let session = Self::with_control_plane(options, port, &kubeconfig, control_plane).await?;
+        if session.tenant.cluster_id == session.control_plane.id().await? {
+            return Err(ConnectError::SameCluster {
+                app: session.app.context,
+                control_plane: session.control_plane.context,
+            });
+        }
+        Ok(session)
+    }
+
+    /// Opens the app cluster only. The session must not send requests to the control plane, because it has no
+    /// credentials for it.
+    ///
+    /// # Errors
+    /// The app cluster cannot be reached, or a name is invalid.
+    pub(super) async fn open_app_cluster(
+        options: &Options,
+        port: u16,
+    ) -> Result<Self, ConnectError> {
+        let kubeconfig = Kubeconfig::read()?;
+        let mut without_credentials = kubeconfig.clone();
+        // Credentials can come from a command, which fails if the control plane no longer exists.
+        for user in &mut without_credentials.auth_infos {
+            user.auth_info = None;
+        }
+        let control_plane =
+            Cluster::open(&without_credentials, Some(&options.control_plane)).await?;
+        Self::with_control_plane(options, port, &kubeconfig, control_plane).await
+    }
+
+    /// Opens the app cluster. Sends no requests to the control plane.
+    async fn with_control_plane(
+        options: &Options,
+        port: u16,
+        kubeconfig: &Kubeconfig,
+        control_plane: Cluster,
+    ) -> Result<Self, ConnectError> {
+        let app = Cluster::open(kubeconfig, options.context.as_deref()).await?;
         let cluster = match &options.name {
             Some(name) => name.clone(),
             None => dns_label(&app.context),
         };
-        check_label(&cluster, "--name")?;
-        check_label(&options.system_namespace, "--system-namespace")?;
-        let namespaces = match &options.namespaces {
-            Namespaces::Default => RemoteNamespaces::Shared(cluster.clone()),
-            Namespaces::Shared(name) => {
-                check_label(name, "NAMESPACE")?;
-                RemoteNamespaces::Shared(name.clone())
-            }
-            Namespaces::Table(rows) => table(rows)?,
-        };
-        for group in &options.groups {
-            check_group(group)?;
-        }
-        if let NamespaceSelection::Named(names) = &options.secrets {
-            for name in names {
-                check_label(name, "--secrets")?;
-            }
-        }
+        let namespaces = check_names(options, &cluster)?;
         let cluster_id = app.id().await?;
-        if cluster_id == control_plane.id().await? {
-            return Err(ConnectError::SameCluster {
-                app: app.context,
-                control_plane: control_plane.context,
-            });
-        }
         let service = ServiceConfig {
             namespace: options.system_namespace.clone(),
             name: "claimgate".to_owned(),
@@ -223,6 +237,29 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Checks the names in the options. Returns the remote namespaces.
+fn check_names(options: &Options, cluster: &str) -> Result<RemoteNamespaces, ConnectError> {
+    check_label(cluster, "--name")?;
+    check_label(&options.system_namespace, "--system-namespace")?;
+    let namespaces = match &options.namespaces {
+        Namespaces::Default => RemoteNamespaces::Shared(cluster.to_owned()),
+        Namespaces::Shared(name) => {
+            check_label(name, "NAMESPACE")?;
+            RemoteNamespaces::Shared(name.clone())
+        }
+        Namespaces::Table(rows) => table(rows)?,
+    };
+    for group in &options.groups {
+        check_group(group)?;
+    }
+    if let NamespaceSelection::Named(names) = &options.secrets {
+        for name in names {
+            check_label(name, "--secrets")?;
+        }
+    }
+    Ok(namespaces)
 }
 
 fn check_label(name: &str, option: &str) -> Result<(), ConnectError> {
