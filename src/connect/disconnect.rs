@@ -78,6 +78,9 @@ pub async fn disconnect(
     if force {
         return forced(options, &session).await;
     }
+    if claims == ClaimPolicy::Delete {
+        session.check_may_delete_claims().await?;
+    }
     session.tenant.groups = granted_groups(&session).await?;
     let apis = claim_apis(&session).await?;
     let count = count(&session, &apis).await?;

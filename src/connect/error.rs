@@ -118,6 +118,14 @@ pub enum ConnectError {
     )]
     ClaimsExist { count: usize },
     #[error(
+        "the app cluster {cluster:?} uses the namespace {namespace:?} of the control plane too, and with --map claims have no mark of their app cluster; nothing was changed. Delete the claims of this app cluster with kubectl, and then use --claims keep. If {cluster:?} no longer uses the namespace, remove the annotation {annotation} from it"
+    )]
+    ClaimsOfOthers {
+        namespace: String,
+        cluster: String,
+        annotation: String,
+    },
+    #[error(
         "claims still exist after 5 minutes, because their resources are not deleted yet; repeat the command later"
     )]
     ClaimsRemain,

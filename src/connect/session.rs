@@ -220,22 +220,34 @@ impl Session {
     /// # Errors
     /// One does, or the control plane rejects the request.
     pub(super) async fn check_namespaces(&self) -> Result<(), ConnectError> {
-        let api: Api<Namespace> = Api::all(self.control_plane.client.clone());
-        let annotation = self.tenant.id_annotation();
         for name in self.tenant.namespaces.all() {
-            let namespace = api.get_metadata_opt(name).await;
-            let namespace = namespace.map_err(self.control_plane.failed("read the namespace"))?;
-            let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
-            let id = annotations.and_then(|mut all| all.remove(&annotation));
-            if id.is_some_and(|id| id != self.tenant.cluster_id) {
-                return Err(ConnectError::OtherCluster {
-                    namespace: name.to_owned(),
-                    cluster: self.tenant.cluster.clone(),
-                    annotation,
-                });
-            }
+            let annotations = self.annotations(name).await?;
+            self.tenant.check_identity(name, &annotations)?;
         }
         Ok(())
+    }
+
+    /// Checks that `disconnect` may delete the claims in the remote namespaces: none of them belongs to another app
+    /// cluster.
+    ///
+    /// # Errors
+    /// Another app cluster uses a namespace, or the control plane rejects the request.
+    pub(super) async fn check_may_delete_claims(&self) -> Result<(), ConnectError> {
+        for name in self.tenant.namespaces.all() {
+            let annotations = self.annotations(name).await?;
+            self.tenant.check_identity(name, &annotations)?;
+            self.tenant.check_only_user(name, &annotations)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the annotations of a namespace of the control plane, or none if it does not exist.
+    async fn annotations(&self, name: &str) -> Result<BTreeMap<String, String>, ConnectError> {
+        let api: Api<Namespace> = Api::all(self.control_plane.client.clone());
+        let namespace = api.get_metadata_opt(name).await;
+        let namespace = namespace.map_err(self.control_plane.failed("read the namespace"))?;
+        let annotations = namespace.and_then(|namespace| namespace.metadata.annotations);
+        Ok(annotations.unwrap_or_default())
     }
 }
 

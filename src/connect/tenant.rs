@@ -8,6 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Su
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::error::ConnectError;
 use super::manifest::Manifest;
 use super::objects::{account, named, role, role_ref, subject, texts, user};
 
@@ -82,6 +83,52 @@ impl Tenant {
     /// Returns the annotation of each remote namespace with the identity of the app cluster.
     pub(super) fn id_annotation(&self) -> String {
         format!("{ID_ANNOTATION}{}", self.cluster)
+    }
+
+    /// Checks the annotations of a remote namespace: it must not belong to another app cluster of the same name.
+    ///
+    /// # Errors
+    /// It does.
+    pub(super) fn check_identity(
+        &self,
+        namespace: &str,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), ConnectError> {
+        let annotation = self.id_annotation();
+        match annotations.get(&annotation) {
+            Some(id) if *id != self.cluster_id => Err(ConnectError::OtherCluster {
+                namespace: namespace.to_owned(),
+                cluster: self.cluster.clone(),
+                annotation,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the annotations of a remote namespace: no other app cluster may have claims there that cannot be
+    /// distinguished from those of this one. Claims in a table have no labels with the name of the app cluster.
+    ///
+    /// # Errors
+    /// Another app cluster uses the namespace of a table.
+    pub(super) fn check_only_user(
+        &self,
+        namespace: &str,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), ConnectError> {
+        if let RemoteNamespaces::Shared(_) = self.namespaces {
+            return Ok(());
+        }
+        let mut users = annotations
+            .keys()
+            .filter_map(|key| key.strip_prefix(ID_ANNOTATION));
+        match users.find(|cluster| *cluster != self.cluster) {
+            Some(other) => Err(ConnectError::ClaimsOfOthers {
+                namespace: namespace.to_owned(),
+                cluster: other.to_owned(),
+                annotation: format!("{ID_ANNOTATION}{other}"),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns the prefix of the user names of tokens that the app cluster issues. It distinguishes them from users of
@@ -258,5 +305,58 @@ fn crds() -> PolicyRule {
         resources: Some(texts(&["customresourcedefinitions"])),
         verbs: texts(&["get"]),
         ..PolicyRule::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(namespaces: RemoteNamespaces) -> Tenant {
+        Tenant {
+            cluster: "app-one".to_owned(),
+            namespaces,
+            groups: Vec::new(),
+            reads_secrets: false,
+            cluster_id: "one".to_owned(),
+            user: None,
+        }
+    }
+
+    fn annotations(all: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let all = all.iter();
+        all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn namespace_of_a_table_with_another_user_is_reported() {
+        let table = BTreeMap::from([("default".to_owned(), "team".to_owned())]);
+        let table = tenant(RemoteNamespaces::Table(table));
+        let shared = tenant(RemoteNamespaces::Shared("team".to_owned()));
+        let own = [("cluster-id.claimgate.dev/app-one", "one"), ("team", "a")];
+        let both = [own[0], ("cluster-id.claimgate.dev/app-two", "two")];
+        assert!(table.check_only_user("team", &annotations(&own)).is_ok());
+        assert!(shared.check_only_user("team", &annotations(&both)).is_ok());
+        let error = table.check_only_user("team", &annotations(&both));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(r#"app cluster "app-two""#), "{error}");
+        assert!(error.contains(r#"namespace "team""#), "{error}");
+        assert!(
+            error.contains("cluster-id.claimgate.dev/app-two"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn namespace_of_another_app_cluster_with_the_same_name_is_reported() {
+        let tenant = tenant(RemoteNamespaces::Shared("team".to_owned()));
+        let check = |id| {
+            let annotations = annotations(&[("cluster-id.claimgate.dev/app-one", id)]);
+            tenant.check_identity("team", &annotations)
+        };
+        assert!(check("one").is_ok());
+        assert!(check("two").is_err());
+        assert!(tenant.check_identity("team", &annotations(&[])).is_ok());
     }
 }

@@ -188,6 +188,18 @@ func TestConnectWithATable(t *testing.T) {
 	if out, err := c.disconnect(); err == nil || !strings.Contains(out, "2 claims of this app cluster exist") {
 		t.Errorf("disconnect with claims: %v\n%s", err, out)
 	}
+	// Claims of other app clusters in the same namespace have no mark either.
+	const other = "cluster-id.claimgate.dev/app-two"
+	kubectl(t, env.controlPlane, "", "annotate", "namespace", "connected-2", other+"=id")
+	out, err := c.disconnect("--claims", "delete")
+	if err == nil || !strings.Contains(out, `the app cluster "app-two" uses the namespace "connected-2" of the control plane too`) {
+		t.Errorf("disconnect with another app cluster in a namespace: %v\n%s", err, out)
+	}
+	if left := kubectl(t, env.controlPlane, "", "get", "queues", "-A", "-o", "name"); strings.Count(left, "orders") != 2 {
+		t.Errorf("the control plane has %q", left)
+	}
+	kubectl(t, env.app, "", "get", "queues", "-A")
+	kubectl(t, env.controlPlane, "", "annotate", "namespace", "connected-2", other+"-")
 	if out, err := c.disconnect("--claims", "delete"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
