@@ -281,8 +281,17 @@ func (c connection) print(t *testing.T) {
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	printed, err := cmd.Output()
 	must(err)
-	if strings.Contains(string(printed), "claimgate-platform\ntype") {
-		t.Errorf("the credential is among the objects:\n%s", printed)
+	names := func(objects string) string {
+		return kubectl(t, env.app, objects, "create", "--dry-run=client", "-o", "name", "-f", "-")
+	}
+	const secret = "secret/claimgate-platform"
+	stored, err := os.ReadFile(credential)
+	must(err)
+	if objects := names(string(printed)); slices.Contains(strings.Fields(objects), secret) {
+		t.Errorf("the credential is among the objects:\n%s", objects)
+	}
+	if objects := strings.TrimSpace(names(string(stored))); objects != secret {
+		t.Errorf("the file for the credential contains %q", objects)
 	}
 	kubectl(t, env.app, string(printed), "apply", "-f", "-")
 	kubectl(t, env.app, "", "apply", "-f", credential)
