@@ -61,9 +61,9 @@ use self::oidc::Issuer;
 pub use self::pod_reports::pod_reports;
 pub use self::preflight::{Finding, Outcome};
 pub use self::serve::ServeOptions;
-use self::session::Session;
 pub use self::session::{Namespaces, Options};
 use self::write::CredentialSource;
+use self::session::{Session, check_system_namespace};
 
 /// Maximum time for pods to start and serve claims. They may have to pull the image.
 const INSTALLED_MAX: Duration = Duration::from_secs(180);
@@ -102,6 +102,7 @@ impl Target {
 /// repeating the command continues.
 pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectError> {
     crate::tls::provider::install();
+    check_system_namespace(options)?;
     let port = match target {
         Target::Serve(serve) => serve.port,
         Target::Install { .. } | Target::Print { .. } => SERVICE_PORT,
@@ -172,6 +173,7 @@ fn pod_objects(session: &Session, image: &str) -> Result<Vec<Manifest>, ConnectE
 
 /// Checks both clusters as `connect` does, and writes nothing.
 ///
+    check_system_namespace(options)?;
 /// # Errors
 /// A cluster cannot be reached, or has no claims.
 pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {

@@ -274,6 +274,21 @@ fn check_names(options: &Options, cluster: &str) -> Result<RemoteNamespaces, Con
     Ok(namespaces)
 }
 
+/// Checks that the app cluster's system namespace is not `kube-system`, as the Helm chart does. `disconnect` allows it,
+/// so that an installation there can be removed.
+///
+/// # Errors
+/// It is.
+pub(super) fn check_system_namespace(options: &Options) -> Result<(), ConnectError> {
+    match options.system_namespace == "kube-system" {
+        true => Err(ConnectError::InvalidName(
+            "--system-namespace: kube-system is reserved for Kubernetes; choose a namespace for claimgate alone, such as claimgate-system"
+                .to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
 fn check_label(name: &str, option: &str) -> Result<(), ConnectError> {
     match is_dns_label(name) {
         true => Ok(()),

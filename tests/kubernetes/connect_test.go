@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // connection runs the commands connect and disconnect for one app cluster.
@@ -355,7 +356,7 @@ func TestDisconnectFindsAllClaims(t *testing.T) {
 // TestConnectRejectsDangerousOptions checks that nothing is written.
 func TestConnectRejectsDangerousOptions(t *testing.T) {
 	createQueueAPI(t)
-	platform := objectNames(t, env.controlPlane)
+	app, platform := objectNames(t, env.app), objectNames(t, env.controlPlane)
 	for text, change := range map[string]func(*connection){
 		"lead to the same cluster":     func(c *connection) { c.arguments[slices.Index(c.arguments, "app")] = "platform" },
 		`"" is not a group of claims`:  func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "" },
@@ -363,16 +364,24 @@ func TestConnectRejectsDangerousOptions(t *testing.T) {
 		"has no namespaced resources": func(c *connection) {
 			c.arguments[slices.Index(c.arguments, "queues.example.org")] = "quues.example.org"
 		},
+		"kube-system is reserved": func(c *connection) {
+			c.arguments[slices.Index(c.arguments, "connected-system")] = "kube-system"
+		},
 		"cannot listen on":                  func(c *connection) { c.port = env.port },
 		`"apps.k8s.io" is not a group of c`: func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "apps.k8s.io" },
 	} {
 		c := newConnection(t)
 		change(&c)
 		daemon := c.start(t)
-		<-daemon.done
+		select {
+		case <-daemon.done:
+		case <-time.After(slowDeadline):
+			daemon.kill()
+		}
 		if log, err := os.ReadFile(daemon.log); err != nil || !strings.Contains(string(log), text) {
 			t.Errorf("connect does not say %q: %v\n%s", text, err, log)
 		}
+		awaitObjectNames(t, env.app, app)
 		awaitObjectNames(t, env.controlPlane, platform)
 	}
 }
