@@ -60,10 +60,11 @@ use self::manifest::Manifest;
 use self::oidc::Issuer;
 pub use self::pod_reports::pod_reports;
 pub use self::preflight::{Finding, Outcome};
+use self::serve::LocalDaemon;
 pub use self::serve::ServeOptions;
 pub use self::session::{Namespaces, Options};
-use self::write::CredentialSource;
 use self::session::{Session, check_system_namespace};
+use self::write::CredentialSource;
 
 /// Maximum time for pods to start and serve claims. They may have to pull the image.
 const INSTALLED_MAX: Duration = Duration::from_secs(180);
@@ -101,8 +102,8 @@ impl Target {
 /// A cluster cannot be reached, a right is missing, or the user does not confirm. Objects that were written stay, and
 /// repeating the command continues.
 pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectError> {
-    crate::tls::provider::install();
     check_system_namespace(options)?;
+    crate::tls::provider::install();
     let port = match target {
         Target::Serve(serve) => serve.port,
         Target::Install { .. } | Target::Print { .. } => SERVICE_PORT,
@@ -118,14 +119,10 @@ pub async fn connect(options: &Options, target: &Target) -> Result<(), ConnectEr
     };
     match target {
         Target::Serve(serve) => {
-            let host = match &serve.advertise_host {
-                Some(host) => host.clone(),
-                None => serve::own_host(&session.app.host)?,
-            };
-            serve::check_port(&host, serve.port)?;
-            let objects = installation::outside(&session.installation, &host)?;
+            let daemon = LocalDaemon::prepare(serve, &session)?;
+            let objects = installation::outside(&session.installation, &daemon.host)?;
             write::apply(&session, &source, &on_control_plane, objects, options.yes).await?;
-            serve::run(serve, &session, &host).await
+            serve::run(&daemon, &session).await
         }
         Target::Install { image } => {
             let objects = pod_objects(&session, image)?;
@@ -173,10 +170,10 @@ fn pod_objects(session: &Session, image: &str) -> Result<Vec<Manifest>, ConnectE
 
 /// Checks both clusters as `connect` does, and writes nothing.
 ///
-    check_system_namespace(options)?;
 /// # Errors
 /// A cluster cannot be reached, or has no claims.
 pub async fn check(options: &Options) -> Result<Vec<Finding>, ConnectError> {
+    check_system_namespace(options)?;
     crate::tls::provider::install();
     let mut session = Session::open(options, SERVICE_PORT).await?;
     session.choose_groups().await?;

@@ -1,19 +1,31 @@
 //! Files that only their owner can read.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::error::ConnectError;
 
+/// Checks that files can be created in a folder, with an empty file that is removed again.
+pub(super) fn check_writable(dir: &Path) -> io::Result<()> {
+    let path = dir.join(format!(".{}.check", uuid::Uuid::new_v4()));
+    create(&path)?;
+    fs::remove_file(path)
+}
+
+/// Creates a file that only its owner can read.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path)
+}
+
 /// Writes or replaces a file. A reader sees either the old or the new content, never a part.
 pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     // The file is written under a new name, because an existing file would keep its mode.
     let new = path.with_extension(format!("{}.new", uuid::Uuid::new_v4()));
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options.open(&new)?.write_all(text.as_bytes())?;
+    create(&new)?.write_all(text.as_bytes())?;
     fs::rename(new, path)
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::ConnectError;
+use super::installation::Files;
 use super::served;
 use super::session::Session;
-use super::workspace::Workspace;
+use super::workspace::{self, Workspace};
 use crate::app::App;
 use crate::telemetry::log;
 use crate::{config, signals};
@@ -22,7 +23,7 @@ const ANY_PORT: u16 = 443;
 ///
 /// # Errors
 /// This machine has no route to the host.
-pub(super) fn own_host(api_server: &str) -> Result<String, ConnectError> {
+fn own_host(api_server: &str) -> Result<String, ConnectError> {
     let host = api_server.trim_start_matches('[').trim_end_matches(']');
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let routed = socket
@@ -45,38 +46,66 @@ pub struct ServeOptions {
     pub dir: Option<PathBuf>,
 }
 
+/// A daemon that can run on this machine.
+pub(super) struct LocalDaemon {
+    /// DNS name or address under which the API server of the app cluster reaches this machine.
+    pub(super) host: String,
+    port: u16,
+    workspace: Workspace,
+    files: Files,
+}
+
+impl LocalDaemon {
+    /// Checks everything that the daemon needs on this machine, before anything is written to a cluster. Creates the
+    /// folder.
+    ///
+    /// # Errors
+    /// The port is in use or not allowed, this machine has no route to the app cluster, the folder cannot be written,
+    /// or the address of the control plane needs a setting that the configuration does not have.
+    pub(super) fn prepare(options: &ServeOptions, session: &Session) -> Result<Self, ConnectError> {
+        let port = options.port;
+        let host = match &options.advertise_host {
+            Some(host) => host.clone(),
+            None => own_host(&session.app.host)?,
+        };
+        let address = listen_address(&host, port);
+        let files = workspace::files(session, &address)?;
+        check_port(&address)?;
+        let default = || PathBuf::from(".claimgate").join(&session.tenant.cluster);
+        let workspace = Workspace::open(&options.dir.clone().unwrap_or_else(default))?;
+        Ok(Self {
+            host,
+            port,
+            workspace,
+            files,
+        })
+    }
+}
+
 /// Returns the address on which the daemon listens. `host` is where the app cluster reaches it.
-pub(super) fn listen_address(host: &str, port: u16) -> String {
+fn listen_address(host: &str, port: u16) -> String {
     let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     let listen = if is_local { "127.0.0.1" } else { "[::]" };
     format!("{listen}:{port}")
 }
 
-/// Checks that the daemon can listen, before anything is written.
-///
-/// # Errors
-/// The port is in use, or not allowed.
-pub(super) fn check_port(host: &str, port: u16) -> Result<(), ConnectError> {
-    let address = listen_address(host, port);
-    match TcpListener::bind(&address) {
+/// Checks that the daemon can listen.
+fn check_port(address: &str) -> Result<(), ConnectError> {
+    match TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(error) => Err(ConnectError::Port { address, error }),
+        Err(error) => Err(ConnectError::Port {
+            address: address.to_owned(),
+            error,
+        }),
     }
 }
 
-/// Runs the daemon until a signal arrives. `host` is where the app cluster reaches it.
+/// Runs the daemon until a signal arrives.
 ///
 /// # Errors
 /// The daemon cannot start, or the app cluster does not serve claims in time.
-pub(super) async fn run(
-    options: &ServeOptions,
-    session: &Session,
-    host: &str,
-) -> Result<(), ConnectError> {
-    let default = || PathBuf::from(".claimgate").join(&session.tenant.cluster);
-    let workspace = Workspace::open(&options.dir.clone().unwrap_or_else(default))?;
-    let address = listen_address(host, options.port);
-    let file = workspace.write(session, &address)?;
+pub(super) async fn run(daemon: &LocalDaemon, session: &Session) -> Result<(), ConnectError> {
+    let file = daemon.workspace.write(&daemon.files)?;
     let config = config::load(&file, std::iter::empty()).map_err(|problems| {
         let file = file.clone();
         ConnectError::Config { file, problems }
@@ -84,12 +113,12 @@ pub(super) async fn run(
     log::init(&config.log);
     let stop = signals::listen()?;
     let app = Box::pin(App::bind(config, stop.clone())).await?;
-    let daemon = tokio::spawn(app.run());
+    let running = tokio::spawn(app.run());
     println!(
         "The daemon runs with {}. Waiting until the app cluster serves claims.",
         file.display()
     );
-    let advertised = format!("{host}:{}", options.port);
+    let advertised = format!("{}:{}", daemon.host, daemon.port);
     tokio::select! {
         resources = served::wait(session, SERVED_MAX) => {
             let resources = resources.map_err(|problem| ConnectError::NotServed {
@@ -102,6 +131,6 @@ pub(super) async fn run(
         }
         () = stop.graceful.cancelled() => {}
     }
-    daemon.await.map_err(std::io::Error::other)?;
+    running.await.map_err(std::io::Error::other)?;
     Ok(())
 }

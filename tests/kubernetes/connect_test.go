@@ -367,6 +367,13 @@ func TestConnectRejectsDangerousOptions(t *testing.T) {
 		"kube-system is reserved": func(c *connection) {
 			c.arguments[slices.Index(c.arguments, "connected-system")] = "kube-system"
 		},
+		"choose another folder with --dir": func(c *connection) { c.dir = c.kubeconfig + "/dir" },
+		"does not support tls-server-name": func(c *connection) {
+			text, err := os.ReadFile(c.kubeconfig)
+			must(err)
+			changed := strings.Replace(string(text), "{name: platform, cluster: {", "{name: platform, cluster: {tls-server-name: localhost, ", 1)
+			must(os.WriteFile(c.kubeconfig, []byte(changed), 0o600))
+		},
 		"cannot listen on":                  func(c *connection) { c.port = env.port },
 		`"apps.k8s.io" is not a group of c`: func(c *connection) { c.arguments[slices.Index(c.arguments, "queues.example.org")] = "apps.k8s.io" },
 	} {
