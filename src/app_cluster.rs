@@ -22,6 +22,10 @@ use crate::config::AppClusterConfig;
 /// The variable that Kubernetes sets in each container.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
+/// The label of objects that claimgate created. The Service of an APIService, and the name of another object, tell to which
+/// installation it belongs.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "claimgate");
+
 /// The reason why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

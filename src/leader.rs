@@ -1,6 +1,7 @@
 //! Leader election by a Lease, so that only one replica runs the controllers
 //! (`client-go/tools/leaderelection/leaderelection.go`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::app_cluster::describe;
+use crate::app_cluster::{MANAGED_BY, describe};
 use crate::config::ServiceConfig;
 
 /// The end of the name of the Lease, after the name of the Service.
@@ -33,6 +34,22 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Time between the start of the last attempt to renew and the deadline.
 const RENEW_MARGIN: Duration = Duration::from_secs(1);
+
+/// Returns the metadata of a new Lease of a Service's replicas. The label is for `disconnect`, which deletes only objects
+/// that claimgate created.
+pub(crate) fn lease_metadata(service: &ServiceConfig) -> ObjectMeta {
+    let (key, value) = MANAGED_BY;
+    ObjectMeta {
+        namespace: Some(service.namespace.clone()),
+        name: Some(lease_name(service)),
+        labels: Some(BTreeMap::from([(key.to_owned(), value.to_owned())])),
+        ..ObjectMeta::default()
+    }
+}
+
+fn lease_name(service: &ServiceConfig) -> String {
+    format!("{}{LEASE_SUFFIX}", service.name)
+}
 
 /// Takes and renews the Lease, and publishes whether this replica holds it.
 pub(crate) struct LeaderElection {
@@ -143,6 +160,8 @@ impl Leadership {
 struct Candidate {
     api: Api<Lease>,
     name: String,
+    /// The metadata of a new Lease.
+    metadata: ObjectMeta,
     identity: String,
     /// The Lease of another holder, and the time when this replica first saw it in this state. Clocks of replicas can
     /// differ, so only this replica's clock is used.
@@ -154,7 +173,8 @@ impl Candidate {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "claimgate".to_owned());
         Self {
             api: Api::namespaced(client, &service.namespace),
-            name: format!("{}{LEASE_SUFFIX}", service.name),
+            name: lease_name(service),
+            metadata: lease_metadata(service),
             identity: format!("{host}_{}", uuid::Uuid::new_v4()),
             seen: None,
         }
@@ -168,10 +188,7 @@ impl Candidate {
         let now = MicroTime(Timestamp::now());
         let Some(current) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
-                metadata: ObjectMeta {
-                    name: Some(self.name.clone()),
-                    ..ObjectMeta::default()
-                },
+                metadata: self.metadata.clone(),
                 spec: Some(self.spec(now, None)),
             };
             return held(self.api.create(&PostParams::default(), &lease).await);

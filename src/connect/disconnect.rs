@@ -17,12 +17,13 @@ use super::connection::{Connection, Credential};
 use super::daemon_config::CONTROL_PLANE;
 use super::discovery::namespaced_resources;
 use super::error::ConnectError;
-use super::manifest::{Manifest, State};
+use super::manifest::{Manifest, State, with_uid};
 use super::session::{Options, Session};
 use super::tenant::{ID_ANNOTATION, RemoteNamespaces};
 use super::{installation, leftovers, oidc, plan, secret_rights};
-use crate::leader::LEASE_SUFFIX;
-use crate::registration::{MANAGED_BY, is_own};
+use crate::app_cluster::MANAGED_BY;
+use crate::leader::lease_metadata;
+use crate::registration::is_own;
 use claim_mapping::origin;
 
 /// Maximum time for the deletion of claims.
@@ -234,21 +235,19 @@ async fn remove_from_app_cluster(session: &Session) -> Result<(), ConnectError> 
         let (true, Some(name)) = (is_own, object.metadata.name) else {
             continue;
         };
-        match api.delete(&name, &DeleteParams::default()).await {
+        match api.delete(&name, &with_uid(object.metadata.uid)).await {
             Ok(_) => println!("deleted APIService {name}"),
             // The daemon deleted it.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => return Err(app.failed(format!("delete the APIService {name}"))(error)),
         }
     }
-    let leases: Api<Lease> =
-        Api::namespaced(app.client.clone(), &session.installation.service.namespace);
-    let lease = format!("{}{LEASE_SUFFIX}", session.installation.service.name);
-    match leases.delete(&lease, &DeleteParams::default()).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => return Err(app.failed(format!("delete the Lease {lease}"))(error)),
-    }
+    let lease = Manifest::new(&Lease {
+        metadata: lease_metadata(&session.installation.service),
+        ..Lease::default()
+    })?;
+    let deleted = lease.delete(&app.client).await;
+    deleted.map_err(app.failed(format!("delete {lease}")))?;
     secret_rights::remove_unneeded(session).await?;
     delete(
         app,

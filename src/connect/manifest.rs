@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 
 use super::error::ConnectError;
-use crate::registration::MANAGED_BY;
+use crate::app_cluster::MANAGED_BY;
 use kube_wire::yaml;
 
 /// The field manager of writes, or its prefix.
@@ -191,21 +191,21 @@ impl Manifest {
         let State::Own { uid } = self.state(client).await? else {
             return Ok(false);
         };
-        let preconditions = Preconditions {
-            uid,
-            resource_version: None,
-        };
-        let parameters = DeleteParams::background().preconditions(preconditions);
-        match self
-            .api(client)
-            .delete(&self.object.name_any(), &parameters)
-            .await
-        {
+        let name = self.object.name_any();
+        match self.api(client).delete(&name, &with_uid(uid)).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Returns the options to delete an object only if it has this UID, so that a new object with its name stays.
+pub(super) fn with_uid(uid: Option<String>) -> DeleteParams {
+    DeleteParams::background().preconditions(Preconditions {
+        uid,
+        resource_version: None,
+    })
 }
 
 /// Returns the objects as YAML documents.

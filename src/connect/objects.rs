@@ -69,7 +69,7 @@ pub(super) fn named(name: &str) -> ObjectMeta {
     }
 }
 
-fn namespaced(namespace: &str, name: &str) -> ObjectMeta {
+pub(super) fn namespaced(namespace: &str, name: &str) -> ObjectMeta {
     ObjectMeta {
         namespace: Some(namespace.to_owned()),
         ..named(name)

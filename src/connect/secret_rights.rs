@@ -2,11 +2,15 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
-use kube::api::{DeleteParams, ListParams};
-use kube::{Api, ResourceExt};
+use kube::api::ListParams;
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
 
+use super::clusters::Cluster;
 use super::daemon_config::CONTROL_PLANE;
 use super::error::ConnectError;
+use super::manifest::{Manifest, with_uid};
+use super::objects;
 use super::session::Session;
 use crate::config::NamespaceSelection;
 use crate::connection_secrets;
@@ -35,27 +39,51 @@ pub(super) async fn remove_unneeded(session: &Session) -> Result<(), ConnectErro
             NamespaceSelection::Named(names) => names.contains(&namespace),
         };
         if binding.name_any() == name && !is_wanted {
-            let api: Api<RoleBinding> = Api::namespaced(app.client.clone(), &namespace);
-            let deleted = api.delete(&name, &DeleteParams::default()).await;
-            if existed(deleted).map_err(app.failed("delete a RoleBinding"))? {
-                println!("deleted RoleBinding {namespace}/{name}");
-            }
+            let metadata = objects::namespaced(&namespace, &name);
+            remove(
+                app,
+                &RoleBinding {
+                    metadata,
+                    ..RoleBinding::default()
+                },
+            )
+            .await?;
         }
     }
-    let parameters = DeleteParams::default();
     if installation.secrets != NamespaceSelection::All {
-        let api: Api<ClusterRoleBinding> = Api::all(app.client.clone());
-        let deleted = existed(api.delete(&name, &parameters).await);
-        if deleted.map_err(app.failed("delete a ClusterRoleBinding"))? {
-            println!("deleted ClusterRoleBinding {name}");
-        }
+        let metadata = objects::named(&name);
+        remove(
+            app,
+            &ClusterRoleBinding {
+                metadata,
+                ..ClusterRoleBinding::default()
+            },
+        )
+        .await?;
     }
     if installation.secrets.is_empty() {
-        let api: Api<ClusterRole> = Api::all(app.client.clone());
-        let deleted = existed(api.delete(&name, &parameters).await);
-        if deleted.map_err(app.failed("delete a ClusterRole"))? {
-            println!("deleted ClusterRole {name}");
-        }
+        let metadata = objects::named(&name);
+        remove(
+            app,
+            &ClusterRole {
+                metadata,
+                ..ClusterRole::default()
+            },
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Deletes an object if `connect` created it.
+async fn remove<K>(app: &Cluster, object: &K) -> Result<(), ConnectError>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let manifest = Manifest::new(object)?;
+    let deleted = manifest.delete(&app.client).await;
+    if deleted.map_err(app.failed(format!("delete {manifest}")))? {
+        println!("deleted {manifest}");
     }
     Ok(())
 }
@@ -77,19 +105,11 @@ pub(super) async fn remove_copies(session: &Session) -> Result<(), ConnectError>
     for copy in listed.items {
         let (namespace, name) = (copy.namespace().unwrap_or_default(), copy.name_any());
         let api: Api<Secret> = Api::namespaced(app.client.clone(), &namespace);
-        let deleted = api.delete(&name, &DeleteParams::default()).await;
-        if existed(deleted).map_err(app.failed("delete the copy of a Secret"))? {
-            println!("deleted Secret {namespace}/{name}, a copy");
+        match api.delete(&name, &with_uid(copy.uid())).await {
+            Ok(_) => println!("deleted Secret {namespace}/{name}, a copy"),
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(app.failed("delete the copy of a Secret")(error)),
         }
     }
     Ok(())
-}
-
-/// Returns whether the deleted object existed.
-fn existed<T>(deleted: Result<T, kube::Error>) -> Result<bool, kube::Error> {
-    match deleted {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(error),
-    }
 }

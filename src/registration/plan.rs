@@ -9,11 +9,9 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
 };
 use kube_wire::group_version::GroupVersion;
 
+use crate::app_cluster::MANAGED_BY;
 use crate::catalog::Offers;
 use crate::config::{CaInjection, Priority, ServiceConfig};
-
-/// Marks the APIServices that claimgate created. Together with the Service it identifies those of one installation.
-pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "claimgate");
 
 /// The annotation with a digest of the offer. Argo CD discovers kinds again only after a change of the APIService.
 const OFFER: &str = "claimgate.dev/offer";

@@ -73,3 +73,55 @@ func TestForcedDisconnectWithoutControlPlane(t *testing.T) {
 	}
 	awaitObjectNames(t, env.controlPlane, remote)
 }
+
+// objectsOfOthers have the names that claimgate uses, but not its mark.
+const objectsOfOthers = `
+{apiVersion: v1, kind: Namespace, metadata: {name: connected-system}}
+---
+{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: claimgate-registration, namespace: connected-system}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: "connected-system:claimgate:secrets"}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: "connected-system:claimgate:secrets"}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: connected-system:claimgate:secrets
+  namespace: default
+  labels: {app.kubernetes.io/name: claimgate, app.kubernetes.io/instance: claimgate}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+`
+
+// TestDisconnectKeepsObjectsOfOthers checks that only marked objects are deleted, also in a namespace that existed before.
+func TestDisconnectKeepsObjectsOfOthers(t *testing.T) {
+	createQueueAPI(t)
+	platform := objectNames(t, env.controlPlane)
+	kubectl(t, env.app, objectsOfOthers, "apply", "-f", "-")
+	t.Cleanup(func() {
+		env.tryKubectl(env.app.kubeconfig, objectsOfOthers, "delete", "--ignore-not-found", "-f", "-")
+	})
+	before := objectNames(t, env.app)
+	c := newConnection(t)
+	if out, err := c.disconnect(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	awaitObjectNames(t, env.app, before)
+
+	kubectl(t, env.app, "", "delete", "lease", "-n", "connected-system", "claimgate-registration")
+	before = objectNames(t, env.app)
+	daemon := c.start(t)
+	awaitResource(t, "queues", true)
+	if _, err := daemon.terminate(slowDeadline); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, env.app, "", "get", "lease", "-n", "connected-system", "claimgate-registration")
+	if out, err := c.disconnect("--claims", "delete"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	awaitObjectNames(t, env.app, before)
+	awaitObjectNames(t, env.controlPlane, platform)
+}
