@@ -133,7 +133,7 @@ func followInstructions(t *testing.T, authentication, output string) {
 func printWithoutCredential(t *testing.T, c connection) {
 	printing := []string{"--credential", "oidc", "--image", "registry.example.org/claimgate:1", "--print"}
 	printed, stderr, err := c.command(printing...)
-	if err != nil || !strings.Contains(stderr, "Run this command again") || strings.Contains(printed, "claimgate-platform") {
+	if err != nil || !strings.Contains(stderr, "run this command again") || strings.Contains(printed, "claimgate-platform") {
 		t.Fatalf("%v\n%s%s", err, printed, stderr)
 	}
 	kubectl(t, env.app, printed, "apply", "-f", "-")
