@@ -25,7 +25,7 @@ func TestCrossplaneCompositionReadsInputSecret(t *testing.T) {
 		return err
 	})
 	t.Cleanup(func() {
-		env.tryKubectl(env.app.kubeconfig, "", "delete", "database", "-n", "default", "with-password", "--wait=false")
+		kubectl(t, env.app, "", "delete", "database", "-n", "default", "with-password", "--timeout=60s")
 	})
 	await(t, slowDeadline, func() error {
 		found, err := env.tryKubectl(env.controlPlane.kubeconfig, "", "get", "machines", "-o", `jsonpath={range .items[*]}{.spec.password.namespace} {.spec.password.name}{"\n"}{end}`)
