@@ -29,15 +29,16 @@ func TestStatusShowsCopiesAndProblems(t *testing.T) {
 	awaitValue(t, slowDeadline, "default", "shown-conn", "user", "a")
 	address := fmt.Sprintf("127.0.0.1:%d", c.adminPort)
 	await(t, registrationTime, func() error {
-		text := runStatus(t, "--address", address)
+		// Claims that other tests left behind can make the columns wider.
+		text := regexp.MustCompile(" +").ReplaceAllString(runStatus(t, "--address", address), " ")
 		for _, part := range []string{
 			": claimgate 0.1.0, leader\n",
-			"platform       yes",
-			"k8s.starter.org/v1alpha1  platform       kubernetesclusters, networks",
-			"CLAIM                            CONTROLLER          LAST SYNC             COPIES\n",
-			"KubernetesCluster default/shown  connection-secrets  20",
-			"Z  shown-conn\n",
-			"EVENTS OF  LAST COPY  DROPPED\nplatform   never      0\n",
+			"platform yes",
+			"k8s.starter.org/v1alpha1 platform kubernetesclusters, networks",
+			"CLAIM CONTROLLER LAST SYNC COPIES\n",
+			"KubernetesCluster default/shown connection-secrets 20",
+			"Z shown-conn\n",
+			"EVENTS OF LAST COPY DROPPED\nplatform never 0\n",
 			"KubernetesCluster default/shown: spec.parameters.passwordSecretRef.name of the claim is not set",
 		} {
 			if !strings.Contains(text, part) {
