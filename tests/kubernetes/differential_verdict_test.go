@@ -61,13 +61,24 @@ func compareOperations(direct, proxied route, operations []operation) []result {
 			defer func() { <-permits }()
 			results[i] = compareOperation(direct, proxied, o)
 			if results[i].fails {
-				o.object = "again-" + o.objectName()
-				results[i] = decideAfterRetry(results[i], compareOperation(direct, proxied, o))
+				results[i] = runAgain(results[i], direct, proxied, o)
 			}
 		})
 	}
 	all.Wait()
+	// With the shared mapping, all operations use one remote namespace, and can disturb each other.
+	for i, o := range operations {
+		if results[i].fails && isShared() {
+			results[i] = runAgain(results[i], direct, proxied, o)
+		}
+	}
 	return results
+}
+
+// runAgain runs an operation that differed with an object of its own.
+func runAgain(first result, direct, proxied route, o operation) result {
+	o.object = "again-" + o.objectName()
+	return decideAfterRetry(first, compareOperation(direct, proxied, o))
 }
 
 // decideAfterRetry decides on an operation that differed, after a second run with objects of its
