@@ -41,7 +41,7 @@ pub struct DiscoveryCache {
     pub exposure: String,
 }
 
-/// What is saved of a control plane.
+/// The saved data of a control plane.
 #[derive(Default)]
 pub(super) struct Saved {
     /// The verbs that discovery offered, also with other APIs in the configuration. Without them, a kind that claimgate can
@@ -80,8 +80,8 @@ struct Details {
 }
 
 impl DiscoveryCache {
-    /// Reads what is saved of a control plane. The documents are missing if there are none, if they are damaged, or if they
-    /// belong to another configuration.
+    /// Reads the saved data of a control plane. It has no documents if none are saved, if they are damaged, or if they belong
+    /// to another configuration.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -149,7 +149,7 @@ impl DiscoveryCache {
         self.store.write(control_plane, document).await
     }
 
-    /// Returns what is saved, if it is usable.
+    /// Returns the saved data, if it is usable.
     async fn saved(&self, control_plane: &str) -> Option<Content> {
         let document = self.store.read(control_plane).await.ok()??;
         let content = decode(&document).ok()?;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -39,48 +40,26 @@ pub(super) async fn remove_unneeded(session: &Session) -> Result<(), ConnectErro
             NamespaceSelection::Named(names) => names.contains(&namespace),
         };
         if binding.name_any() == name && !is_wanted {
-            let metadata = objects::namespaced(&namespace, &name);
-            remove(
-                app,
-                &RoleBinding {
-                    metadata,
-                    ..RoleBinding::default()
-                },
-            )
-            .await?;
+            remove::<RoleBinding>(app, objects::namespaced(&namespace, &name)).await?;
         }
     }
     if installation.secrets != NamespaceSelection::All {
-        let metadata = objects::named(&name);
-        remove(
-            app,
-            &ClusterRoleBinding {
-                metadata,
-                ..ClusterRoleBinding::default()
-            },
-        )
-        .await?;
+        remove::<ClusterRoleBinding>(app, objects::named(&name)).await?;
     }
     if installation.secrets.is_empty() {
-        let metadata = objects::named(&name);
-        remove(
-            app,
-            &ClusterRole {
-                metadata,
-                ..ClusterRole::default()
-            },
-        )
-        .await?;
+        remove::<ClusterRole>(app, objects::named(&name)).await?;
     }
     Ok(())
 }
 
-/// Deletes an object if `connect` created it.
-async fn remove<K>(app: &Cluster, object: &K) -> Result<(), ConnectError>
+/// Deletes the object with this name if `connect` created it.
+async fn remove<K>(app: &Cluster, metadata: ObjectMeta) -> Result<(), ConnectError>
 where
-    K: Resource<DynamicType = ()> + Serialize,
+    K: Resource<DynamicType = ()> + Default + Serialize,
 {
-    let manifest = Manifest::new(object)?;
+    let mut object = K::default();
+    *object.meta_mut() = metadata;
+    let manifest = Manifest::new(&object)?;
     let deleted = manifest.delete(&app.client).await;
     if deleted.map_err(app.failed(format!("delete {manifest}")))? {
         println!("deleted {manifest}");

@@ -100,15 +100,22 @@ func readWithCompression(t *testing.T, compression, path string) (body string, l
 // startSecondClaimgate starts another claimgate with ports and a link of its own, until the test ends.
 func startSecondClaimgate(t *testing.T, i instance) instance {
 	t.Helper()
+	i = withOwnLink(t, i)
+	process, err := env.runClaimgate(i)
+	must(err)
+	t.Cleanup(process.kill)
+	await(t, deadline, func() error { return ready(i.adminPort) })
+	return i
+}
+
+// withOwnLink gives an instance ports and a link of its own, which refuses connections when the test ends.
+func withOwnLink(t *testing.T, i instance) instance {
+	t.Helper()
 	link, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
 	must(err)
 	t.Cleanup(link.refuseConnections)
 	ports, err := freePorts(2)
 	must(err)
 	i.port, i.adminPort, i.link = ports[0], ports[1], link
-	process, err := env.runClaimgate(i)
-	must(err)
-	t.Cleanup(process.kill)
-	await(t, deadline, func() error { return ready(i.adminPort) })
 	return i
 }

@@ -24,6 +24,18 @@ func newConnection(t *testing.T) connection {
 	return c
 }
 
+// newConnectionOverLink returns one with a link to the control plane that the test can break.
+func newConnectionOverLink(t *testing.T) (connection, *link) {
+	t.Helper()
+	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
+	must(err)
+	platform := *env.controlPlane
+	platform.port = own.port
+	c := newConnectionOf(t, env.app, &platform)
+	c.arguments = append(c.arguments, "connected", "--apis", "queues.example.org")
+	return c, own
+}
+
 // newConnectionOf returns one with the default namespace and groups.
 func newConnectionOf(t *testing.T, app, controlPlane *cluster) connection {
 	t.Helper()

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -12,12 +11,7 @@ import (
 func TestForcedDisconnectWithoutControlPlane(t *testing.T) {
 	createQueueAPI(t)
 	app, remote := objectNames(t, env.app), objectNames(t, env.controlPlane)
-	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
-	must(err)
-	platform := *env.controlPlane
-	platform.port = own.port
-	c := newConnectionOf(t, env.app, &platform)
-	c.arguments = append(c.arguments, "connected", "--apis", "queues.example.org")
+	c, own := newConnectionOverLink(t)
 	t.Cleanup(func() {
 		must(own.restore())
 		c.disconnect("--claims", "delete")

@@ -23,11 +23,13 @@ const recoveryTime = 60 * time.Second
 // unrelatedQuota allows one ConfigMap.
 const unrelatedQuota = `{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {count/configmaps: "1"}}}`
 
+// acceptDiscovery asks for aggregated discovery.
+var acceptDiscovery = map[string]string{"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+
 // verbsInDiscovery returns the verbs of a resource in the app cluster's aggregated discovery.
 func verbsInDiscovery(t *testing.T, group, resource string) []string {
 	t.Helper()
-	accept := map[string]string{"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
-	status, body := sendAsAdmin(t, env.app, "GET", "/apis", "", accept)
+	status, body := sendAsAdmin(t, env.app, "GET", "/apis", "", acceptDiscovery)
 	if status != 200 {
 		t.Fatalf("status %d: %s", status, body)
 	}
@@ -339,12 +341,7 @@ func awaitQueueQuota(t *testing.T, count int, within time.Duration) {
 // TestRestartDuringOutageKeepsTheAPI restarts a daemon that keeps discovery in the app cluster.
 func TestRestartDuringOutageKeepsTheAPI(t *testing.T) {
 	createQueueAPI(t)
-	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
-	must(err)
-	platform := *env.controlPlane
-	platform.port = own.port
-	c := newConnectionOf(t, env.app, &platform)
-	c.arguments = append(c.arguments, "connected", "--apis", "queues.example.org")
+	c, own := newConnectionOverLink(t)
 	t.Cleanup(func() {
 		must(own.restore())
 		if out, err := c.disconnect("--claims", "delete"); err != nil {

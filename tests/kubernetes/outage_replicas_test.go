@@ -16,13 +16,7 @@ type replica struct {
 
 func startReplica(t *testing.T, name string) *replica {
 	t.Helper()
-	i := newInstance(name, "auto")
-	own, err := newLink(fmt.Sprintf("127.0.0.1:%d", env.controlPlane.port))
-	must(err)
-	t.Cleanup(own.refuseConnections)
-	ports, err := freePorts(2)
-	must(err)
-	i.port, i.adminPort, i.link = ports[0], ports[1], own
+	i := withOwnLink(t, newInstance(name, "auto"))
 	i.more += fmt.Sprintf("outage: {degradeAfter: %s}\nstateDirectory: %s\n", degradeAfter, t.TempDir())
 	r := &replica{instance: i}
 	r.run(t)
@@ -39,8 +33,7 @@ func (r *replica) run(t *testing.T) {
 
 // discovery returns the aggregated discovery of this replica.
 func (r *replica) discovery() (string, error) {
-	accept := map[string]string{"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
-	status, body, err := sendRequest(userClient("developer"), r.port, "GET", "/apis", "", accept)
+	status, body, err := sendRequest(userClient("developer"), r.port, "GET", "/apis", "", acceptDiscovery)
 	if err == nil && status != 200 {
 		err = fmt.Errorf("%s answers %d: %s", r.name, status, body)
 	}
